@@ -1,1 +1,4 @@
 //! trunkline-codec
+
+pub mod frame;
+pub mod json;
