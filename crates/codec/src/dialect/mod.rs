@@ -16,6 +16,7 @@ use crate::loss::Losses;
 pub mod headers;
 mod shared;
 
+pub use crate::json::Edit;
 pub use shared::read_retry;
 
 /// A wire format, both ways.
@@ -118,15 +119,6 @@ pub struct Forward {
     pub edits: Vec<Edit>,
     /// True when usage was asked for on the caller's behalf: the extra chunk is taken out of the answer again.
     pub drop_usage: bool,
-}
-
-/// A replacement of one span of a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
-    /// Which bytes.
-    pub span: std::ops::Range<usize>,
-    /// By what.
-    pub with: Vec<u8>,
 }
 
 /// A dialect as we speak it to a provider.
