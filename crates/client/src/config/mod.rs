@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::codec::catalog::{ProviderPatch, SecretRef};
 
+pub use crate::credential::resolve as resolve_secret;
 pub use environment::Environment;
 pub(crate) use file::wrong;
 pub use file::{FILE_NAME, locate};

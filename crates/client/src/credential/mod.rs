@@ -75,7 +75,10 @@ impl Credential {
 }
 
 /// Reads a secret from where it is kept; `None` when its variable is not set.
-pub(crate) fn resolve(reference: &SecretRef, environment: &Environment) -> Result<Option<Secret>> {
+///
+/// # Errors
+/// When its file or command cannot be used.
+pub fn resolve(reference: &SecretRef, environment: &Environment) -> Result<Option<Secret>> {
     let unusable = |what: String| Error::new(Kind::Internal, Origin::Gateway, what);
     match reference {
         SecretRef::Env(names) => Ok(environment.first(names).map(Secret::new)),

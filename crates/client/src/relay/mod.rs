@@ -105,3 +105,12 @@ pub async fn whole_as_stream(answer: Answer, inbound: &'static Dialect, cx: &Cx,
     writer.finish(&mut bytes);
     Ok((bytes.into(), usage))
 }
+
+/// The provider's bytes of a whole answer, unread.
+///
+/// # Errors
+/// When the connection breaks or the answer is longer than `limit`.
+pub async fn collect(answer: Answer, limit: usize) -> Result<Bytes> {
+    let target = answer.target;
+    answer.body.collect(limit).await.map_err(|failure| explain(&failure, &target))
+}
