@@ -133,10 +133,12 @@ fn check_text(body: &[u8]) -> Result<(), Fault> {
         // Skipping it here would pass it on to a provider that refuses it in less plain words.
         return Err(Fault::new(0, "JSON must not start with a byte order mark"));
     }
-    match std::str::from_utf8(body) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Fault::new(error.valid_up_to(), "the text is not UTF-8")),
+    // The standard library takes ten times as long over text that is not English, and alone knows where it went wrong.
+    if simdutf8::basic::from_utf8(body).is_ok() {
+        return Ok(());
     }
+    let at = std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
+    Err(Fault::new(at, "the text is not UTF-8"))
 }
 
 /// The offset of the opening quote of a key that was there before.

@@ -29,37 +29,26 @@ const fn is_special(byte: u8) -> bool {
 /// Eight bytes at a time for the many short strings, then 64 at a time (a loop that compiles to vector
 /// instructions) for the few long ones.
 fn plain_len(text: &[u8]) -> usize {
-    let (near, far) = text.split_at_checked(64).unwrap_or((text, &[]));
-    let (words, last) = near.as_chunks::<8>();
     let mut at = 0;
-    for word in words {
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let marks = mark_special(u64::from_le_bytes(*word));
         if marks != 0 {
             return at + marks.trailing_zeros() as usize / 8;
         }
         at += 8;
-    }
-    if let Some(more) = last.iter().position(|&byte| is_special(byte)) {
-        return at + more;
-    }
-    at += last.len();
-    let (blocks, _) = far.as_chunks::<64>();
-    for block in blocks {
-        if block.iter().fold(false, |seen, &byte| seen | is_special(byte)) {
-            break;
+        if at == 64 {
+            at += plain_blocks_len(text.get(at..).unwrap_or_default());
         }
-        at += 64;
     }
-    let rest = text.get(at..).unwrap_or_default();
-    let (words, last) = rest.as_chunks::<8>();
-    for word in words {
-        let marks = mark_special(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return at + marks.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
+    let last = text.get(at..).unwrap_or_default();
     at + last.iter().position(|&byte| is_special(byte)).unwrap_or(last.len())
+}
+
+/// How many bytes of `text` come before the first block of 64 that is not all plain, or not whole.
+fn plain_blocks_len(text: &[u8]) -> usize {
+    let (blocks, _) = text.as_chunks::<64>();
+    let plain = |block: &&[u8; 64]| !block.iter().fold(false, |seen, &byte| seen | is_special(byte));
+    blocks.iter().take_while(plain).count() * 64
 }
 
 /// The offset of the closing quote of the string whose text starts at `at` (just after the opening quote).
