@@ -1,1 +1,2 @@
 //! trunkline
+pub mod transport;
