@@ -1,1 +1,3 @@
 //! trunkline-codec
+
+pub mod catalog;
