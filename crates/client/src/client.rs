@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::catalog::Catalog;
+use crate::codec::catalog::{Catalog, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Config, Environment};
 use crate::ir::Model;
@@ -95,8 +95,8 @@ impl Shared {
         Arc::new(HttpTransport::new(Options {
             ca_file: network.ca_file.clone(),
             connect_timeout: Duration::from_secs(network.connect_seconds),
-            head_timeout: Duration::from_secs(network.head_seconds),
-            proxy: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
+            head_timeout: Some(Duration::from_secs(network.head_seconds)),
+            proxies: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
             ..Options::default()
         }))
     }
@@ -161,7 +161,13 @@ impl Client {
     pub fn default_model(&self) -> String {
         let config = &self.shared.config;
         let named = config.tasks.get("default").or_else(|| config.models.keys().next());
-        named.cloned().unwrap_or_else(|| "sim/echo".to_owned())
+        named.cloned().unwrap_or_else(|| format!("{}/echo", self.simulator()))
+    }
+
+    /// The id of the provider that answers in process.
+    pub fn simulator(&self) -> &str {
+        let simulated = |provider: &&Provider| provider.base_url.starts_with("sim:");
+        self.shared.catalog.iter().find(simulated).map_or("", |provider| provider.id.as_str())
     }
 
     /// The names that can be asked for: aliases, and the models that ready providers list in full.
