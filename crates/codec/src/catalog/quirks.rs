@@ -238,6 +238,7 @@ pub const REQUEST_FIELDS: &[&str] = &[
     "store",
     "prediction",
     "verbosity",
+    "reasoning",
     "prompt_cache_key",
     "safety_identifier",
     "tools",
