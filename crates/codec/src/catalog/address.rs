@@ -3,8 +3,7 @@
 use http::Uri;
 
 /// Splits `https://host:port/path` into origin (`https://host:port`) and path (`""` or `/path`, no slash at the end).
-/// `None` when it is no such address, or carries
-/// a query. `sim://` is the simulator, which needs no network.
+/// `None` when it is no such address, or carries a query. `sim` is the scheme of the built-in simulator.
 pub(super) fn split_address(url: &str) -> Option<(&str, &str)> {
     let uri: Uri = url.parse().ok()?;
     let known = matches!(uri.scheme_str(), Some("http" | "https" | "sim"));

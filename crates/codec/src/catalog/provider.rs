@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::address::{complete_local, split_address};
 use super::auth::{Auth, SecretRef};
 use super::parse::ParseError;
-use super::quirks::{Quirks, QuirksPatch, REQUEST_FIELDS};
+use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 
 /// The dialects that a provider may speak.
 pub const DIALECTS: &[&str] = &[
@@ -237,6 +237,15 @@ impl Provider {
                     REQUEST_FIELDS,
                 ));
             }
+        }
+        let version = self.quirks.gemini_version.as_str();
+        if !GEMINI_VERSIONS.contains(&version) {
+            return Err(ParseError::unknown(
+                id,
+                "gemini_version",
+                version,
+                GEMINI_VERSIONS,
+            ));
         }
         for name in self.headers.keys() {
             if http::HeaderName::from_bytes(name.as_bytes()).is_err() {

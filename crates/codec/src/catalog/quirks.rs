@@ -82,51 +82,40 @@ words! {
     }
 }
 
-words! {
-    /// The version segment of Gemini's paths.
-    GeminiVersion {
-        /// `v1`.
-        V1 = "v1",
-        /// `v1beta`.
-        V1Beta = "v1beta",
-    }
-}
+/// Reads a decimal (`1.5`) as thousandths (1500), so that nothing is compared as a float. `Some(Some(_))`, because a
+/// patch tells "not named" from "named".
+fn read_thousandths<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<u32>>, D::Error> {
+    struct Decimal;
+    impl Visitor<'_> for Decimal {
+        type Value = u32;
 
-/// A number in thousandths, written as a decimal in TOML (`1.5` is 1500), so that nothing is compared as a float.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Milli(pub u32);
-
-impl<'de> Deserialize<'de> for Milli {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Decimal;
-        impl Visitor<'_> for Decimal {
-            type Value = Milli;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number from 0 to 1000")
-            }
-
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Milli, E> {
-                let wrong = || E::invalid_value(de::Unexpected::Float(number), &self);
-                if !(0.0..=1000.0).contains(&number) {
-                    return Err(wrong());
-                }
-                // In range by the check above, so formatting a whole number of thousandths cannot overflow a u32.
-                format!("{:.0}", number * 1000.0)
-                    .parse()
-                    .map(Milli)
-                    .map_err(|_| wrong())
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Milli, E> {
-                let whole = u32::try_from(number).ok().filter(|&n| n <= 1000);
-                whole
-                    .map(|n| Milli(n * 1000))
-                    .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
-            }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number from 0 to 1000")
         }
-        deserializer.deserialize_f64(Decimal)
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<u32, E> {
+            let wrong = || E::invalid_value(de::Unexpected::Float(number), &self);
+            if !(0.0..=1000.0).contains(&number) {
+                return Err(wrong());
+            }
+            // A cast would need a lint lifted; the text of a whole number in this range always reads back.
+            format!("{:.0}", number * 1000.0)
+                .parse()
+                .map_err(|_| wrong())
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<u32, E> {
+            let whole = u32::try_from(number).ok().filter(|&n| n <= 1000);
+            whole
+                .map(|n| n * 1000)
+                .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
+        }
     }
+    deserializer
+        .deserialize_f64(Decimal)
+        .map(|thousandths| Some(Some(thousandths)))
 }
 
 /// Declares [`Quirks`] and [`QuirksPatch`] from one list, so that neither can have a field that the other lacks.
@@ -160,7 +149,7 @@ macro_rules! quirks {
 quirks! {
     /// Takes `stream_options.include_usage`. False: usage comes unasked, or never.
     stream_usage: bool = true;
-    /// Ends a stream with `data: [DONE]`. False: the end of input after a finish reason is good enough.
+    /// Ends a stream with `data: [DONE]`. False: the input just ends, after a finish reason.
     done: bool = true;
     /// The openai-chat field for the longest reply.
     max_tokens: MaxTokensField = MaxTokensField::MaxTokens;
@@ -182,15 +171,17 @@ quirks! {
     /// What `tool_choice: "required"` is called.
     required_word: String = "required".to_owned();
     /// The lowest temperature that it takes, in thousandths; a lower one is raised, and reported as a loss.
-    temperature_min: Option<Milli> = None;
+    #[serde(deserialize_with = "read_thousandths")]
+    temperature_min: Option<u32> = None;
     /// The highest temperature that it takes, in thousandths; a higher one is lowered, and reported as a loss.
-    temperature_max: Option<Milli> = None;
+    #[serde(deserialize_with = "read_thousandths")]
+    temperature_max: Option<u32> = None;
     /// The longest reply, in tokens, where the dialect demands a bound and the caller gave none.
-    max_tokens_default: Option<u32> = None;
+    max_tokens_default: Option<u64> = None;
     /// The `anthropic-version` to send when translating; `None` is `2023-06-01`.
     api_version: Option<String> = None;
-    /// The version segment of Gemini's paths.
-    gemini_version: GeminiVersion = GeminiVersion::V1Beta;
+    /// The version segment of the gemini dialect's paths, one of [`GEMINI_VERSIONS`].
+    gemini_version: String = "v1beta".to_owned();
     /// Fields that have another name here: a name of [`REQUEST_FIELDS`] to the name on the wire (`seed = "random_seed"`).
     rename: BTreeMap<String, String> = BTreeMap::new();
     /// Fields that are sent with every translated openai-chat request, unless the caller set them.
@@ -222,6 +213,9 @@ impl From<QuirksPatch> for Quirks {
     }
 }
 
+/// The version segments that the gemini dialect's paths may have.
+pub const GEMINI_VERSIONS: &[&str] = &["v1", "v1beta"];
+
 /// The canonical names of what a request may ask for, as used in `refuses` and `rename`. A name after a dot is one
 /// value of the field before it; the last rows are kinds of content.
 pub const REQUEST_FIELDS: &[&str] = &[
@@ -244,6 +238,7 @@ pub const REQUEST_FIELDS: &[&str] = &[
     "store",
     "prediction",
     "verbosity",
+    "reasoning",
     "prompt_cache_key",
     "safety_identifier",
     "tools",
@@ -275,8 +270,8 @@ mod tests {
         let patch = "max_tokens = 'max_completion_tokens'\ntemperature_max = 1.5\ntemperature_min = 0.01\nrefuses = ['n']\nbody = { a = [1, true] }\nrename = { seed = 'random_seed' }";
         quirks.merge(toml::from_str(patch).unwrap());
         assert_eq!(quirks.max_tokens.as_str(), "max_completion_tokens");
-        assert_eq!(quirks.temperature_max, Some(Milli(1500)));
-        assert_eq!(quirks.temperature_min, Some(Milli(10)));
+        assert_eq!(quirks.temperature_max, Some(1500));
+        assert_eq!(quirks.temperature_min, Some(10));
         assert!(quirks.refuses("n") && !quirks.refuses("seed"));
         assert_eq!(
             (quirks.field("seed"), quirks.field("stop")),
@@ -285,7 +280,7 @@ mod tests {
         assert_eq!(quirks.body.get("a"), Some(&serde_json::json!([1, true])));
         assert!(quirks.stream_usage);
         quirks.merge(toml::from_str("temperature_max = 2").unwrap());
-        assert_eq!(quirks.temperature_max, Some(Milli(2000)));
+        assert_eq!(quirks.temperature_max, Some(2000));
         assert_eq!(quirks.max_tokens, MaxTokensField::MaxCompletionTokens);
     }
 

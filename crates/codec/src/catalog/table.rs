@@ -46,10 +46,10 @@ pub fn provider_table(catalog: &Catalog, lang: Lang) -> String {
 }
 
 fn variables(provider: &Provider, lang: Lang) -> String {
-    if provider.local {
+    if provider.local || provider.auth.secret().is_none() {
         let word = match lang {
-            Lang::English => "none (local)",
-            Lang::Chinese => "无（本机）",
+            Lang::English => "none needed",
+            Lang::Chinese => "不需要",
         };
         return word.to_owned();
     }

@@ -70,7 +70,12 @@ fn every_provider_is_complete() {
                 provider.local,
                 "{id}: {url}"
             );
-            assert!(provider.local || url.starts_with("https://"), "{id}: {url}");
+            let scheme = if provider.id == "sim" {
+                "sim://"
+            } else {
+                "https://"
+            };
+            assert!(provider.local || url.starts_with(scheme), "{id}: {url}");
         }
         // The anthropic-messages and gemini dialects bring their own version segment.
         for dialect in ["anthropic-messages", "gemini"] {
@@ -85,7 +90,7 @@ fn every_provider_is_complete() {
             "{id}"
         );
         assert!(
-            provider.local || !provider.auth.env_names().is_empty(),
+            provider.local || id == "sim" || !provider.auth.env_names().is_empty(),
             "{id} has no variable"
         );
         assert!(
@@ -353,6 +358,7 @@ fn names_are_read_from_the_left() {
             "fireworks | accounts/fireworks/models/glm-5p3",
         ),
         ("ollama/qwen3:8b", &[], "ollama | qwen3:8b"),
+        ("sim/echo", &[], "sim | echo"),
     ] {
         assert_eq!(resolve(name, ready).as_deref(), Ok(found), "{name}");
     }
