@@ -94,11 +94,11 @@ impl Shared {
     fn http_transport(&self) -> HttpTransport {
         let network = &self.config.network;
         let variable = |name: &&str| Some(((*name).to_owned(), self.environment.get(name)?.to_owned()));
-        HttpTransport::new(&Options {
+        HttpTransport::new(Options {
             ca_file: network.ca_file.clone(),
             connect_timeout: Duration::from_secs(network.connect_seconds),
-            head_timeout: Some(Duration::from_secs(network.head_seconds)),
-            proxies: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
+            head_timeout: Duration::from_secs(network.head_seconds),
+            proxy: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
             ..Options::default()
         })
     }
