@@ -7,5 +7,6 @@
     missing_docs
 )]
 
+mod catalog;
 mod frame;
 mod json;
