@@ -5,11 +5,33 @@ use std::fmt::Write;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::json::scan::{self, Kind, Member};
 
 /// Reads JSON from a caller. A value of the wrong type is named by its path: `messages[2].content: expected a string, found integer `5``.
 /// `base` is the path of `json` itself within the body; empty for the body.
 pub(crate) fn read_json<'a, T: Deserialize<'a>>(json: &'a [u8], base: &str) -> Result<T> {
     serde_json::from_slice(json).map_err(|fault| describe(json, base, &fault))
+}
+
+/// The members of a caller's body, which must be one JSON object without repeated keys.
+pub(crate) fn read_members(body: &[u8]) -> Result<Vec<Member>> {
+    scan::members(body).map_err(|fault| match fault.what {
+        crate::json::REPEATED_KEY => Error::bad_request(fault.describe(body)),
+        _ => Error::bad_request(format!("the body is not valid JSON: {}", fault.describe(body))),
+    })
+}
+
+/// The error for a value of the wrong type at the top of a body.
+pub(crate) fn expected(field: &'static str, what: &str, found: Kind) -> Error {
+    let found = match found {
+        Kind::String => "a string",
+        Kind::Number => "another number",
+        Kind::Object => "an object",
+        Kind::Array => "a list",
+        Kind::Bool => "true or false",
+        Kind::Null => "null",
+    };
+    Error::bad_request(format!("{field}: expected {what}, found {found}")).at(field)
 }
 
 fn describe(json: &[u8], base: &str, fault: &serde_json::Error) -> Error {

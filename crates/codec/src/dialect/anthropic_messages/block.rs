@@ -70,10 +70,7 @@ fn kind(raw: &RawValue) -> Option<String> {
 }
 
 fn is_known(kind: &str) -> bool {
-    matches!(
-        kind,
-        "text" | "image" | "document" | "tool_use" | "tool_result" | "thinking" | "redacted_thinking"
-    )
+    matches!(kind, "text" | "image" | "document" | "tool_use" | "tool_result" | "thinking" | "redacted_thinking")
 }
 
 pub(super) fn foreign(raw: &RawValue) -> Part {
@@ -161,10 +158,9 @@ fn read_source(source: Option<&RawValue>, path: &str) -> Result<Source> {
     let source: wire::Source = within(raw, path, "source")?;
     let path = format!("{path}.source");
     Ok(match source.kind.as_str() {
-        "base64" => Source::Base64 {
-            media_type: need(source.media_type, &path, "media_type")?,
-            data: need(source.data, &path, "data")?,
-        },
+        "base64" => {
+            Source::Base64 { media_type: need(source.media_type, &path, "media_type")?, data: need(source.data, &path, "data")? }
+        }
         "url" => Source::Url { url: need(source.url, &path, "url")?, media_type: source.media_type },
         "file" => Source::File { id: need(source.file_id, &path, "file_id")? },
         "text" => Source::Text { text: need(source.data, &path, "data")? },

@@ -55,8 +55,9 @@ fn read_object(body: &[u8]) -> Object {
     let Ok(body) = serde_json::from_slice::<Body<'_>>(body) else { return Object::default() };
     let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
     let mut object = match body.error {
-        Some(raw) => serde_json::from_str::<Object>(raw.get())
-            .unwrap_or_else(|_| Object { message: text(raw), ..Object::default() }),
+        Some(raw) => {
+            serde_json::from_str::<Object>(raw.get()).unwrap_or_else(|_| Object { message: text(raw), ..Object::default() })
+        }
         None => Object::default(),
     };
     let elsewhere = || body.message.and_then(text).or_else(|| body.detail.and_then(text));

@@ -9,7 +9,12 @@ use crate::ir::{Finish, Reason};
 const CATEGORIES: [&str; 5] = ["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"];
 
 /// Reads the end of an answer; an unknown word is a stop that keeps its word.
-pub(super) fn read_finish(reason: Option<&str>, stop_sequence: Option<String>, details: Option<StopDetails>, called: bool) -> Finish {
+pub(super) fn read_finish(
+    reason: Option<&str>,
+    stop_sequence: Option<String>,
+    details: Option<StopDetails>,
+    called: bool,
+) -> Finish {
     let mut detail = None;
     let reason = match reason {
         Some("end_turn") => Reason::Stop,

@@ -5,9 +5,7 @@
 
 use http::HeaderMap;
 
-use super::{
-    Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream,
-};
+use super::{Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
@@ -25,11 +23,11 @@ mod usage;
 mod wire;
 
 /// The dialect's name.
-pub const NAME: &str = "anthropic-messages";
+pub(super) const NAME: &str = "anthropic-messages";
 
 /// The dialect.
 #[derive(Clone, Copy, Debug)]
-pub struct AnthropicMessages;
+pub(super) struct AnthropicMessages;
 
 impl Upstream for AnthropicMessages {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {

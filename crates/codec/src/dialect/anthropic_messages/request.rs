@@ -32,7 +32,12 @@ pub(super) fn read_request(body: &[u8], operation: Operation) -> Result<Request>
     }
     let mut messages = Vec::new();
     if let Some(system) = body.system {
-        messages.push(Message { role: Role::System, name: None, parts: read_blocks(system, "system")?, extra: Default::default() });
+        messages.push(Message {
+            role: Role::System,
+            name: None,
+            parts: read_blocks(system, "system")?,
+            extra: Default::default(),
+        });
     }
     for (at, message) in need(body.messages, "", "messages")?.into_iter().enumerate() {
         messages.push(read_message(message, &format!("messages[{at}]"))?);

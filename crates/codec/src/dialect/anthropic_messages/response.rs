@@ -114,7 +114,11 @@ pub(super) fn write_response(response: &Response, cx: &Cx) -> Vec<u8> {
         role: "assistant",
         model: if response.model.is_empty() { &cx.model } else { &response.model },
         content: parts.iter().flat_map(write_part).collect(),
-        stop: write_finish(&finish, has(parts, |c| matches!(c, Content::ToolCall { .. })), has(parts, |c| matches!(c, Content::Refusal { .. }))),
+        stop: write_finish(
+            &finish,
+            has(parts, |c| matches!(c, Content::ToolCall { .. })),
+            has(parts, |c| matches!(c, Content::Refusal { .. })),
+        ),
         container: own("container"),
         diagnostics: own("diagnostics"),
         usage: write_usage(response.usage.as_ref()),

@@ -49,8 +49,7 @@ pub(super) fn decide_thinking<'a>(
     losses: &mut Losses,
 ) -> Thinking<'a> {
     let usual = quirks.max_tokens_default.unwrap_or(USUAL_MAX_TOKENS);
-    let mut thinking =
-        Thinking { written: None, effort: None, on: false, max_tokens: request.max_tokens.unwrap_or(usual) };
+    let mut thinking = Thinking { written: None, effort: None, on: false, max_tokens: request.max_tokens.unwrap_or(usual) };
     let Some(reasoning) = &request.reasoning else { return thinking };
     let off = reasoning.enabled == Some(false) || reasoning.effort == Some(Effort::None);
     if quirks.reasoning == ReasoningStyle::None || quirks.refuses("reasoning") {

@@ -1,11 +1,10 @@
 //! The same lane: what routing must know of a request, and what is changed in one that stays as it is.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use crate::dialect::fault::read_json;
+use crate::dialect::fault::{expected, read_members};
 use crate::dialect::{Edit, Forward, Framing, Head, Operation, Peek};
 use crate::error::{Error, Result};
+use crate::json::scan::{self, Kind};
+use crate::json::{quote, unquote};
 
 /// The path of an operation, appended to the base URL.
 pub(super) fn path(operation: Operation) -> &'static str {
@@ -15,28 +14,33 @@ pub(super) fn path(operation: Operation) -> &'static str {
     }
 }
 
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow, default)]
-    model: Option<&'a RawValue>,
-    #[serde(default)]
-    stream: Option<bool>,
-    #[serde(default)]
-    max_tokens: Option<u64>,
-}
-
 /// Looks at the few fields that routing needs.
 pub(in super::super) fn peek(body: &[u8], operation: Operation) -> Result<Peek> {
-    let fields: Fields<'_> = read_json(body, "")?;
-    let raw = fields.model.ok_or_else(|| Error::bad_request("model is required").at("model"))?;
-    let model: String = read_json(raw.get().as_bytes(), "model")?;
-    let start = (raw.get().as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+    let members = read_members(body)?;
+    let find = |key| scan::find(body, &members, key).filter(|member| member.kind != Kind::Null);
+    let model = find("model").ok_or_else(|| Error::bad_request("model is required").at("model"))?;
+    let name = body.get(model.value.clone()).and_then(unquote).ok_or_else(|| expected("model", "a string", model.kind))?;
+    if name.is_empty() {
+        return Err(Error::bad_request("model is empty").at("model"));
+    }
+    let stream = match find("stream") {
+        None => false,
+        Some(member) if member.kind == Kind::Bool => body.get(member.value.start) == Some(&b't'),
+        Some(member) => return Err(expected("stream", "true or false", member.kind)),
+    };
+    let max_tokens = match find("max_tokens") {
+        None => None,
+        Some(member) => {
+            let number = body.get(member.value.clone()).and_then(|json| serde_json::from_slice::<u64>(json).ok());
+            Some(number.ok_or_else(|| expected("max_tokens", "a whole number", member.kind))?)
+        }
+    };
     Ok(Peek {
         operation,
-        model,
-        model_span: Some(start..start + raw.get().len()),
-        stream: fields.stream.unwrap_or(false) && operation == Operation::Chat,
-        max_tokens: fields.max_tokens,
+        model: name.into_owned(),
+        model_span: Some(model.value.clone()),
+        stream: stream && operation == Operation::Chat,
+        max_tokens,
         framing: Framing::Sse,
         stream_usage: true,
     })
@@ -50,9 +54,7 @@ pub(in super::super) fn forward(head: &Head<'_>, peek: &Peek, model: &str) -> Fo
         path.push_str(query);
     }
     let edits = match &peek.model_span {
-        Some(span) if peek.model != model => {
-            vec![Edit { span: span.clone(), with: serde_json::to_vec(model).unwrap_or_default() }]
-        }
+        Some(span) if peek.model != model => vec![Edit { span: span.clone(), with: quote(model).into_bytes() }],
         _ => Vec::new(),
     };
     Forward { path, edits, drop_usage: false }

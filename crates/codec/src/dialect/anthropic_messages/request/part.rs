@@ -36,7 +36,9 @@ pub(super) fn write_part<'a>(part: &'a Part, role: Role, path: &str, losses: &mu
             let source = write_source(source, path, losses)?;
             Block { kind: "image", source: Some(source), ..Block::default() }
         }
-        Content::Document { .. } if role == Role::Assistant => return drop_part(path, "a document cannot be the model's own", losses),
+        Content::Document { .. } if role == Role::Assistant => {
+            return drop_part(path, "a document cannot be the model's own", losses);
+        }
         Content::Document { source, title, cite } => Block {
             kind: "document",
             source: Some(write_document(source, path, losses)?),
@@ -136,7 +138,10 @@ fn write_result<'a>(parts: &'a [Part], path: &str, losses: &mut Losses) -> Block
 
 /// What cannot be part of a result or stands where none is asked for: its texts.
 pub(super) fn plain(parts: &[Part]) -> String {
-    parts.iter().filter_map(|part| if let Content::Text { text, .. } = &part.content { Some(text.as_str()) } else { None }).collect()
+    parts
+        .iter()
+        .filter_map(|part| if let Content::Text { text, .. } = &part.content { Some(text.as_str()) } else { None })
+        .collect()
 }
 
 fn write_source<'a>(source: &'a Source, path: &str, losses: &mut Losses) -> Option<OutSource<'a>> {
@@ -153,12 +158,9 @@ fn write_source<'a>(source: &'a Source, path: &str, losses: &mut Losses) -> Opti
             return None;
         }
         Source::File { id } => OutSource { kind: "file", file_id: Some(id), ..OutSource::default() },
-        Source::Text { text } => OutSource {
-            kind: "text",
-            media_type: Some("text/plain"),
-            data: Some(Cow::Borrowed(text)),
-            ..OutSource::default()
-        },
+        Source::Text { text } => {
+            OutSource { kind: "text", media_type: Some("text/plain"), data: Some(Cow::Borrowed(text)), ..OutSource::default() }
+        }
     })
 }
 
@@ -172,12 +174,7 @@ fn write_document<'a>(source: &'a Source, path: &str, losses: &mut Losses) -> Op
         Source::Base64 { media_type, data } if is_text(media_type) => {
             let text = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let Some(text) = text else { return write_source(source, path, losses) };
-            Some(OutSource {
-                kind: "text",
-                media_type: Some("text/plain"),
-                data: Some(Cow::Owned(text)),
-                ..OutSource::default()
-            })
+            Some(OutSource { kind: "text", media_type: Some("text/plain"), data: Some(Cow::Owned(text)), ..OutSource::default() })
         }
         _ => write_source(source, path, losses),
     }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::super::out::{self, Item};
 use super::super::NAME;
+use super::super::out::{self, Item};
 use super::field::write_cache;
 use crate::catalog::Quirks;
 use crate::ir::{Raw, Request, Tool, ToolChoice, ToolKind};

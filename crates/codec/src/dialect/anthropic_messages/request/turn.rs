@@ -199,7 +199,8 @@ impl<'a> Order<'a, '_> {
             for (id, path) in open {
                 self.losses.add(path, "no result was given: sent with one that says so");
                 let content = Blocks(vec![Item::Own(Block::text("No result was given for this call."))]);
-                let result = Block { kind: "tool_result", tool_use_id: Some(Cow::Owned(id)), content, is_error: true, ..Block::default() };
+                let result =
+                    Block { kind: "tool_result", tool_use_id: Some(Cow::Owned(id)), content, is_error: true, ..Block::default() };
                 self.answer(at).results.push(Item::Own(result));
             }
             at += 1;
@@ -228,7 +229,9 @@ impl<'a> Order<'a, '_> {
                 turn.blocks.push(Item::Own(Block::text("(The conversation begins with your own words.)")));
                 self.turns.insert(0, turn);
             }
-            None if system.is_empty() => return Err(Error::bad_request("messages is empty: there is nothing to answer").at("messages")),
+            None if system.is_empty() => {
+                return Err(Error::bad_request("messages is empty: there is nothing to answer").at("messages"));
+            }
             None => {
                 self.losses.add("messages[0].role", "instructions alone are sent as the user's words");
                 let mut turn = Turn::new(Role::User);

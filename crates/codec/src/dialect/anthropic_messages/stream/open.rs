@@ -33,7 +33,11 @@ pub(super) enum Body {
     /// Told already.
     Whole,
     /// A kind that we do not know: gathered, because its part must come whole.
-    Foreign { block: Map<String, Value>, input: String, size: usize },
+    Foreign {
+        block: Map<String, Value>,
+        input: String,
+        size: usize,
+    },
 }
 
 impl Open {

@@ -134,7 +134,8 @@ impl Writing {
 }
 
 fn write_start(index: u32, block: &impl Serialize, out: &mut Vec<u8>) {
-    let _ = write!(out, "event: content_block_start\ndata: {{\"type\":\"content_block_start\",\"index\":{index},\"content_block\":");
+    let _ =
+        write!(out, "event: content_block_start\ndata: {{\"type\":\"content_block_start\",\"index\":{index},\"content_block\":");
     write_json(out, block);
     out.extend_from_slice(b"}\n\n");
 }

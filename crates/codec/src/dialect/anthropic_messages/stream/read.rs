@@ -175,8 +175,7 @@ impl Reader {
             }
         };
         out.push(Event::PartStart { choice: 0, part, start });
-        let citations: Vec<&RawValue> =
-            wire.citations.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let citations: Vec<&RawValue> = wire.citations.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         push_text(part, wire.text.filter(|_| body == Body::Text), out);
         push_text(part, wire.thinking.filter(|_| body == Body::Reasoning), out);
         push_signature(part, wire.signature.filter(|_| body == Body::Reasoning), out);
