@@ -13,6 +13,7 @@ use crate::frame::Frame;
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
+pub mod gemini;
 pub mod headers;
 mod shared;
 
@@ -30,7 +31,7 @@ pub struct Dialect {
 }
 
 /// Every dialect. The only list of them.
-pub static ALL: &[Dialect] = &[];
+pub static ALL: &[Dialect] = &[Dialect { name: "gemini", upstream: &gemini::Gemini, downstream: &gemini::Gemini }];
 
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {
