@@ -27,10 +27,10 @@ use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
 
 /// The dialect's name.
-const NAME: &str = "gemini";
+pub(super) const NAME: &str = "gemini";
 
 /// The dialect.
-pub struct Gemini;
+pub(super) struct Gemini;
 
 impl Upstream for Gemini {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
