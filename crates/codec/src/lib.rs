@@ -14,6 +14,7 @@ pub mod dialect;
 pub mod error;
 pub mod frame;
 pub mod ir;
+pub mod json;
 pub mod loss;
 
 pub use dialect::{Dialect, Downstream, Upstream};

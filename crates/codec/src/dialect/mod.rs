@@ -13,8 +13,10 @@ use crate::frame::Frame;
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
+pub mod headers;
 mod shared;
 
+pub use crate::json::Edit;
 pub use shared::read_retry;
 
 /// A wire format, both ways.
@@ -117,15 +119,6 @@ pub struct Forward {
     pub edits: Vec<Edit>,
     /// True when usage was asked for on the caller's behalf: the extra chunk is taken out of the answer again.
     pub drop_usage: bool,
-}
-
-/// A replacement of one span of a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
-    /// Which bytes.
-    pub span: std::ops::Range<usize>,
-    /// By what.
-    pub with: Vec<u8>,
 }
 
 /// A dialect as we speak it to a provider.
@@ -243,4 +236,26 @@ pub trait Observe: Send {
     fn is_usage_only(&self) -> bool {
         false
     }
+}
+
+/// The dialect and operation that a path belongs to; `None` for a path of nobody's.
+///
+/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
+/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`.
+pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
+    let (name, operation) = match path {
+        "/v1/chat/completions" => ("openai-chat", Operation::Chat),
+        "/v1/completions" => ("openai-completions", Operation::Chat),
+        "/v1/messages" => ("anthropic-messages", Operation::Chat),
+        "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),
+        _ => {
+            let model = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;
+            match model.rsplit_once(':')?.1 {
+                "generateContent" | "streamGenerateContent" => ("gemini", Operation::Chat),
+                "countTokens" => ("gemini", Operation::CountTokens),
+                _ => return None,
+            }
+        }
+    };
+    Some((find(name)?, operation))
 }
