@@ -119,10 +119,24 @@ fn explain(json: &[u8], at: &str, error: &serde_json::Error) -> Error {
     }
     let path = path_at(json, offset(json, error.line(), error.column()), at);
     let what = match what.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
-        Some((found, wanted)) => format!("expected {wanted}, not {}", found.replace('`', "")),
+        Some((found, wanted)) => format!("expected {}, not {}", plain(wanted), plain(&found.replace('`', ""))),
         None => what.replace('`', ""),
     };
     if path.is_empty() { Error::bad_request(what) } else { Error::bad_request(format!("{path}: {what}")).at(path) }
+}
+
+/// Words of this language's types in words of JSON.
+fn plain(word: &str) -> &str {
+    match word {
+        "f64" => "a number",
+        "u64" | "u32" | "i64" => "a whole number",
+        "a boolean" => "true or false",
+        "a sequence" | "sequence" => "a list",
+        "a map" | "map" => "an object",
+        "unit value" => "null",
+        word if word.starts_with("struct ") => "an object",
+        word => word,
+    }
 }
 
 /// The offset of a line and column as `serde_json` counts them.
@@ -203,7 +217,7 @@ mod tests {
     fn a_wrong_type_is_named_by_its_path() {
         let say = |json: &str| read::<Outer>(json.as_bytes(), "").unwrap_err().message;
         assert_eq!(say(r#"{"list":[{"text":"a"},{"text":5}]}"#), "list[1].text: expected a string, not integer 5");
-        assert_eq!(say("{\n\"x\":\"\\\"{\",\n\"list\":\n[{\"text\":[]}]}"), "list[0].text: expected a string, not sequence");
+        assert_eq!(say("{\n\"x\":\"\\\"{\",\n\"list\":\n[{\"text\":[]}]}"), "list[0].text: expected a string, not a list");
         assert_eq!(say(r#"{"list":[{"text":"a"},{}]}"#), "list[1]: missing field text");
         assert!(say(r#"{"list":["#).starts_with("the body is not valid JSON"));
         let nested = read::<Inner>(br#"{"text":true}"#, "messages[0].content[1]").unwrap_err();

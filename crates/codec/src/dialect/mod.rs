@@ -13,7 +13,10 @@ use crate::frame::Frame;
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
+mod body;
 pub mod headers;
+mod object;
+mod openai_chat;
 mod shared;
 
 pub use crate::json::Edit;
@@ -30,7 +33,11 @@ pub struct Dialect {
 }
 
 /// Every dialect. The only list of them.
-pub static ALL: &[Dialect] = &[];
+pub static ALL: &[Dialect] = &[Dialect {
+    name: openai_chat::NAME,
+    upstream: &openai_chat::OpenAiChat,
+    downstream: &openai_chat::OpenAiChat,
+}];
 
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {

@@ -10,3 +10,4 @@
 mod catalog;
 mod frame;
 mod json;
+mod openai_chat;

@@ -9,16 +9,15 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::ir::Usage;
 
 /// A string, borrowed where it has no escapes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Str<'a>(pub(crate) Cow<'a, str>);
 
 impl Deref for Str<'_> {
@@ -404,12 +403,7 @@ impl Tokens {
         Some(Usage {
             input,
             output,
-            cache_read: first(&[
-                prompt.cached_tokens,
-                self.prompt_cache_hit_tokens,
-                self.cached_tokens,
-                self.num_cached_tokens,
-            ]),
+            cache_read: first(&[prompt.cached_tokens, self.prompt_cache_hit_tokens, self.cached_tokens, self.num_cached_tokens]),
             cache_write: first(&[prompt.cache_write_tokens, prompt.cache_creation_input_tokens]),
             reasoning,
             audio_input: first(&[prompt.audio_tokens]),

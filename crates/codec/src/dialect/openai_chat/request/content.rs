@@ -25,9 +25,7 @@ pub(super) fn read_cache(wire: WireCache) -> CacheMark {
 pub(super) fn read_content(content: Wire<'_>, at: &str) -> Result<Vec<Part>> {
     match content {
         Wire::Text(text) => Ok(vec![Part::text(text)]),
-        Wire::Parts(parts) => {
-            parts.iter().enumerate().map(|(index, raw)| read_part(raw, &format!("{at}[{index}]"))).collect()
-        }
+        Wire::Parts(parts) => parts.iter().enumerate().map(|(index, raw)| read_part(raw, &format!("{at}[{index}]"))).collect(),
     }
 }
 

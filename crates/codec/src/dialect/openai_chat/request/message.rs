@@ -88,9 +88,7 @@ pub(super) fn read_messages(raw: &RawValue) -> Result<Vec<Message>> {
                 let part = read_result(message, &at, &called)?;
                 match messages.last_mut().filter(|_| after_result) {
                     Some(last) => last.parts.push(part),
-                    None => {
-                        messages.push(Message { role: Role::User, name: None, parts: vec![part], extra: Extra::default() })
-                    }
+                    None => messages.push(Message { role: Role::User, name: None, parts: vec![part], extra: Extra::default() }),
                 }
             }
             "assistant" => {
@@ -142,8 +140,7 @@ fn read_result(message: WireMessage<'_>, at: &str, called: &str) -> Result<Part>
 }
 
 fn read_assistant(message: WireMessage<'_>, at: &str, index: usize) -> Result<Message> {
-    let mut parts: Vec<Part> =
-        list_of::<&RawValue>(message.reasoning_details).into_iter().filter_map(read_detail).collect();
+    let mut parts: Vec<Part> = list_of::<&RawValue>(message.reasoning_details).into_iter().filter_map(read_detail).collect();
     let text = message.reasoning_content.filter(|text| !text.is_empty()).or(message.reasoning);
     read_reasoning(text.unwrap_or_default(), &mut parts);
     let said = parts.len();

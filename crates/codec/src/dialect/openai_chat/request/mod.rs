@@ -2,9 +2,11 @@
 
 mod content;
 mod message;
+mod peek;
 mod read;
 mod write;
 mod write_message;
 
-pub(crate) use read::{Settings, read_request, read_settings};
-pub(crate) use write::{write_request, write_settings};
+pub(crate) use peek::{forward, peek};
+pub(crate) use read::read_request;
+pub(crate) use write::write_request;

@@ -145,9 +145,9 @@ fn read_tool_choice(raw: &RawValue) -> Option<ToolChoice> {
     }
     if let Some(allowed) = choice.get("allowed_tools") {
         let tools = allowed.get("tools")?.as_array()?;
-        let names = tools.iter().filter_map(|tool| {
-            name(tool).or_else(|| name(tool.get("function")?)).or_else(|| name(tool.get("custom")?))
-        });
+        let names = tools
+            .iter()
+            .filter_map(|tool| name(tool).or_else(|| name(tool.get("function")?)).or_else(|| name(tool.get("custom")?)));
         let required = allowed.get("mode").is_some_and(|mode| mode == "required");
         return Some(ToolChoice::Allowed { names: names.collect(), required });
     }

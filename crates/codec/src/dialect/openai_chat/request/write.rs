@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::NAME;
 use super::write_message::write_messages;
-use crate::catalog::{MaxTokensField, Quirks, ReasoningStyle};
+use crate::catalog::{Quirks, ReasoningStyle};
 use crate::dialect::Outgoing;
 use crate::dialect::object::Object;
 use crate::ir::{CacheMark, Effort, Format, Raw, Reasoning, Request, Tool, ToolChoice, ToolKind};
@@ -27,7 +27,7 @@ impl Draft<'_> {
             if self.quirks.refuses(key) {
                 self.losses.add(canonical, REFUSED);
             } else {
-                self.body.put(key, value);
+                self.body.put(self.quirks.field(key), value);
             }
         }
     }
@@ -48,15 +48,11 @@ pub(crate) fn write_request(request: &Request, quirks: &Quirks) -> Outgoing {
     draft.put("n", "n", request.n.as_ref());
     draft.put("logprobs", "sampling.logprobs", request.sampling.logprobs.as_ref());
     draft.put("top_logprobs", "sampling.top_logprobs", request.sampling.top_logprobs.as_ref());
-    let max_tokens = match quirks.max_tokens {
-        MaxTokensField::MaxTokens => "max_tokens",
-        MaxTokensField::MaxCompletionTokens => "max_completion_tokens",
-    };
-    draft.body.put_some(max_tokens, request.max_tokens.as_ref());
+    draft.body.put_some(quirks.max_tokens.as_str(), request.max_tokens.as_ref());
     if let Some(speech) = &request.speech {
         draft.put("modalities", "speech", Some(&["text", "audio"]));
         let format = speech.format.as_deref().unwrap_or(if request.stream { "pcm16" } else { "wav" });
-        let voice = speech.voice.clone().unwrap_or_else(|| Raw::of("alloy"));
+        let voice = speech.voice.clone().unwrap_or_else(|| Raw::of(&"alloy"));
         draft.put("audio", "speech", Some(&json!({ "voice": voice.value(), "format": format })));
     }
     draft.put("service_tier", "service_tier", request.service_tier.as_ref());
@@ -85,6 +81,7 @@ pub(crate) fn finish(mut draft: Draft<'_>, request: &Request, path: &str) -> Out
         }
         None => draft.losses.add_foreign("", &request.extra, NAME),
     }
+    draft.body.put_all(&draft.quirks.body);
     Outgoing {
         method: Method::POST,
         path: path.to_owned(),
@@ -97,14 +94,15 @@ pub(crate) fn finish(mut draft: Draft<'_>, request: &Request, path: &str) -> Out
 /// Writes the fields that chat shares with plain completions.
 pub(crate) fn write_settings(request: &Request, draft: &mut Draft<'_>) {
     let sampling = &request.sampling;
-    let most = draft.quirks.temperature_max.map(|thousandths| f64::from(thousandths) / 1000.0);
-    let temperature = match (sampling.temperature, most) {
-        (Some(asked), Some(most)) if asked > most => {
-            draft.losses.add("sampling.temperature", format!("lowered to {most}, the provider's highest"));
-            Some(most)
+    let bound = |thousandths: Option<u32>| thousandths.map(|thousandths| f64::from(thousandths) / 1000.0);
+    let (least, most) = (bound(draft.quirks.temperature_min), bound(draft.quirks.temperature_max));
+    let temperature = sampling.temperature.map(|asked| {
+        let taken = asked.max(least.unwrap_or(asked)).min(most.unwrap_or(f64::MAX));
+        if taken != asked {
+            draft.losses.add("sampling.temperature", format!("{taken} instead, the nearest that the provider takes"));
         }
-        (asked, _) => asked,
-    };
+        taken
+    });
     draft.put("temperature", "sampling.temperature", temperature.as_ref());
     draft.put("top_p", "sampling.top_p", sampling.top_p.as_ref());
     match sampling.top_k {
@@ -152,6 +150,9 @@ fn write_tools(request: &Request, draft: &mut Draft<'_>) {
             tools.extend(write_tool(tool, index, draft));
         }
     }
+    if draft.quirks.refuses("tools") && !tools.is_empty() {
+        return draft.losses.add("tools", REFUSED);
+    }
     if tools.is_empty() {
         if let Some(ToolChoice::Required | ToolChoice::Tool(_) | ToolChoice::Allowed { .. }) = choice {
             draft.losses.add("tool_choice", "there are no tools to choose from");
@@ -183,8 +184,10 @@ fn write_tool(tool: &Tool, index: usize, draft: &mut Draft<'_>) -> Option<Value>
                 _ => json!({ "type": "object", "properties": {} }),
             };
             put(&mut inner, "parameters", schema.as_ref().map_or_else(no_arguments, Raw::value));
-            if let Some(strict) = strict {
-                put(&mut inner, "strict", (*strict).into());
+            match strict {
+                Some(true) if draft.quirks.refuses("tools.strict") => losses.add(format!("tools[{index}].strict"), REFUSED),
+                Some(strict) if !draft.quirks.refuses("tools.strict") => put(&mut inner, "strict", (*strict).into()),
+                _ => {}
             }
             json!({ "type": "function", "function": inner })
         }
@@ -276,6 +279,9 @@ fn write_format(format: &Format, draft: &mut Draft<'_>) {
 
 /// Asks for thinking in the provider's way.
 fn write_reasoning(asked: &Reasoning, request: &Request, draft: &mut Draft<'_>) {
+    if draft.quirks.refuses("reasoning") {
+        return draft.losses.add("reasoning", REFUSED);
+    }
     let off = asked.enabled == Some(false) || asked.effort == Some(Effort::None) || asked.budget == Some(0);
     if asked.show.is_some() && draft.quirks.reasoning != ReasoningStyle::ReasoningObject {
         draft.losses.add("reasoning.show", REFUSED);

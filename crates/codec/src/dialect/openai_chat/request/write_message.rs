@@ -114,11 +114,7 @@ struct Pen<'a, 'l> {
 }
 
 /// Writes the conversation.
-pub(super) fn write_messages<'a>(
-    request: &'a Request,
-    quirks: &'a Quirks,
-    losses: &mut Losses,
-) -> Vec<MessageOut<'a>> {
+pub(super) fn write_messages<'a>(request: &'a Request, quirks: &'a Quirks, losses: &mut Losses) -> Vec<MessageOut<'a>> {
     let mut pen = Pen { request, quirks, losses };
     let mut out = Vec::with_capacity(request.messages.len());
     for (index, message) in request.messages.iter().enumerate() {
@@ -310,14 +306,9 @@ impl<'a> Pen<'a, '_> {
         }
         match list.as_slice() {
             [] => ContentOut::Text(Cow::Borrowed("")),
-            [
-                PartOut {
-                    body: BodyOut::Text { text },
-                    cache_control: None,
-                    prompt_cache_breakpoint: None,
-                    extra: None,
-                },
-            ] => ContentOut::Text(Cow::Borrowed(text)),
+            [PartOut { body: BodyOut::Text { text }, cache_control: None, prompt_cache_breakpoint: None, extra: None }] => {
+                ContentOut::Text(Cow::Borrowed(text))
+            }
             _ => ContentOut::Parts(list),
         }
     }
@@ -339,12 +330,15 @@ impl<'a> Pen<'a, '_> {
         Some(match &part.content {
             Content::Text { text, .. } => BodyOut::Text { text },
             Content::Refusal { text } => BodyOut::Refusal { refusal: text },
-            Content::Image { source, detail } if !self.quirks.refuses("image_url") => {
+            Content::Image { source: Source::Url { .. }, .. } if self.quirks.refuses("image_url") => return None,
+            Content::Image { source: Source::Base64 { .. }, .. } if self.quirks.refuses("image_base64") => return None,
+            Content::Video { .. } if self.quirks.refuses("video") => return None,
+            Content::Audio { .. } if self.quirks.refuses("audio") => return None,
+            Content::Document { .. } if self.quirks.refuses("file") => return None,
+            Content::Image { source, detail } => {
                 BodyOut::ImageUrl { image_url: UrlOut { url: DataUrl::new(source)?, detail: detail.as_deref() } }
             }
-            Content::Video { source } => {
-                BodyOut::VideoUrl { video_url: UrlOut { url: DataUrl::new(source)?, detail: None } }
-            }
+            Content::Video { source } => BodyOut::VideoUrl { video_url: UrlOut { url: DataUrl::new(source)?, detail: None } },
             Content::Audio { source: Source::Base64 { media_type, data }, .. } => {
                 BodyOut::InputAudio { input_audio: AudioOut { data, format: audio_format(media_type) } }
             }
@@ -354,9 +348,7 @@ impl<'a> Pen<'a, '_> {
                 }
                 let filename = title.as_deref();
                 match source {
-                    Source::File { id } => {
-                        BodyOut::File { file: FileOut { filename, file_data: None, file_id: Some(id) } }
-                    }
+                    Source::File { id } => BodyOut::File { file: FileOut { filename, file_data: None, file_id: Some(id) } },
                     Source::Text { text } => BodyOut::Text { text },
                     Source::Url { .. } => return None,
                     Source::Base64 { .. } => {

@@ -4,11 +4,9 @@ mod read;
 mod write;
 
 pub(crate) use read::{
-    failed, flatten, made_up_id, read_answer, read_arguments, read_call_signature, read_citation, read_detail,
-    read_extra, read_finish, read_image, read_logprobs, read_part, read_response, read_url, reasoning_text,
-    settle_finish, wrap_input,
+    failed, flatten, made_up_id, read_answer, read_arguments, read_call_signature, read_citation, read_detail, read_extra,
+    read_finish, read_image, read_logprobs, read_part, read_response, read_url, reasoning_text, wrap_input,
 };
 pub(crate) use write::{
-    Annotation, DataUrl, DetailOut, LogprobsOut, UsageOut, citation_out, detail_out, unwrap_input, write_finish,
-    write_response,
+    DataUrl, DetailOut, LogprobsOut, UsageOut, citation_out, detail_out, unwrap_input, write_finish, write_response,
 };

@@ -247,9 +247,7 @@ pub(crate) fn flatten(content: Wire<'_>) -> String {
     }
     match content {
         Wire::Text(text) => text,
-        Wire::Parts(parts) => {
-            parts.iter().filter_map(|raw| serde_json::from_str::<Text>(raw.get()).ok()?.text).collect()
-        }
+        Wire::Parts(parts) => parts.iter().filter_map(|raw| serde_json::from_str::<Text>(raw.get()).ok()?.text).collect(),
     }
 }
 

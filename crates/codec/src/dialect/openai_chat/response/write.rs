@@ -160,9 +160,9 @@ fn message_out(parts: &[Part]) -> MessageOut<'_> {
                 message.reasoning_details.push(value.value());
             }
             Content::ToolCall { id, name, arguments } => message.tool_calls.push(call_out(part, id, name, arguments)),
-            Content::Image { source, .. } => message
-                .images
-                .extend(DataUrl::new(source).map(|url| ImageOut { r#type: "image_url", image_url: UrlOut { url } })),
+            Content::Image { source, .. } => {
+                message.images.extend(DataUrl::new(source).map(|url| ImageOut { r#type: "image_url", image_url: UrlOut { url } }))
+            }
             Content::Audio { source: Source::Base64 { data, .. }, transcript, id } => {
                 message.audio = Some(AudioOut {
                     id: id.as_deref().unwrap_or_default(),
@@ -199,8 +199,7 @@ fn call_out<'a>(part: &'a Part, id: &'a str, name: &'a str, arguments: &'a str) 
     CallOut {
         id,
         r#type: if is_custom { "custom" } else { "function" },
-        function: (!is_custom)
-            .then_some(FunctionOut { name, arguments: if arguments.is_empty() { "{}" } else { arguments } }),
+        function: (!is_custom).then_some(FunctionOut { name, arguments: if arguments.is_empty() { "{}" } else { arguments } }),
         custom: is_custom.then(|| CustomOut { name, input: unwrap_input(arguments) }),
         extra_content: extra_content.or_else(|| part.signature.as_ref().map(seal_call)),
     }
@@ -246,8 +245,7 @@ pub(crate) fn detail_out(part: &Part, signature: Option<String>, index: usize) -
     let Content::Reasoning { text, redacted } = &part.content else { return None };
     let mut rest = part.extra.of(NAME).cloned().unwrap_or_default();
     let is_summary = rest.remove("type").is_some_and(|kind| kind == "reasoning.summary");
-    let mut detail =
-        DetailOut { r#type: "reasoning.text", text: None, summary: None, data: None, signature: None, rest, index };
+    let mut detail = DetailOut { r#type: "reasoning.text", text: None, summary: None, data: None, signature: None, rest, index };
     if *redacted {
         detail.r#type = "reasoning.encrypted";
         detail.data = Some(signature?);
@@ -327,12 +325,18 @@ impl<'a> LogprobsOut<'a> {
             token: &token.token,
             logprob: token.logprob,
             bytes: token.bytes.as_deref().unwrap_or(token.token.as_bytes()),
-            top_logprobs: Some(token.top.iter().map(|top| LogprobOut {
-                token: &top.token,
-                logprob: top.logprob,
-                bytes: top.bytes.as_deref().unwrap_or(top.token.as_bytes()),
-                top_logprobs: None,
-            }).collect()),
+            top_logprobs: Some(
+                token
+                    .top
+                    .iter()
+                    .map(|top| LogprobOut {
+                        token: &top.token,
+                        logprob: top.logprob,
+                        bytes: top.bytes.as_deref().unwrap_or(top.token.as_bytes()),
+                        top_logprobs: None,
+                    })
+                    .collect(),
+            ),
         });
         (!tokens.is_empty()).then(|| LogprobsOut { content: content.collect(), refusal: None })
     }
@@ -370,22 +374,16 @@ struct CompletionOut {
 
 impl UsageOut {
     pub(crate) fn new(usage: &Usage) -> Self {
-        let prompt = PromptOut {
-            cached_tokens: usage.cache_read,
-            cache_write_tokens: usage.cache_write,
-            audio_tokens: usage.audio_input,
-        };
+        let prompt =
+            PromptOut { cached_tokens: usage.cache_read, cache_write_tokens: usage.cache_write, audio_tokens: usage.audio_input };
         let completion = CompletionOut { reasoning_tokens: usage.reasoning, audio_tokens: usage.audio_output };
         UsageOut {
             prompt_tokens: usage.input,
             completion_tokens: usage.output,
             total_tokens: usage.total(),
-            prompt_tokens_details: (usage.cache_read.is_some()
-                || usage.cache_write.is_some()
-                || usage.audio_input.is_some())
-            .then_some(prompt),
-            completion_tokens_details: (usage.reasoning.is_some() || usage.audio_output.is_some())
-                .then_some(completion),
+            prompt_tokens_details: (usage.cache_read.is_some() || usage.cache_write.is_some() || usage.audio_input.is_some())
+                .then_some(prompt),
+            completion_tokens_details: (usage.reasoning.is_some() || usage.audio_output.is_some()).then_some(completion),
         }
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use super::super::NAME;
 use super::super::error::read_error_within;
 use super::super::response::{
-    failed, flatten, made_up_id, read_answer, read_arguments, read_call_signature, read_citation, read_detail,
-    read_extra, read_finish, read_image, read_logprobs, reasoning_text,
+    failed, flatten, made_up_id, read_answer, read_arguments, read_call_signature, read_citation, read_detail, read_extra,
+    read_finish, read_image, read_logprobs, reasoning_text,
 };
 use super::super::wire::{Answer, Audio, Call, Choice, Content as Wire, Said, Scalar, list_of};
 use crate::dialect::ReadStream;
@@ -397,11 +397,7 @@ impl State {
 
     fn finish(&mut self, mut finish: Finish, cited: &[Citation], out: &mut Vec<Event>) {
         if let (Some((part, Kind::Text)), false) = (self.open, cited.is_empty()) {
-            let delta = |citation: &Citation| Event::Delta {
-                choice: self.index,
-                part,
-                delta: Delta::Citation(citation.clone()),
-            };
+            let delta = |citation: &Citation| Event::Delta { choice: self.index, part, delta: Delta::Citation(citation.clone()) };
             out.extend(cited.iter().map(delta));
         }
         self.close(out);
