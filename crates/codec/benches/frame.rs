@@ -28,38 +28,23 @@ fn count(mut reader: impl ReadFrame, chunks: &[&[u8]]) -> usize {
 }
 
 pub(crate) fn bench(c: &mut Criterion) {
-    let sse: String = (0..EVENTS)
-        .map(|n| format!("data: {}\n\n", delta(n)))
-        .collect();
-    let array = format!(
-        "[{}]",
-        (0..EVENTS).map(delta).collect::<Vec<_>>().join("\n,\n")
-    );
+    let sse: String = (0..EVENTS).map(|n| format!("data: {}\n\n", delta(n))).collect();
+    let array = format!("[{}]", (0..EVENTS).map(delta).collect::<Vec<_>>().join("\n,\n"));
     let mut group = c.benchmark_group("frame");
     group.throughput(Throughput::Elements(EVENTS as u64));
     for size in [64, 1400, 16 * 1024] {
         let chunks: Vec<&[u8]> = sse.as_bytes().chunks(size).collect();
-        group.bench_function(BenchmarkId::new("sse-read", size), |b| {
-            b.iter(|| count(SseReader::new(1 << 20), &chunks))
-        });
+        group.bench_function(BenchmarkId::new("sse-read", size), |b| b.iter(|| count(SseReader::new(1 << 20), &chunks)));
         let chunks: Vec<&[u8]> = array.as_bytes().chunks(size).collect();
-        group.bench_function(BenchmarkId::new("array-read", size), |b| {
-            b.iter(|| count(ArrayReader::new(1 << 20), &chunks))
-        });
+        group.bench_function(BenchmarkId::new("array-read", size), |b| b.iter(|| count(ArrayReader::new(1 << 20), &chunks)));
     }
     let one_each: Vec<&[u8]> = sse.split_inclusive("\n\n").map(str::as_bytes).collect();
-    group.bench_function("sse-read/one-a-chunk", |b| {
-        b.iter(|| count(SseReader::new(1 << 20), &one_each))
-    });
+    group.bench_function("sse-read/one-a-chunk", |b| b.iter(|| count(SseReader::new(1 << 20), &one_each)));
     group.bench_function("sse-split-and-find-usage/one-a-chunk", |b| {
         b.iter(|| {
             let mut splitter = SseSplitter::new();
-            let parts = |chunk| {
-                splitter
-                    .split(chunk)
-                    .filter(|part| has_usage(chunk.get(part.span.clone()).unwrap_or_default()))
-                    .count()
-            };
+            let parts =
+                |chunk| splitter.split(chunk).filter(|part| has_usage(chunk.get(part.span.clone()).unwrap_or_default())).count();
             one_each.iter().copied().map(parts).sum::<usize>()
         })
     });

@@ -12,11 +12,7 @@ pub fn split_input(input: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The frames of `stream` cut into chunks of these sizes over and over (an empty list: one chunk), and whether it was cut.
-pub fn read(
-    mut reader: impl ReadFrame,
-    stream: &[u8],
-    sizes: &[u8],
-) -> Result<(Vec<Owned>, bool), TooLong> {
+pub fn read(mut reader: impl ReadFrame, stream: &[u8], sizes: &[u8]) -> Result<(Vec<Owned>, bool), TooLong> {
     let own = |frame: Frame<'_>| (frame.event.map(str::to_owned), frame.data.to_vec());
     let (mut frames, mut left) = (Vec::new(), stream);
     let mut sizes = sizes.iter().map(|size| usize::from(*size).max(1)).cycle();

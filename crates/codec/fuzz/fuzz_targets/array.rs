@@ -16,10 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let _ = read(ArrayReader::new(16), stream, sizes);
 
     if let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(stream) {
-        let elements = elements
-            .into_iter()
-            .map(|raw| (None, raw.get().as_bytes().to_vec()))
-            .collect();
+        let elements = elements.into_iter().map(|raw| (None, raw.get().as_bytes().to_vec())).collect();
         assert_eq!(whole, Ok((elements, false)));
     }
 });

@@ -13,7 +13,9 @@ use crate::frame::Frame;
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
+mod anthropic_messages;
 mod body;
+mod fault;
 pub mod headers;
 mod object;
 mod openai_chat;
@@ -33,11 +35,18 @@ pub struct Dialect {
 }
 
 /// Every dialect. The only list of them.
-pub static ALL: &[Dialect] = &[Dialect {
-    name: openai_chat::NAME,
-    upstream: &openai_chat::OpenAiChat,
-    downstream: &openai_chat::OpenAiChat,
-}];
+pub static ALL: &[Dialect] = &[
+    Dialect {
+        name: openai_chat::NAME,
+        upstream: &openai_chat::OpenAiChat,
+        downstream: &openai_chat::OpenAiChat,
+    },
+    Dialect {
+        name: anthropic_messages::NAME,
+        upstream: &anthropic_messages::AnthropicMessages,
+        downstream: &anthropic_messages::AnthropicMessages,
+    },
+];
 
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {

@@ -28,11 +28,7 @@ enum Place {
     /// In an object or array, so many of its own kind of brackets deep.
     Nested { close: u8, depth: usize },
     /// In a string of one, or in a string that is the element itself (no brackets to close).
-    Text {
-        close: u8,
-        depth: usize,
-        escaped: bool,
-    },
+    Text { close: u8, depth: usize, escaped: bool },
     /// In a number or a word.
     Bare,
     /// Behind the array.
@@ -43,14 +39,7 @@ impl ArrayReader {
     /// A reader at the start of a stream, which refuses an element of more than `limit` bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self {
-            place: Place::Between,
-            opened: false,
-            started: false,
-            held: Vec::new(),
-            given: false,
-            limit,
-        }
+        Self { place: Place::Between, opened: false, started: false, held: Vec::new(), given: false, limit }
     }
 
     /// Forgets the element that was given out last.
@@ -75,19 +64,9 @@ impl ArrayReader {
                     continue;
                 }
                 b']' if self.opened => Place::Closed,
-                b'{' => Place::Nested {
-                    close: b'}',
-                    depth: 0,
-                },
-                b'[' => Place::Nested {
-                    close: b']',
-                    depth: 0,
-                },
-                b'"' => Place::Text {
-                    close: 0,
-                    depth: 0,
-                    escaped: false,
-                },
+                b'{' => Place::Nested { close: b'}', depth: 0 },
+                b'[' => Place::Nested { close: b']', depth: 0 },
+                b'"' => Place::Text { close: 0, depth: 0, escaped: false },
                 _ => Place::Bare,
             };
             self.started = true;
@@ -112,56 +91,29 @@ impl ArrayReader {
                     };
                     at += found + 1;
                     self.place = match open.get(found) {
-                        Some(b'"') => Place::Text {
-                            close,
-                            depth,
-                            escaped: false,
-                        },
-                        Some(&byte) if byte == opening => Place::Nested {
-                            close,
-                            depth: depth + 1,
-                        },
+                        Some(b'"') => Place::Text { close, depth, escaped: false },
+                        Some(&byte) if byte == opening => Place::Nested { close, depth: depth + 1 },
                         _ if depth <= 1 => Place::Between,
-                        _ => Place::Nested {
-                            close,
-                            depth: depth - 1,
-                        },
+                        _ => Place::Nested { close, depth: depth - 1 },
                     };
                 }
-                Place::Text {
-                    close,
-                    depth,
-                    escaped: true,
-                } => {
+                Place::Text { close, depth, escaped: true } => {
                     at += 1;
-                    self.place = Place::Text {
-                        close,
-                        depth,
-                        escaped: false,
-                    };
+                    self.place = Place::Text { close, depth, escaped: false };
                 }
-                Place::Text {
-                    close,
-                    depth,
-                    escaped: false,
-                } => {
+                Place::Text { close, depth, escaped: false } => {
                     let Some(found) = memchr::memchr2(b'"', b'\\', open) else {
                         break;
                     };
                     at += found + 1;
                     self.place = match open.get(found) {
-                        Some(b'\\') => Place::Text {
-                            close,
-                            depth,
-                            escaped: true,
-                        },
+                        Some(b'\\') => Place::Text { close, depth, escaped: true },
                         _ if depth == 0 => Place::Between,
                         _ => Place::Nested { close, depth },
                     };
                 }
                 Place::Bare => {
-                    let end =
-                        |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']');
+                    let end = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']');
                     let Some(found) = open.iter().position(end) else {
                         break;
                     };
@@ -203,35 +155,18 @@ impl ReadFrame for ArrayReader {
             return Ok(None);
         }
         self.given = true;
-        Ok(Some(Frame {
-            event: None,
-            data: if whole { part } else { &self.held },
-        }))
+        Ok(Some(Frame { event: None, data: if whole { part } else { &self.held } }))
     }
 
     fn finish(&mut self) -> End<'_> {
         self.clear();
         let place = self.place;
-        let done = if self.opened {
-            place == Place::Closed
-        } else {
-            place == Place::Between && self.started
-        };
+        let done = if self.opened { place == Place::Closed } else { place == Place::Between && self.started };
         let held = std::mem::take(&mut self.held);
         let bare = place == Place::Bare && !self.opened;
-        *self = Self {
-            held,
-            given: true,
-            ..Self::new(self.limit)
-        };
+        *self = Self { held, given: true, ..Self::new(self.limit) };
         // A number or a word without an array around it ends only where the input does.
-        let frame = bare.then_some(Frame {
-            event: None,
-            data: self.held.as_slice(),
-        });
-        End {
-            frame,
-            cut: !done && !bare,
-        }
+        let frame = bare.then_some(Frame { event: None, data: self.held.as_slice() });
+        End { frame, cut: !done && !bare }
     }
 }

@@ -37,10 +37,7 @@ impl SseSplitter {
     /// At the start of a stream.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            blank: true,
-            after_cr: false,
-        }
+        Self { blank: true, after_cr: false }
     }
 
     /// The parts of the next chunk, which must be taken all.
@@ -64,9 +61,7 @@ impl SseSplitter {
         loop {
             let open = rest.get(at..).unwrap_or_default();
             let newline = memchr::memchr2(b'\n', b'\r', open);
-            let line = open
-                .get(..newline.unwrap_or(open.len()))
-                .unwrap_or_default();
+            let line = open.get(..newline.unwrap_or(open.len())).unwrap_or_default();
             let blank = self.blank && is_blank(line);
             let Some(newline) = newline else {
                 self.blank = blank;
@@ -117,13 +112,7 @@ mod tests {
     fn blocks_end_with_an_empty_line() {
         let stream = b"data: 1\n\ndata: 2\r\n\r\ndata: 3\r\rdata: 4\n\t\n: c\ndata: 5";
         let blocks = split(stream, std::iter::once(stream.len()));
-        let expected: [&[u8]; 5] = [
-            b"data: 1\n\n",
-            b"data: 2\r\n\r\n",
-            b"data: 3\r\r",
-            b"data: 4\n\t\n",
-            b": c\ndata: 5",
-        ];
+        let expected: [&[u8]; 5] = [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: 3\r\r", b"data: 4\n\t\n", b": c\ndata: 5"];
         assert_eq!(blocks, expected);
         assert_eq!(split(b"", std::iter::once(0)), [b""]);
     }

@@ -60,11 +60,7 @@ impl SseReader {
     /// How long the byte order mark at the front of this block is; the stream has started after that.
     fn start(&mut self, block: &[u8]) -> usize {
         let first = !std::mem::replace(&mut self.started, true);
-        if first && block.starts_with(BYTE_ORDER_MARK) {
-            BYTE_ORDER_MARK.len()
-        } else {
-            0
-        }
+        if first && block.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 }
     }
 }
 
@@ -110,22 +106,9 @@ impl ReadFrame for SseReader {
         let fields = read_fields(&held, mark, &mut self.joined);
         let comments = self.comments + fields.comments;
         let joined = std::mem::take(&mut self.joined);
-        *self = Self {
-            held,
-            joined,
-            given: true,
-            comments,
-            ..Self::new(self.limit)
-        };
-        let cut = self
-            .held
-            .get(mark..)
-            .and_then(<[u8]>::last)
-            .is_some_and(|byte| !matches!(byte, b'\n' | b'\r'));
-        End {
-            frame: fields.frame(&self.held, &self.joined),
-            cut,
-        }
+        *self = Self { held, joined, given: true, comments, ..Self::new(self.limit) };
+        let cut = self.held.get(mark..).and_then(<[u8]>::last).is_some_and(|byte| !matches!(byte, b'\n' | b'\r'));
+        End { frame: fields.frame(&self.held, &self.joined), cut }
     }
 }
 
@@ -154,11 +137,7 @@ impl Fields {
 
     fn frame<'a>(&self, block: &'a [u8], joined: &'a [u8]) -> Option<Frame<'a>> {
         let data = self.data.clone().and_then(|span| block.get(span))?;
-        let event = self
-            .event
-            .clone()
-            .and_then(|span| block.get(span))
-            .filter(|name| !name.is_empty());
+        let event = self.event.clone().and_then(|span| block.get(span)).filter(|name| !name.is_empty());
         Some(Frame {
             event: event.and_then(|name| std::str::from_utf8(name).ok()),
             data: if self.joined { joined } else { data },

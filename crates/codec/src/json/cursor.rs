@@ -72,27 +72,16 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn fault(&self, what: &'static str) -> Fault {
-        if self.at < self.bytes.len() {
-            Fault::new(self.at, what)
-        } else {
-            Fault::new(self.bytes.len(), END)
-        }
+        if self.at < self.bytes.len() { Fault::new(self.at, what) } else { Fault::new(self.bytes.len(), END) }
     }
 
     pub(super) fn expect_end(&mut self) -> Result<(), Fault> {
         self.skip_space();
-        if self.at < self.bytes.len() {
-            Err(self.fault("there is text after the end of the value"))
-        } else {
-            Ok(())
-        }
+        if self.at < self.bytes.len() { Err(self.fault("there is text after the end of the value")) } else { Ok(()) }
     }
 
     /// Gives each member of the object that starts here to `visit`, until it says `false` or the object is behind us.
-    pub(super) fn each_member(
-        &mut self,
-        mut visit: impl FnMut(Member) -> bool,
-    ) -> Result<(), Fault> {
+    pub(super) fn each_member(&mut self, mut visit: impl FnMut(Member) -> bool) -> Result<(), Fault> {
         self.at += 1;
         self.skip_space();
         if self.peek() == Some(b'}') {
@@ -103,11 +92,7 @@ impl<'a> Cursor<'a> {
             let key = self.skip_key()?;
             let start = self.at;
             let kind = self.skip_value(1)?;
-            if !visit(Member {
-                key,
-                value: start..self.at,
-                kind,
-            }) {
+            if !visit(Member { key, value: start..self.at, kind }) {
                 return Ok(());
             }
             self.skip_space();
@@ -151,11 +136,7 @@ impl<'a> Cursor<'a> {
 
     /// Goes behind the object or array that starts here.
     fn skip_nested(&mut self, outer: u32) -> Result<(), Fault> {
-        let mut levels = Levels {
-            objects: 0,
-            depth: 0,
-            limit: MAX_DEPTH.saturating_sub(outer),
-        };
+        let mut levels = Levels { objects: 0, depth: 0, limit: MAX_DEPTH.saturating_sub(outer) };
         loop {
             // A value starts here.
             match self.peek() {
@@ -267,17 +248,12 @@ impl<'a> Cursor<'a> {
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at == start {
-            Err(self.fault("expected a digit"))
-        } else {
-            Ok(())
-        }
+        if self.at == start { Err(self.fault("expected a digit")) } else { Ok(()) }
     }
 }
 
 pub(super) const END: &str = "the text ends too early";
-pub(super) const VALUE: &str =
-    "expected a value: an object, an array, a string, a number, true, false or null";
+pub(super) const VALUE: &str = "expected a value: an object, an array, a string, a number, true, false or null";
 
 /// The open containers: one bit each, set for an object, the innermost lowest.
 struct Levels {

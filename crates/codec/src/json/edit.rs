@@ -90,12 +90,7 @@ impl<'a> Patch<'a> {
     /// No changes yet, to the object in `body` whose members [`scan::members`] found.
     #[must_use]
     pub fn new(body: &'a [u8], members: &'a [Member]) -> Self {
-        Self {
-            body,
-            members,
-            changed: Vec::new(),
-            added: Vec::new(),
-        }
+        Self { body, members, changed: Vec::new(), added: Vec::new() }
     }
 
     /// Gives `key` the value `json`, which must be JSON: in its place if it is there, behind the last member if not.
@@ -135,35 +130,22 @@ impl<'a> Patch<'a> {
             match self.take_change(index) {
                 None => any_kept = true,
                 Some(Some(json)) => {
-                    edits.push(Edit {
-                        span: member.value.clone(),
-                        with: json,
-                    });
+                    edits.push(Edit { span: member.value.clone(), with: json });
                     any_kept = true;
                 }
                 // The comma before it goes too if something stands there, else the comma behind it.
                 Some(None) => {
                     let next = self.members.get(index + 1);
-                    let start = before
-                        .filter(|_| any_kept)
-                        .map_or(quote_start(member), |before| before.value.end);
-                    let end = next
-                        .filter(|_| !any_kept)
-                        .map_or(member.value.end, quote_start);
-                    edits.push(Edit {
-                        span: start..end,
-                        with: Vec::new(),
-                    });
+                    let start = before.filter(|_| any_kept).map_or(quote_start(member), |before| before.value.end);
+                    let end = next.filter(|_| !any_kept).map_or(member.value.end, quote_start);
+                    edits.push(Edit { span: start..end, with: Vec::new() });
                 }
             }
             before = Some(member);
         }
         if !self.added.is_empty() {
             let at = before.map_or_else(|| after_brace(self.body), |last| last.value.end);
-            edits.push(Edit {
-                span: at..at,
-                with: write_added(&self.added, any_kept),
-            });
+            edits.push(Edit { span: at..at, with: write_added(&self.added, any_kept) });
         }
         edits
     }
@@ -177,27 +159,18 @@ impl<'a> Patch<'a> {
 
     fn index(&self, key: &str) -> Option<usize> {
         let found = scan::find(self.body, self.members, key)?;
-        self.members
-            .iter()
-            .position(|member| member.key == found.key)
+        self.members.iter().position(|member| member.key == found.key)
     }
 
     fn change(&mut self, index: usize, json: Option<Vec<u8>>) {
-        match self
-            .changed
-            .iter_mut()
-            .find(|(changed, _)| *changed == index)
-        {
+        match self.changed.iter_mut().find(|(changed, _)| *changed == index) {
             Some((_, value)) => *value = json,
             None => self.changed.push((index, json)),
         }
     }
 
     fn take_change(&mut self, index: usize) -> Option<Option<Vec<u8>>> {
-        let (_, json) = self
-            .changed
-            .iter_mut()
-            .find(|(changed, _)| *changed == index)?;
+        let (_, json) = self.changed.iter_mut().find(|(changed, _)| *changed == index)?;
         Some(json.take())
     }
 }
@@ -319,17 +292,8 @@ mod tests {
 
     #[test]
     fn edits_out_of_order_or_out_of_bounds_do_no_harm() {
-        let edit = |span, with: &str| Edit {
-            span,
-            with: with.into(),
-        };
-        let mut edits = [
-            edit(9..20, "!"),
-            edit(2..5, "-"),
-            edit(0..1, "+"),
-            edit(4..6, "="),
-            edit(30..31, "?"),
-        ];
+        let edit = |span, with: &str| Edit { span, with: with.into() };
+        let mut edits = [edit(9..20, "!"), edit(2..5, "-"), edit(0..1, "+"), edit(4..6, "="), edit(30..31, "?")];
         assert_eq!(apply(b"0123456789", &mut edits), b"+1-=678!?");
     }
 }

@@ -43,17 +43,10 @@ impl Fault {
     pub fn describe(&self, body: &[u8]) -> String {
         let (line, column) = position(body, self.at);
         let what = self.what;
-        match body
-            .get(self.at..)
-            .filter(|_| what == REPEATED_KEY)
-            .and_then(text::first_string)
-        {
+        match body.get(self.at..).filter(|_| what == REPEATED_KEY).and_then(text::first_string) {
             Some(key) => {
                 let key: String = key.chars().take(QUOTED).collect();
-                format!(
-                    "the key {} is repeated at line {line}, column {column}",
-                    quote(&key)
-                )
+                format!("the key {} is repeated at line {line}, column {column}", quote(&key))
             }
             None => format!("{what} at line {line}, column {column}"),
         }
@@ -69,13 +62,7 @@ pub fn position(body: &[u8], at: usize) -> (usize, usize) {
     let line = memchr::memchr_iter(b'\n', before).count() + 1;
     let start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
     // Continuation bytes of UTF-8 are not characters of their own.
-    let column = before
-        .get(start..)
-        .unwrap_or_default()
-        .iter()
-        .filter(|&&byte| byte & 0xC0 != 0x80)
-        .count()
-        + 1;
+    let column = before.get(start..).unwrap_or_default().iter().filter(|&&byte| byte & 0xC0 != 0x80).count() + 1;
     (line, column)
 }
 
@@ -97,9 +84,6 @@ mod tests {
         let body = b"{\"model\":1,\n \"mod\\u0065l\":2}";
         let fault = members(body).unwrap_err();
         assert_eq!(fault.what, REPEATED_KEY);
-        assert_eq!(
-            fault.describe(body),
-            "the key \"model\" is repeated at line 2, column 2"
-        );
+        assert_eq!(fault.describe(body), "the key \"model\" is repeated at line 2, column 2");
     }
 }

@@ -65,10 +65,7 @@ pub fn member(object: &[u8], key: &str) -> Option<Range<usize>> {
     let mut found = None;
     cursor
         .each_member(|member| {
-            if object
-                .get(member.key.clone())
-                .is_some_and(|raw| text::says(raw, key))
-            {
+            if object.get(member.key.clone()).is_some_and(|raw| text::says(raw, key)) {
                 found = Some(member.value);
             }
             found.is_none()
@@ -89,10 +86,7 @@ pub fn path(object: &[u8], keys: &[&str]) -> Option<Range<usize>> {
 /// The member that `key` names, however it was escaped.
 #[must_use]
 pub fn find<'m>(body: &[u8], members: &'m [Member], key: &str) -> Option<&'m Member> {
-    members.iter().find(|member| {
-        body.get(member.key.clone())
-            .is_some_and(|raw| text::says(raw, key))
-    })
+    members.iter().find(|member| body.get(member.key.clone()).is_some_and(|raw| text::says(raw, key)))
 }
 
 /// The span of the value that starts at `at`, which must lie in `text` and may be followed by anything.
@@ -119,32 +113,19 @@ fn check_text(body: &[u8]) -> Result<(), Fault> {
 fn find_repeated(body: &[u8], members: &[Member]) -> Option<usize> {
     let raw = |member: &Member| body.get(member.key.clone()).unwrap_or_default();
     // Comparing each with each is cheapest for the few keys of a usual body, and quadratic for a hostile one.
-    if members.len() <= 24
-        && members
-            .iter()
-            .all(|member| memchr::memchr(b'\\', raw(member)).is_none())
-    {
+    if members.len() <= 24 && members.iter().all(|member| memchr::memchr(b'\\', raw(member)).is_none()) {
         let mut rest = members;
         let mut repeated: Option<usize> = None;
         while let Some((first, others)) = rest.split_first() {
-            let again = others
-                .iter()
-                .find(|other| raw(other) == raw(first))
-                .map(|other| other.key.start);
+            let again = others.iter().find(|other| raw(other) == raw(first)).map(|other| other.key.start);
             repeated = repeated.into_iter().chain(again).min();
             rest = others;
         }
         return repeated.map(|at| at.saturating_sub(1));
     }
-    let mut keys: Vec<_> = members
-        .iter()
-        .map(|member| (text::unescape(raw(member)), member.key.start))
-        .collect();
+    let mut keys: Vec<_> = members.iter().map(|member| (text::unescape(raw(member)), member.key.start)).collect();
     keys.sort_unstable();
-    let again = keys
-        .iter()
-        .zip(keys.iter().skip(1))
-        .filter(|((one, _), (two, _))| one == two);
+    let again = keys.iter().zip(keys.iter().skip(1)).filter(|((one, _), (two, _))| one == two);
     again.map(|(_, (_, at))| at.saturating_sub(1)).min()
 }
 
@@ -157,10 +138,7 @@ mod tests {
     fn members_are_where_they_are() {
         let body = br#" { "model" : "x" , "n":[1,{"a":null}],"t":-0.5e+3,"o":{},"b":false } "#;
         let found = members(body).unwrap();
-        let pairs: Vec<_> = found
-            .iter()
-            .map(|m| (&body[m.key.clone()], &body[m.value.clone()], m.kind))
-            .collect();
+        let pairs: Vec<_> = found.iter().map(|m| (&body[m.key.clone()], &body[m.value.clone()], m.kind)).collect();
         assert_eq!(
             pairs,
             [
@@ -180,11 +158,7 @@ mod tests {
             (&b""[..], 0, END),
             (b"  ", 2, END),
             (b"[]", 0, "expected an object, which starts with '{'"),
-            (
-                b"{\"a\":1} x",
-                8,
-                "there is text after the end of the value",
-            ),
+            (b"{\"a\":1} x", 8, "there is text after the end of the value"),
             (b"{\"a\":1,}", 7, "expected a key in double quotes"),
             (b"{\"a\" 1}", 5, "expected ':' after a key"),
             (b"{\"a\":01}", 6, "expected ',' or '}' after a member"),
@@ -193,55 +167,26 @@ mod tests {
             (b"{\"a\":nul", 8, END),
             (b"{\"a\":nil}", 5, VALUE),
             (b"{\"a\":1.}", 7, "expected a digit"),
-            (
-                b"{\"a\":\"\n\"}",
-                6,
-                "a control character in a string must be escaped",
-            ),
+            (b"{\"a\":\"\n\"}", 6, "a control character in a string must be escaped"),
             (b"{\"a\":\"\\x\"}", 6, "unknown escape sequence in a string"),
-            (
-                b"{\"a\":\"\\u12g4\"}",
-                6,
-                "expected four hexadecimal digits after \\u",
-            ),
+            (b"{\"a\":\"\\u12g4\"}", 6, "expected four hexadecimal digits after \\u"),
             (b"{\"a\":\"\\", 7, "the text ends within a string"),
-            (
-                b"\xEF\xBB\xBF{}",
-                0,
-                "JSON must not start with a byte order mark",
-            ),
+            (b"\xEF\xBB\xBF{}", 0, "JSON must not start with a byte order mark"),
             (b"{\"a\":\"\xFF\"}", 6, "the text is not UTF-8"),
             (b"{\"a\":1,\"b\":2,\"b\":3,\"a\":4}", 13, REPEATED_KEY),
         ] {
             let fault = members(body).unwrap_err();
-            assert_eq!(
-                (fault.at, fault.what),
-                (at, what),
-                "{}",
-                String::from_utf8_lossy(body)
-            );
+            assert_eq!((fault.at, fault.what), (at, what), "{}", String::from_utf8_lossy(body));
         }
     }
 
     #[test]
     fn depth_is_bounded_and_the_bound_is_exact() {
-        let nest = |levels: usize| {
-            format!(
-                "{{\"a\":{}{}}}",
-                "[".repeat(levels - 1),
-                "]".repeat(levels - 1)
-            )
-        };
+        let nest = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
         assert!(members(nest(128).as_bytes()).is_ok());
-        assert_eq!(
-            members(nest(129).as_bytes()).unwrap_err().what,
-            "nested deeper than 128 levels"
-        );
+        assert_eq!(members(nest(129).as_bytes()).unwrap_err().what, "nested deeper than 128 levels");
         assert!(check("[".repeat(128).as_bytes()).unwrap_err().what == END);
-        assert_eq!(
-            check("{\"a\":".repeat(129).as_bytes()).unwrap_err().what,
-            "nested deeper than 128 levels"
-        );
+        assert_eq!(check("{\"a\":".repeat(129).as_bytes()).unwrap_err().what, "nested deeper than 128 levels");
         assert_eq!(check(b"[[],{},[{}]]"), Ok(Kind::Array));
     }
 

@@ -41,20 +41,13 @@ fn plain_len(text: &[u8]) -> usize {
         }
     }
     let last = text.get(at..).unwrap_or_default();
-    at + last
-        .iter()
-        .position(|&byte| is_special(byte))
-        .unwrap_or(last.len())
+    at + last.iter().position(|&byte| is_special(byte)).unwrap_or(last.len())
 }
 
 /// How many bytes of `text` come before the first block of 64 that is not all plain, or not whole.
 fn plain_blocks_len(text: &[u8]) -> usize {
     let (blocks, _) = text.as_chunks::<64>();
-    let plain = |block: &&[u8; 64]| {
-        !block
-            .iter()
-            .fold(false, |seen, &byte| seen | is_special(byte))
-    };
+    let plain = |block: &&[u8; 64]| !block.iter().fold(false, |seen, &byte| seen | is_special(byte));
     blocks.iter().take_while(plain).count() * 64
 }
 
@@ -68,10 +61,7 @@ pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
             Some(b'"') => return Ok(at),
             Some(b'\\') => at = escape_end(bytes, at)?,
             Some(_) => {
-                return Err(Fault::new(
-                    at,
-                    "a control character in a string must be escaped",
-                ));
+                return Err(Fault::new(at, "a control character in a string must be escaped"));
             }
             None => return Err(Fault::new(bytes.len(), "the text ends within a string")),
         }
@@ -140,9 +130,7 @@ pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
 fn read_code(raw: &[u8], at: usize) -> (u32, usize) {
     let unit = |at: usize| -> Option<u32> {
         let escape = raw.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        escape.iter().try_fold(0, |code, &digit| {
-            Some(code << 4 | char::from(digit).to_digit(16)?)
-        })
+        escape.iter().try_fold(0, |code, &digit| Some(code << 4 | char::from(digit).to_digit(16)?))
     };
     match (unit(at), unit(at + 6)) {
         (Some(high @ 0xD800..=0xDBFF), Some(low @ 0xDC00..=0xDFFF)) => {
@@ -157,14 +145,7 @@ fn push_code(out: &mut Vec<u8>, code: u32) {
     match char::from_u32(code) {
         Some(letter) => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
         // A lone surrogate: three bytes of six bits each, the first with its marker.
-        None => out.extend(
-            [
-                0xE0 | code >> 12,
-                0x80 | code >> 6 & 0x3F,
-                0x80 | code & 0x3F,
-            ]
-            .map(|byte| byte as u8),
-        ),
+        None => out.extend([0xE0 | code >> 12, 0x80 | code >> 6 & 0x3F, 0x80 | code & 0x3F].map(|byte| byte as u8)),
     }
 }
 
@@ -264,29 +245,18 @@ mod tests {
 
     #[test]
     fn escapes_are_read() {
-        assert_eq!(
-            unquote(br#""a\n\u00e9\ud83d\ude00\/""#).as_deref(),
-            Some("a\né😀/")
-        );
+        assert_eq!(unquote(br#""a\n\u00e9\ud83d\ude00\/""#).as_deref(), Some("a\né😀/"));
         assert_eq!(unquote(br#""\ud83d""#), None);
         assert_eq!(unquote(br#""a"b""#), None);
         assert_eq!(unquote(br#""a\""#), None);
         assert_eq!(unquote(b"\""), None);
-        assert!(matches!(
-            unquote(b"\"plain\""),
-            Some(Cow::Borrowed("plain"))
-        ));
+        assert!(matches!(unquote(b"\"plain\""), Some(Cow::Borrowed("plain"))));
         assert_ne!(unescape(br"\ud83d"), unescape(br"\ud83e"));
     }
 
     #[test]
     fn quoting_agrees_with_serde() {
-        for text in [
-            "",
-            "plain",
-            "\"\\/\u{8}\u{c}\n\r\t\0\u{1f}\u{7f}é😀",
-            "ends in a quote\"",
-        ] {
+        for text in ["", "plain", "\"\\/\u{8}\u{c}\n\r\t\0\u{1f}\u{7f}é😀", "ends in a quote\""] {
             assert_eq!(quote(text), serde_json::to_string(text).unwrap());
         }
     }

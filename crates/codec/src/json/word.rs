@@ -23,9 +23,7 @@ impl KeyFinder {
     /// A finder for `key`, which must be plain: nothing in it that JSON escapes.
     #[must_use]
     pub fn new(key: &str) -> Self {
-        Self {
-            quoted: Finder::new(&super::quote(key)).into_owned(),
-        }
+        Self { quoted: Finder::new(&super::quote(key)).into_owned() }
     }
 
     /// Whether the key is there with a value other than `null`.
@@ -63,12 +61,7 @@ fn value_start(json: &[u8], at: usize) -> Option<usize> {
 }
 
 fn skip_space(json: &[u8], at: usize) -> usize {
-    at + json
-        .get(at..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(|byte| byte.is_ascii_whitespace())
-        .count()
+    at + json.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_whitespace()).count()
 }
 
 /// Whether a stream's frame says `"usage"` with a value other than `null`.
@@ -92,18 +85,9 @@ mod tests {
     #[test]
     fn usage_is_found_where_it_is_set() {
         for (frame, expected) in [
-            (
-                r#"{"choices":[],"usage":{"total_tokens":3}}"#,
-                Some(r#"{"total_tokens":3}"#),
-            ),
-            (
-                r#"{"choices":[{"usage" : {"a":1} }],"usage":null}"#,
-                Some(r#"{"a":1}"#),
-            ),
-            (
-                r#"{"usage":null,"x":{"usage":{"b":2}}}"#,
-                Some(r#"{"b":2}"#),
-            ),
+            (r#"{"choices":[],"usage":{"total_tokens":3}}"#, Some(r#"{"total_tokens":3}"#)),
+            (r#"{"choices":[{"usage" : {"a":1} }],"usage":null}"#, Some(r#"{"a":1}"#)),
+            (r#"{"usage":null,"x":{"usage":{"b":2}}}"#, Some(r#"{"b":2}"#)),
             (r#"{"usage":null}"#, None),
             (r#"{"content":"usage"}"#, None),
             (r#"{"content":"\"usage\":{}"}"#, None),
@@ -111,11 +95,7 @@ mod tests {
             (r#"{"usage""#, None),
             ("", None),
         ] {
-            assert_eq!(
-                usage(frame.as_bytes()).map(|span| &frame[span]),
-                expected,
-                "{frame}"
-            );
+            assert_eq!(usage(frame.as_bytes()).map(|span| &frame[span]), expected, "{frame}");
             assert_eq!(has_usage(frame.as_bytes()), expected.is_some(), "{frame}");
         }
         assert_eq!(usage(br#"{"usage":{"cut"#), None);

@@ -8,14 +8,8 @@ use trunkline_codec::frame::{ArrayReader, ReadFrame, SseReader, SseSplitter, Too
 type Owned = (Option<String>, Vec<u8>);
 
 /// What a reader makes of a stream: its frames, the last included, and whether it was cut.
-fn read(
-    mut reader: impl ReadFrame,
-    stream: &[u8],
-    sizes: &[usize],
-) -> Result<(Vec<Owned>, bool), TooLong> {
-    let own = |frame: trunkline_codec::frame::Frame<'_>| {
-        (frame.event.map(str::to_owned), frame.data.to_vec())
-    };
+fn read(mut reader: impl ReadFrame, stream: &[u8], sizes: &[usize]) -> Result<(Vec<Owned>, bool), TooLong> {
+    let own = |frame: trunkline_codec::frame::Frame<'_>| (frame.event.map(str::to_owned), frame.data.to_vec());
     let mut frames = Vec::new();
     let mut left = stream;
     let mut sizes = sizes.iter().copied().cycle();
@@ -59,41 +53,14 @@ struct Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let line = prop_oneof![
-        "[ -~é😀\t]{0,30}",
-        Just("{\"a\":\"b\"}".to_owned()),
-        Just(String::new())
-    ];
+    let line = prop_oneof!["[ -~é😀\t]{0,30}", Just("{\"a\":\"b\"}".to_owned()), Just(String::new())];
     let name = proptest::option::of("[a-z_.]{1,12}");
     let junk = vec(
-        select(vec![
-            ": keep-alive",
-            ":HTTP_STATUS/200",
-            "id: 7",
-            "retry:3",
-            "status",
-            "dat: a",
-            "datax: 1",
-            "eventual:x",
-        ]),
+        select(vec![": keep-alive", ":HTTP_STATUS/200", "id: 7", "retry:3", "status", "dat: a", "datax: 1", "eventual:x"]),
         0..3,
     );
-    (
-        name,
-        vec(line, 1..4),
-        select(vec!["\n", "\r\n", "\r"]),
-        select(vec!["", "", "", "\t", " "]),
-        any::<bool>(),
-        junk,
-    )
-        .prop_map(|(name, lines, newline, separator, space, junk)| Event {
-            name,
-            lines,
-            newline,
-            separator,
-            space,
-            junk,
-        })
+    (name, vec(line, 1..4), select(vec!["\n", "\r\n", "\r"]), select(vec!["", "", "", "\t", " "]), any::<bool>(), junk)
+        .prop_map(|(name, lines, newline, separator, space, junk)| Event { name, lines, newline, separator, space, junk })
 }
 
 impl Event {
@@ -101,10 +68,7 @@ impl Event {
         let mut line = |text: &str| out.extend([text, self.newline]);
         self.junk.iter().for_each(|junk| line(junk));
         if let Some(name) = &self.name {
-            line(&format!(
-                "event:{}{name}",
-                if self.space { " " } else { "" }
-            ));
+            line(&format!("event:{}{name}", if self.space { " " } else { "" }));
         }
         for text in &self.lines {
             match text.as_str() {
@@ -229,18 +193,14 @@ fn what_a_closing_server_leaves_is_not_lost() {
 #[test]
 fn a_failure_written_without_a_field_name_is_a_frame() {
     let stream = b"data: 1\n\n{\"error\":\n {\"code\":500}}\n\n: {\n\nid: 4\n\n";
-    let frames = vec![
-        owned(None, "1"),
-        owned(None, "{\"error\":\n {\"code\":500}}"),
-    ];
+    let frames = vec![owned(None, "1"), owned(None, "{\"error\":\n {\"code\":500}}")];
     assert_eq!(sse(stream, &[5]), (frames, false));
 }
 
 #[test]
 fn names_and_comments_are_read_as_the_format_says() {
     let mut reader = SseReader::new(100);
-    let mut chunk =
-        &b": one\n\n:two\nevent: a\nevent: b\ndata\n\nevent\ndata: x\n\nevent: only\n\n"[..];
+    let mut chunk = &b": one\n\n:two\nevent: a\nevent: b\ndata\n\nevent\ndata: x\n\nevent: only\n\n"[..];
     let first = reader.next(&mut chunk).unwrap().unwrap();
     assert_eq!((first.event, first.data), (Some("b"), &b""[..]));
     let second = reader.next(&mut chunk).unwrap().unwrap();
@@ -268,20 +228,11 @@ fn a_frame_within_one_chunk_is_not_copied() {
 #[test]
 fn a_frame_beyond_the_limit_is_refused_before_it_is_whole() {
     let mut reader = SseReader::new(10);
-    assert_eq!(
-        reader.next(&mut &b"data: 12345"[..]),
-        Err(TooLong { limit: 10 })
-    );
+    assert_eq!(reader.next(&mut &b"data: 12345"[..]), Err(TooLong { limit: 10 }));
     let mut reader = ArrayReader::new(10);
     assert_eq!(reader.next(&mut &b"[{\"a\": \"b\""[..]), Ok(None));
     assert_eq!(reader.next(&mut &b"cd"[..]), Err(TooLong { limit: 10 }));
-    assert_eq!(
-        read(ArrayReader::new(10), b"[{\"a\":123}]", &[4])
-            .unwrap()
-            .0
-            .len(),
-        1
-    );
+    assert_eq!(read(ArrayReader::new(10), b"[{\"a\":123}]", &[4]).unwrap().0.len(), 1);
 }
 
 #[test]
@@ -289,10 +240,7 @@ fn a_failure_instead_of_an_array_is_a_frame() {
     let object = "{\"error\": {\"message\": \"}]\\\"\"}}";
     let frames = vec![owned(None, object)];
     assert_eq!(array(object.as_bytes(), &[2]), (frames.clone(), false));
-    assert_eq!(
-        array(format!("[{object}]").as_bytes(), &[2]),
-        (frames.clone(), false)
-    );
+    assert_eq!(array(format!("[{object}]").as_bytes(), &[2]), (frames.clone(), false));
     assert_eq!(array(format!("[{object}").as_bytes(), &[2]), (frames, true));
     assert_eq!(array(b"[{\"a\":", &[2]), (vec![], true));
     assert_eq!(array(b"", &[2]), (vec![], true));

@@ -9,11 +9,7 @@ use trunkline_codec::json::{self, Edit, Patch, Piece};
 
 /// Any JSON value, a few levels deep.
 pub(crate) fn value() -> impl Strategy<Value = Value> {
-    let text = prop_oneof![
-        any::<String>(),
-        "[ -~\\n\\t\"\\\\é😀]{0,80}",
-        "[a-z ]{60,300}"
-    ];
+    let text = prop_oneof![any::<String>(), "[ -~\\n\\t\"\\\\é😀]{0,80}", "[a-z ]{60,300}"];
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -39,24 +35,13 @@ fn object() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 fn write(value: &impl serde::Serialize, pretty: bool) -> Vec<u8> {
-    if pretty {
-        serde_json::to_vec_pretty(value)
-    } else {
-        serde_json::to_vec(value)
-    }
-    .unwrap()
+    if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) }.unwrap()
 }
 
 /// One key's text with some characters written as `\u` escapes, in quotes.
 fn write_escaped(key: &str) -> String {
     let units: Vec<u16> = key.encode_utf16().collect();
-    format!(
-        "\"{}\"",
-        units
-            .iter()
-            .map(|unit| format!("\\u{unit:04x}"))
-            .collect::<String>()
-    )
+    format!("\"{}\"", units.iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>())
 }
 
 proptest! {
