@@ -1,1 +1,3 @@
 //! trunkline-testkit
+
+pub mod bench;
