@@ -146,7 +146,10 @@ pub fn write_load(addr: SocketAddr, way: Way, model: &str, bearer: Option<&str>,
 }
 
 /// A loopback address that nobody listens on right now.
-fn free_addr() -> io::Result<SocketAddr> {
+///
+/// # Errors
+/// When no socket can be had.
+pub fn free_addr() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

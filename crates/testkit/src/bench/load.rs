@@ -80,23 +80,28 @@ pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// Opens the connections and warms each of them up.
+/// Opens the connections and warms them up, all at the same time.
 ///
 /// # Errors
 /// When a connection cannot be opened or a warm-up reply is not as expected.
 pub async fn open(load: &Load) -> io::Result<Vec<Connection>> {
+    let tasks: Vec<_> = (0..load.connections).map(|_| tokio::spawn(open_one(load.clone()))).collect();
     let warming = async {
         let mut connections = Vec::with_capacity(load.connections);
-        for _ in 0..load.connections {
-            let mut connection = Connection::open(load.addr).await?;
-            for _ in 0..load.warm {
-                connection.exchange(&load.request, &load.expect).await?;
-            }
-            connections.push(connection);
+        for task in tasks {
+            connections.push(task.await.map_err(io::Error::other)??);
         }
         Ok(connections)
     };
     tokio::time::timeout(MOST_WALL, warming).await.unwrap_or_else(|_| Err(too_long()))
+}
+
+async fn open_one(load: Load) -> io::Result<Connection> {
+    let mut connection = Connection::open(load.addr).await?;
+    for _ in 0..load.warm {
+        connection.exchange(&load.request, &load.expect).await?;
+    }
+    Ok(connection)
 }
 
 fn too_long() -> io::Error {

@@ -9,6 +9,7 @@ Measures the gateway beside a plain reverse proxy and a direct connection.
 usage: bench-gateway [run] [options]      the whole bench
        bench-gateway provider --port N    only the local provider, for --seconds
        bench-gateway load --to ADDR       only the load generator, for callgrind.sh
+       bench-gateway port                 prints a loopback port that is free
 
 options of run:
   --gateway FILE     the gateway's binary (default target/release/trunkline)
@@ -28,10 +29,10 @@ options of provider:
   --port N   --seconds N
 ";
 
-/// Everything that may be asked for; one struct for the three subcommands, because they share most of it.
+/// Everything that may be asked for; one struct for all subcommands, because they share most of it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `run`, `provider` or `load`.
+    /// `run`, `provider`, `load` or `port`.
     pub command: String,
     /// The gateway's binary.
     pub gateway: PathBuf,
@@ -122,7 +123,7 @@ impl Options {
     fn take(&mut self, arg: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), String> {
         let mut value = || rest.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg {
-            "run" | "provider" | "load" => self.command = arg.into(),
+            "run" | "provider" | "load" | "port" => self.command = arg.into(),
             "--gateway" => self.gateway = value()?.into(),
             "--nginx" => self.nginx = value()?.into(),
             "--config" => self.config = Some(value()?.into()),

@@ -13,6 +13,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// How long a server may take to listen, or to stop.
 const MOST_WAIT: Duration = Duration::from_secs(10);
 
+/// How long a server that is no longer needed may take to end by itself.
+const MOST_GRACE: Duration = Duration::from_secs(2);
+
 /// A server process and its children.
 #[derive(Debug)]
 pub struct Server {
@@ -128,10 +131,19 @@ impl Drop for Server {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // Descendants first: workers would outlive a parent that is killed.
-        let mut pids = self.pids();
-        pids.reverse();
-        send("KILL", &pids);
+        // A parent that loses a worker starts another, and workers outlive a parent that is killed. So it is asked
+        // first, and ends them itself; one that does not listen is halted before all of them are killed.
+        let root = self.child.id();
+        send("TERM", &[root]);
+        let start = Instant::now();
+        while start.elapsed() < MOST_GRACE {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        send("STOP", &[root]);
+        send("KILL", &self.pids());
         let _ = self.child.wait();
     }
 }
@@ -205,7 +217,8 @@ mod tests {
     #[test]
     fn a_child_of_a_child_is_counted_and_stopped() {
         let mut command = Command::new("sh");
-        command.arg("-c").arg("sleep 30 & wait");
+        // It ignores the polite signal, so that the other way is taken too.
+        command.arg("-c").arg("trap '' TERM; sleep 30 & wait");
         let log = std::env::temp_dir().join(format!("bench-process-{}", std::process::id()));
         let server = Server::spawn(command, SocketAddr::from(([127, 0, 0, 1], 1)), &log).unwrap();
         let start = Instant::now();

@@ -45,15 +45,15 @@ fn figures(scenario: &Scenario) -> Vec<Figure> {
     let mut list = vec![
         figure("requests_per_second", "requests/s", |s| s.rate, false, focus == Focus::Throughput),
         figure("cpu_us_per_request", "CPU µs/request", |s| s.cpu, false, focus == Focus::Throughput),
-        figure("added_p50_us", "added p50 µs", |s| s.p50, true, focus == Focus::Latency),
-        figure("added_p99_us", "added p99 µs", |s| s.p99, true, focus == Focus::Latency),
+        figure("added_p50_us", "p50 µs (of a proxy: added)", |s| s.p50, true, focus == Focus::Latency),
+        figure("added_p99_us", "p99 µs (of a proxy: added)", |s| s.p99, true, focus == Focus::Latency),
         figure("p50_us", "p50 µs", |s| s.p50, false, false),
         figure("p99_us", "p99 µs", |s| s.p99, false, false),
     ];
     if scenario.ask.deltas > 0 {
         let first = focus == Focus::First;
-        list.push(figure("added_first_p50_us", "added p50 µs", |s| s.first_p50, true, first));
-        list.push(figure("added_first_p99_us", "added p99 µs", |s| s.first_p99, true, first));
+        list.push(figure("added_first_p50_us", "p50 µs (of a proxy: added)", |s| s.first_p50, true, first));
+        list.push(figure("added_first_p99_us", "p99 µs (of a proxy: added)", |s| s.first_p99, true, first));
         list.push(figure("first_p50_us", "first delta p50 µs", |s| s.first_p50, false, false));
         let per = scenario.ask.deltas as f64;
         let shown = focus == Focus::Stream;

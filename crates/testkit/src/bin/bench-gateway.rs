@@ -49,6 +49,7 @@ fn run(options: &Options) -> io::Result<bool> {
             match options.command.as_str() {
                 "provider" => serve(options).await,
                 "load" => send(options).await,
+                "port" => writeln!(io::stdout(), "{}", contestant::free_addr()?.port()).map(|()| true),
                 _ => measure(options).await,
             }
         };
