@@ -1,0 +1,5 @@
+//! Integration tests of the codec, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod frame;
+mod json;
