@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::catalog::Catalog;
+use crate::codec::catalog::{Catalog, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Config, Environment};
 use crate::ir::Model;
@@ -17,6 +17,7 @@ use crate::transport::{HttpTransport, Options, SimTransport, Transport};
 pub struct Client {
     shared: Arc<Shared>,
     http: Arc<dyn Transport>,
+    wire: Arc<HttpTransport>,
     sim: Arc<dyn Transport>,
 }
 
@@ -81,24 +82,25 @@ impl Builder {
         let (catalog, services) = assemble(&config, &environment)?;
         let services = services.into_iter().map(|service| (service.provider.id.clone(), Arc::new(service))).collect();
         let shared = Arc::new(Shared { config, environment, catalog, services });
-        let http = self.transport.unwrap_or_else(|| shared.http_transport());
-        let client = Client { shared, http, sim: Arc::new(SimTransport::default()) };
+        let wire = Arc::new(shared.http_transport());
+        let http = self.transport.unwrap_or_else(|| Arc::clone(&wire) as _);
+        let client = Client { shared, http, wire, sim: Arc::new(SimTransport::default()) };
         client.check_aliases()?;
         Ok(client)
     }
 }
 
 impl Shared {
-    fn http_transport(&self) -> Arc<dyn Transport> {
+    fn http_transport(&self) -> HttpTransport {
         let network = &self.config.network;
         let variable = |name: &&str| Some(((*name).to_owned(), self.environment.get(name)?.to_owned()));
-        Arc::new(HttpTransport::new(Options {
+        HttpTransport::new(Options {
             ca_file: network.ca_file.clone(),
             connect_timeout: Duration::from_secs(network.connect_seconds),
             head_timeout: Duration::from_secs(network.head_seconds),
             proxy: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
             ..Options::default()
-        }))
+        })
     }
 }
 
@@ -124,10 +126,12 @@ impl Client {
         Builder::default()
     }
 
-    /// The same client with a pool of its own: one a thread, so that no lock is shared.
+    /// The same client with a pool of its own: one a thread, so that no lock is shared. Replaces a transport given to the
+    /// [`Builder`].
     #[must_use]
     pub fn with_own_pool(&self) -> Self {
-        Client { shared: Arc::clone(&self.shared), http: self.shared.http_transport(), sim: Arc::clone(&self.sim) }
+        let wire = Arc::new(self.wire.sibling());
+        Client { http: Arc::clone(&wire) as _, wire, ..self.clone() }
     }
 
     /// The configuration.
@@ -161,7 +165,13 @@ impl Client {
     pub fn default_model(&self) -> String {
         let config = &self.shared.config;
         let named = config.tasks.get("default").or_else(|| config.models.keys().next());
-        named.cloned().unwrap_or_else(|| "sim/echo".to_owned())
+        named.cloned().unwrap_or_else(|| format!("{}/echo", self.simulator()))
+    }
+
+    /// The id of the provider that answers in process.
+    pub fn simulator(&self) -> &str {
+        let simulated = |provider: &&Provider| provider.base_url.starts_with("sim:");
+        self.shared.catalog.iter().find(simulated).map_or("", |provider| provider.id.as_str())
     }
 
     /// The names that can be asked for: aliases, and the models that ready providers list in full.

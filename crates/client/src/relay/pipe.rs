@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 

@@ -55,7 +55,7 @@ impl Dialer {
         tcp.set_connect_timeout(Some(options.connect_timeout));
         Self {
             tcp,
-            proxies: Arc::new(Proxies::read(&options.proxies)),
+            proxies: Arc::new(Proxies::read(&options.proxy)),
             tls: Arc::new(Tls::new(options.ca_file.clone(), options.http2)),
             patience: options.connect_timeout,
         }

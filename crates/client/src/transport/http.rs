@@ -32,8 +32,8 @@ const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 pub struct Options {
     /// For name resolution, TCP, proxy and TLS together. 10 seconds.
     pub connect_timeout: Duration,
-    /// From the request's first byte to the reply's head. None by default: a model may think for a long time.
-    pub head_timeout: Option<Duration>,
+    /// From the request's first byte to the reply's head. 10 minutes: a model may think for long before it says a word.
+    pub head_timeout: Duration,
     /// Connections unused for this long are closed. 60 seconds.
     pub idle_timeout: Duration,
     /// How many unused connections to one server are kept. 256.
@@ -46,20 +46,20 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// Values of the environment variables in [`PROXY_VARIABLES`](super::PROXY_VARIABLES). None by default: the
     /// transport does not look at the environment.
-    pub proxies: BTreeMap<String, String>,
+    pub proxy: BTreeMap<String, String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            head_timeout: None,
+            head_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(60),
             idle_per_host: 256,
             keep_alive: Some(Duration::from_secs(30)),
             http2: true,
             ca_file: None,
-            proxies: BTreeMap::new(),
+            proxy: BTreeMap::new(),
         }
     }
 }
@@ -71,13 +71,13 @@ pub struct HttpTransport {
     dialer: Dialer,
     /// `None`: not offered.
     http2: Option<http2::Builder<TokioExecutor>>,
-    head_timeout: Option<Duration>,
+    head_timeout: Duration,
 }
 
 impl HttpTransport {
     /// A transport without connections. Opens and reads nothing until the first request.
     #[must_use]
-    pub fn new(options: &Options) -> Self {
+    pub fn new(options: Options) -> Self {
         let limits = Limits {
             idle_timeout: options.idle_timeout,
             idle_per_host: options.idle_per_host,
@@ -91,7 +91,7 @@ impl HttpTransport {
             .keep_alive_interval(options.keep_alive);
         Self {
             pool: Pool::new(limits),
-            dialer: Dialer::new(options),
+            dialer: Dialer::new(&options),
             http2: options.http2.then_some(http2),
             head_timeout: options.head_timeout,
         }
@@ -224,13 +224,11 @@ impl HttpTransport {
                 Line::Http2(stream) => stream.sender.try_send_request(request).await,
             }
         };
-        let sent = match self.head_timeout {
-            None => sending.await,
-            Some(patience) => timeout(patience, sending).await.map_err(|_| {
-                let message = format!("{} sent no reply within {patience:?}", target.place());
-                (None, Failure::new(Phase::Head, message).timed_out())
-            })?,
-        };
+        let patience = self.head_timeout;
+        let sent = timeout(patience, sending).await.map_err(|_| {
+            let message = format!("{} sent no reply within {patience:?}", target.place());
+            (None, Failure::new(Phase::Head, message).timed_out())
+        })?;
         sent.map_err(|error| target.explain(error))
     }
 }

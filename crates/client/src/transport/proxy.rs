@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::connect::Wire;
 use super::{Failure, Phase};
 
-/// The variables that [`Options::proxies`](super::Options::proxies) understands.
+/// The variables that [`Options::proxy`](super::Options::proxy) understands.
 pub const VARIABLES: [&str; 9] = [
     "HTTP_PROXY",
     "http_proxy",

@@ -18,7 +18,7 @@ pub(crate) fn post(url: impl AsRef<str>, body: impl Into<Bytes>) -> Request<Payl
 }
 
 fn plain() -> HttpTransport {
-    HttpTransport::new(&Options::default())
+    HttpTransport::new(Options::default())
 }
 
 pub(crate) async fn ask(transport: &HttpTransport, url: impl AsRef<str>) -> Result<Bytes, Failure> {
@@ -218,7 +218,7 @@ async fn nobody_answers_the_connection() {
         ..Options::default()
     };
     let failure = fails(
-        HttpTransport::new(&options)
+        HttpTransport::new(options)
             .send(post(format!("http://{addr}"), "{}"))
             .await,
     );
@@ -241,11 +241,11 @@ async fn an_address_must_be_whole() {
 async fn the_head_takes_too_long() {
     let provider = LocalProvider::start(Answer::never());
     let options = Options {
-        head_timeout: Some(Duration::from_millis(40)),
+        head_timeout: Duration::from_millis(40),
         ..Options::default()
     };
     let failure = fails(
-        HttpTransport::new(&options)
+        HttpTransport::new(options)
             .send(post(provider.url(), "{}"))
             .await,
     );
@@ -354,7 +354,7 @@ async fn idle_connections_are_closed() {
         idle_timeout: Duration::from_millis(40),
         ..Options::default()
     };
-    let transport = HttpTransport::new(&options);
+    let transport = HttpTransport::new(options);
     ask(&transport, provider.url()).await.unwrap();
     assert_eq!(provider.open_connections(), 1);
     assert!(
@@ -377,7 +377,7 @@ async fn no_more_idle_connections_are_kept_than_allowed() {
         idle_per_host: 2,
         ..Options::default()
     };
-    let transport = HttpTransport::new(&options);
+    let transport = HttpTransport::new(options);
     let calls = (0..6).map(|_| ask(&transport, provider.url()));
     futures_util::future::join_all(calls)
         .await

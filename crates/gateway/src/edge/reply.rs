@@ -71,7 +71,7 @@ impl Facts {
             headers.insert(TARGET, target);
             headers.insert(ATTEMPTS, HeaderValue::from(self.attempts));
         }
-        if let Some(lost) = list(&self.losses).as_deref().and_then(value) {
+        if let Some(lost) = lost(&self.losses).as_deref().and_then(value) {
             headers.insert(LOST, lost);
         }
         if self.estimated {
@@ -81,7 +81,7 @@ impl Facts {
 }
 
 /// The names of the lost fields, comma-separated; what no header can carry is written as `?`.
-fn list(losses: &Losses) -> Option<String> {
+fn lost(losses: &Losses) -> Option<String> {
     let mut text = String::new();
     for loss in losses.iter() {
         if text.len() + loss.field.len() > LOST_LIMIT {

@@ -85,8 +85,8 @@ async fn greet_socks(stream: &mut BufReader<TcpStream>) -> String {
 }
 
 fn through<const N: usize>(variables: [(&str, String); N]) -> HttpTransport {
-    HttpTransport::new(&Options {
-        proxies: proxies(variables),
+    HttpTransport::new(Options {
+        proxy: proxies(variables),
         ..Options::default()
     })
 }
@@ -114,8 +114,8 @@ async fn a_secure_request_goes_through_a_tunnel() {
     let server = Secure::start(&["h2", "http/1.1"]).await;
     for answer in ["200 Connection established", "204 No Content"] {
         let proxy = LocalProxy::start(server.addr, false, answer).await;
-        let transport = HttpTransport::new(&Options {
-            proxies: proxies([("https_proxy", format!("http://user:pass@{}", proxy.addr))]),
+        let transport = HttpTransport::new(Options {
+            proxy: proxies([("https_proxy", format!("http://user:pass@{}", proxy.addr))]),
             ca_file: Some(authority().file.clone()),
             ..Options::default()
         });
@@ -145,8 +145,8 @@ async fn a_proxy_may_itself_be_secure() {
     let server = Secure::start(&["h2"]).await;
     let inner = LocalProxy::start(server.addr, false, "200 OK").await;
     let outer = Secure::relay(inner.addr).await;
-    let transport = HttpTransport::new(&Options {
-        proxies: proxies([(
+    let transport = HttpTransport::new(Options {
+        proxy: proxies([(
             "HTTPS_PROXY",
             format!("https://localhost:{}", outer.addr.port()),
         )]),

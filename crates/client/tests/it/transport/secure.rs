@@ -177,7 +177,7 @@ async fn answer(
 }
 
 fn trusting() -> HttpTransport {
-    HttpTransport::new(&Options {
+    HttpTransport::new(Options {
         ca_file: Some(authority().file.clone()),
         ..Options::default()
     })
@@ -212,7 +212,7 @@ async fn http2_is_spoken_where_both_sides_can() {
         ..Options::default()
     };
     assert_eq!(
-        ask(&HttpTransport::new(&modest), both.url() + "/a")
+        ask(&HttpTransport::new(modest), both.url() + "/a")
             .await
             .unwrap(),
         "HTTP/1.1 /a {}"
@@ -288,7 +288,7 @@ async fn siblings_share_trust_and_not_connections() {
 #[tokio::test]
 async fn an_unknown_certificate_is_refused() {
     let server = Secure::start(&["h2"]).await;
-    let failure = ask(&HttpTransport::new(&Options::default()), server.url())
+    let failure = ask(&HttpTransport::new(Options::default()), server.url())
         .await
         .unwrap_err();
     assert_eq!(failure.phase, Phase::Tls);
@@ -332,7 +332,7 @@ async fn a_server_that_never_shakes_hands_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let patience = Duration::from_millis(80);
-    let transport = HttpTransport::new(&Options {
+    let transport = HttpTransport::new(Options {
         connect_timeout: patience,
         ca_file: Some(authority().file.clone()),
         ..Options::default()
@@ -353,7 +353,7 @@ async fn certificates_must_be_readable() {
         std::env::temp_dir().join(format!("trunkline-test-empty-{}.pem", std::process::id()));
     std::fs::write(&empty, "nothing").unwrap();
     for file in [PathBuf::from("/no/such/file.pem"), empty.clone()] {
-        let transport = HttpTransport::new(&Options {
+        let transport = HttpTransport::new(Options {
             ca_file: Some(file.clone()),
             ..Options::default()
         });
