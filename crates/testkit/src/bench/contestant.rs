@@ -136,12 +136,7 @@ pub fn write_load(addr: SocketAddr, way: Way, model: &str, bearer: Option<&str>,
     let prefix = if way == Way::Nginx && streamed { "/stream" } else { "" };
     let body = write_body(model, ask.prompt, streamed);
     let request: Arc<[u8]> = write_post(addr, &format!("{prefix}{}", speech.path()), bearer, &body).into();
-    let expect = Expect {
-        terminator: streamed.then(|| speech.terminator()),
-        frames: ask.deltas,
-        hold: ask.hold,
-        marker: true,
-    };
+    let expect = Expect { terminator: streamed.then(|| speech.terminator()), frames: ask.deltas, hold: ask.hold, marker: true };
     Load { addr, request, expect, connections: ask.connections, requests: ask.requests, warm: 0 }
 }
 

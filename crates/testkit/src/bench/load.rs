@@ -115,10 +115,8 @@ fn too_long() -> io::Error {
 pub async fn drive(load: &Load, connections: Vec<Connection>) -> io::Result<Sample> {
     let left = Arc::new(AtomicUsize::new(load.requests));
     let start = Instant::now();
-    let tasks: Vec<_> = connections
-        .into_iter()
-        .map(|connection| tokio::spawn(drive_one(load.clone(), connection, Arc::clone(&left))))
-        .collect();
+    let tasks: Vec<_> =
+        connections.into_iter().map(|connection| tokio::spawn(drive_one(load.clone(), connection, Arc::clone(&left)))).collect();
     let mut sample = Sample::default();
     let gathering = async {
         for task in tasks {

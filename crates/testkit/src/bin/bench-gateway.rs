@@ -134,12 +134,7 @@ fn start(options: &Options, scratch: &Scratch, provider: &Provider, report: &mut
     Field { provider: provider.addr, nginx, gateway, bearer: options.bearer.clone() }
 }
 
-async fn measure_scenarios(
-    options: &Options,
-    scratch: &Scratch,
-    provider: &Provider,
-    report: &mut Report,
-) {
+async fn measure_scenarios(options: &Options, scratch: &Scratch, provider: &Provider, report: &mut Report) {
     let scenarios = scenario::list(options);
     if scenarios.is_empty() {
         return;
@@ -159,12 +154,7 @@ async fn measure_scenarios(
 }
 
 /// Each contestant is started afresh: memory depends on what happened before.
-async fn measure_memory(
-    options: &Options,
-    scratch: &Scratch,
-    provider: &Provider,
-    report: &mut Report,
-) {
+async fn measure_memory(options: &Options, scratch: &Scratch, provider: &Provider, report: &mut Report) {
     let streams = memory::affordable_streams(options.streams);
     if streams < options.streams {
         note(report, format!("the limit of open files allows {streams} streams, not {}", options.streams));
