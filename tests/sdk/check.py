@@ -48,7 +48,7 @@ def _problem(function, subject):
         if inspect.isawaitable(result):
             asyncio.run(_await(result))
         return None
-    except Exception:
+    except Exception:  # whatever a check throws is its result
         lines = traceback.format_exc().strip().splitlines()
         return "\n".join("       " + line for line in lines[-12:])
     finally:

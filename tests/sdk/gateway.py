@@ -43,15 +43,17 @@ class Gateway:
         self.home = tempfile.TemporaryDirectory(prefix="trunkline-test-")
         home = pathlib.Path(self.home.name)
         self.config = home / "gateway.toml"
-        self.config.write_text(
-            f'[server]\nlisten = "127.0.0.1:{self.port}"\nkey = "env:TRUNKLINE_KEY"\n\n{self.providers}'
-        )
+        self.config.write_text(f'[server]\nlisten = "127.0.0.1:{self.port}"\nkey = "env:TRUNKLINE_KEY"\n\n{self.providers}')
         # A bare environment and an empty folder: no key, no .env and no configuration of the person who runs this.
         self.env = {"PATH": os.environ["PATH"], "HOME": self.home.name, "TRUNKLINE_KEY": KEY}
         self.log = home / "gateway.log"
         self.process = subprocess.Popen(
             [binary(), "serve", "--config", str(self.config)],
-            cwd=home, env=self.env, stdin=subprocess.DEVNULL, stdout=self.log.open("w"), stderr=subprocess.STDOUT,
+            cwd=home,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log.open("w"),
+            stderr=subprocess.STDOUT,
         )
         try:
             self._wait()

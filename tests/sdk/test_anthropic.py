@@ -110,7 +110,11 @@ def tool_result(gateway):
 @check("tool streamed")
 def tool_streamed(gateway):
     events = list(ask(gateway, user("Weather?"), tools=[TOOL], tool_choice={"type": "any"}, stream=True))
-    parts = [event.delta.partial_json for event in events if event.type == "content_block_delta" and event.delta.type == "input_json_delta"]
+    parts = [
+        event.delta.partial_json
+        for event in events
+        if event.type == "content_block_delta" and event.delta.type == "input_json_delta"
+    ]
     assert is_weather(json.loads("".join(parts)))
     with client(gateway).messages.stream(
         model=ECHO, messages=user("Weather?"), max_tokens=50, tools=[TOOL], tool_choice={"type": "any"}
@@ -154,12 +158,22 @@ def versions(gateway):
 @check("beta client and x-api-key, as agents send it")
 def beta(gateway):
     calls = anthropic.Anthropic(
-        base_url=gateway.url, api_key=gateway.key, max_retries=0,
+        base_url=gateway.url,
+        api_key=gateway.key,
+        max_retries=0,
         default_headers={"x-api-key": gateway.key, "Authorization": anthropic.Omit()},
     )
     system = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
-    reply = calls.beta.messages.create(model=ECHO, messages=user("beta"), max_tokens=50, system=system, betas=["some-beta-2026-01-01"])
+    reply = calls.beta.messages.create(
+        model=ECHO, messages=user("beta"), max_tokens=50, system=system, betas=["some-beta-2026-01-01"]
+    )
     assert "beta" in reply.content[0].text
+
+
+@check("a thread is refused with the words that SDKs fall back on")
+def thread(gateway):
+    error = refused(anthropic.BadRequestError, lambda: ask(gateway, user("x"), extra_body={"thread": {"type": "create"}}))
+    assert error.error_code == "thread_unsupported_request", error.body
 
 
 @check("tool runner: call, run, answer")
@@ -173,10 +187,16 @@ def tool_runner(gateway):
         return "sunny"
 
     runner = client(gateway).beta.messages.tool_runner(
-        model=ECHO, messages=user("Weather?"), max_tokens=100, tools=[get_weather], max_iterations=2, tool_choice={"type": "any"}
+        model=ECHO,
+        messages=user("Weather?"),
+        max_tokens=100,
+        tools=[get_weather],
+        max_iterations=2,
+        tool_choice={"type": "any"},
     )
-    replies = list(runner)
-    assert len(replies) == 2 and replies[0].stop_reason == "tool_use" and len(asked) >= 1, replies
+    # The runner first asks for a thread: the server would keep the history, and the second request would carry neither
+    # it nor the tools. It falls back to full requests only when told so: 400 with details.error_code.
+    assert [reply.stop_reason for reply in runner] == ["tool_use", "tool_use"] and asked
 
 
 @check("request id")

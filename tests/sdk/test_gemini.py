@@ -39,7 +39,11 @@ def ask(gateway, contents, model=ECHO, **config):
 
 def forced(*names):
     calling = types.FunctionCallingConfig(mode="ANY", allowed_function_names=list(names) or None)
-    return {"tools": [TOOL], "tool_config": types.ToolConfig(function_calling_config=calling), "automatic_function_calling": NO_CALLS}
+    return {
+        "tools": [TOOL],
+        "tool_config": types.ToolConfig(function_calling_config=calling),
+        "automatic_function_calling": NO_CALLS,
+    }
 
 
 def stream(gateway, contents, model=ECHO, **config):
@@ -67,7 +71,9 @@ def generate(gateway):
     for version in ("v1", "v1beta"):
         with client(gateway, api_version=version) as calls:
             reply = calls.models.generate_content(
-                model=ECHO, contents="Hello, Zürich 🚀", config={"system_instruction": "Be brief.", "temperature": 0.5, "top_k": 3}
+                model=ECHO,
+                contents="Hello, Zürich 🚀",
+                config={"system_instruction": "Be brief.", "temperature": 0.5, "top_k": 3},
             )
         assert "Hello, Zürich 🚀" in reply.text
         assert reply.candidates[0].finish_reason == types.FinishReason.STOP and reply.candidates[0].content.role == "model"
@@ -130,7 +136,11 @@ def tool_result(gateway):
     assert [call.name for call in first.function_calls] == ["get_weather"] and is_weather(call.args), call
     answer = types.Part.from_function_response(name=call.name, response={"result": "sunny"})
     answer.function_response.id = call.id
-    turns = [types.Content(role="user", parts=[types.Part(text="Weather?")]), first.candidates[0].content, types.Content(role="user", parts=[answer])]
+    turns = [
+        types.Content(role="user", parts=[types.Part(text="Weather?")]),
+        first.candidates[0].content,
+        types.Content(role="user", parts=[answer]),
+    ]
     last = ask(gateway, turns, tools=[TOOL], automatic_function_calling=NO_CALLS)
     assert last.text and not last.function_calls, last
 

@@ -129,7 +129,9 @@ def tool_typed(gateway):
     ) as events:
         done = [event for event in events if event.type == "tool_calls.function.arguments.done"]
         assert isinstance(done[0].parsed_arguments, get_weather)
-        assert isinstance(events.get_final_completion().choices[0].message.tool_calls[0].function.parsed_arguments, get_weather)
+        assert isinstance(
+            events.get_final_completion().choices[0].message.tool_calls[0].function.parsed_arguments, get_weather
+        )
 
 
 @check("JSON schema")
@@ -199,7 +201,10 @@ def request_id(gateway):
 def wrong_key(gateway):
     error = refused(openai.AuthenticationError, lambda: client(gateway, key="tk-not-this-one").models.list())
     assert error.code == "invalid_api_key" and "not-this-one" not in error.message, error
-    refused(openai.AuthenticationError, lambda: client(gateway, key="tk-nor-this-one").chat.completions.create(model=ECHO, messages=user("x")))
+    refused(
+        openai.AuthenticationError,
+        lambda: client(gateway, key="tk-nor-this-one").chat.completions.create(model=ECHO, messages=user("x")),
+    )
 
 
 @check("unknown model, with the nearest name")
