@@ -1,0 +1,269 @@
+//! What travels: the payload of a request and the body of a reply.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::pool::Lease;
+use super::{Failure, Phase};
+
+/// The body of a request: pieces that go out one after another without being copied together, so that a long body
+/// with a few bytes changed is three pieces, two of which still lie where the caller's request lies. The length is
+/// known, so it goes out with a `content-length`.
+#[derive(Clone, Debug, Default)]
+pub struct Payload {
+    first: Bytes,
+    rest: std::vec::IntoIter<Bytes>,
+    left: u64,
+}
+
+impl Payload {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// A body in one piece.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let first = bytes.into();
+        Self {
+            left: first.len() as u64,
+            first,
+            rest: Vec::new().into_iter(),
+        }
+    }
+
+    /// A body in pieces, in their order.
+    #[must_use]
+    pub fn pieces(mut pieces: Vec<Bytes>) -> Self {
+        // HTTP/2 would spend a frame on an empty piece.
+        pieces.retain(|piece| !piece.is_empty());
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self {
+            first: Bytes::new(),
+            rest: pieces.into_iter(),
+            left,
+        }
+    }
+
+    /// Bytes still to go out.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.left
+    }
+
+    /// Nothing (more) to go out.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl http_body::Body for Payload {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let first = std::mem::take(&mut self.first);
+        let piece = if first.is_empty() {
+            self.rest.next()
+        } else {
+            Some(first)
+        };
+        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// The body of a reply. Dropping it before its end closes the connection (HTTP/2: resets the stream) at once.
+pub struct Body(Kind);
+
+enum Kind {
+    // The order matters: a dropped body lets go of the bytes first and gives back the connection after that.
+    Wire(Incoming, Option<Lease>),
+    Whole(Bytes),
+    Stream(Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>),
+}
+
+impl Body {
+    /// No bytes.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self(Kind::Whole(Bytes::new()))
+    }
+
+    /// All bytes at once.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self(Kind::Whole(bytes.into()))
+    }
+
+    /// Bytes as somebody makes them. A failure ends the body.
+    pub fn stream(stream: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static) -> Self {
+        Self(Kind::Stream(Box::pin(stream)))
+    }
+
+    /// Bytes off the wire, and the connection they come by, which is given back at their end.
+    pub(super) fn wire(incoming: Incoming, lease: Lease) -> Self {
+        let mut body = Self(Kind::Wire(incoming, Some(lease)));
+        body.settle();
+        body
+    }
+
+    /// The next bytes, as they arrive; nothing at the end.
+    ///
+    /// # Errors
+    /// When the connection breaks before the end.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, Failure>> {
+        std::future::poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// The whole body, if it is no longer than `limit` bytes. Reads no further than it takes to know that.
+    ///
+    /// # Errors
+    /// When it is longer, or the connection breaks before the end.
+    pub async fn collect(mut self, limit: usize) -> Result<Bytes, Failure> {
+        let hint = self.size_hint();
+        if hint.lower() > limit as u64 {
+            return Err(too_long(limit));
+        }
+        let Some(first) = self.chunk().await.transpose()? else {
+            return Ok(Bytes::new());
+        };
+        if first.len() > limit {
+            return Err(too_long(limit));
+        }
+        let Some(second) = self.chunk().await.transpose()? else {
+            return Ok(first);
+        };
+        let known = usize::try_from(hint.lower()).unwrap_or_default();
+        let mut whole = BytesMut::with_capacity(known.max(first.len() + second.len()).min(limit));
+        whole.extend_from_slice(&first);
+        let mut next = Some(second);
+        while let Some(chunk) = next {
+            if chunk.len() > limit - whole.len() {
+                return Err(too_long(limit));
+            }
+            whole.extend_from_slice(&chunk);
+            next = self.chunk().await.transpose()?;
+        }
+        Ok(whole.freeze())
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        loop {
+            match ready!(Pin::new(&mut *self).poll_any(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+                Some(Err(failure)) => return Poll::Ready(Some(Err(failure))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let next = match &mut self.0 {
+            Kind::Wire(incoming, lease) => match ready!(Pin::new(incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => Some(Ok(frame)),
+                Some(Err(error)) => {
+                    let reused = lease.take().is_some_and(|lease| lease.reused);
+                    Some(Err(broken(error, reused)))
+                }
+                None => None,
+            },
+            Kind::Whole(bytes) if bytes.is_empty() => None,
+            Kind::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Kind::Stream(stream) => {
+                ready!(stream.as_mut().poll_next(cx)).map(|next| next.map(Frame::data))
+            }
+        };
+        match next {
+            Some(Ok(_)) => self.settle(),
+            Some(Err(_)) | None => self.0 = Kind::Whole(Bytes::new()),
+        }
+        Poll::Ready(next)
+    }
+
+    /// Gives the connection back as soon as nothing more can come, not only when somebody asks for more.
+    fn settle(&mut self) {
+        if let Kind::Wire(incoming, lease) = &mut self.0
+            && incoming.is_end_stream()
+        {
+            drop(lease.take());
+        }
+    }
+}
+
+fn too_long(limit: usize) -> Failure {
+    Failure::new(
+        Phase::Body,
+        format!("the reply is longer than {limit} bytes"),
+    )
+}
+
+fn broken(error: hyper::Error, reused: bool) -> Failure {
+    let mut failure = Failure::from_source(
+        Phase::Body,
+        "the connection broke in the middle of the reply",
+        error,
+    );
+    failure.reused = reused;
+    failure
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        self.poll_any(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Wire(incoming, _) => incoming.is_end_stream(),
+            Kind::Whole(bytes) => bytes.is_empty(),
+            Kind::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Wire(incoming, _) => incoming.size_hint(),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Wire(..) => "Body(wire)",
+            Kind::Whole(_) => "Body(whole)",
+            Kind::Stream(_) => "Body(stream)",
+        })
+    }
+}

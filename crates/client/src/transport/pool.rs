@@ -1,0 +1,345 @@
+//! Open connections, kept per server for the next request.
+//!
+//! An HTTP/1.1 connection serves one request at a time: it is lent out whole and comes back when the reply's body has
+//! been read. An HTTP/2 connection is lent out many times at once, up to the number of streams that its server allows;
+//! then another one is opened beside it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use ::http::HeaderValue;
+use ::http::uri::Authority;
+use hyper::client::conn::{http1, http2};
+use tokio::task::AbortHandle;
+
+use super::Payload;
+use super::connect::Forward;
+
+pub(super) struct Pool {
+    origins: Mutex<Origins>,
+    reaper: Mutex<Option<AbortHandle>>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) idle_timeout: Duration,
+    pub(super) idle_per_host: usize,
+}
+
+#[derive(Default)]
+struct Origins {
+    plain: HashMap<Authority, Arc<Origin>>,
+    secure: HashMap<Authority, Arc<Origin>>,
+}
+
+/// One server under one scheme.
+pub(super) struct Origin {
+    /// The value of the `host` header.
+    pub(super) host: HeaderValue,
+    /// Held while a connection is opened that may turn out to be HTTP/2, which then serves all who wait for it.
+    pub(super) gate: tokio::sync::Mutex<()>,
+    idle_limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Idle>,
+    shared: Vec<Shared>,
+    /// The server has shown that it speaks HTTP/1.1 only, so nobody needs to wait at the gate.
+    http1_only: bool,
+}
+
+struct Idle {
+    conn: Http1,
+    since: Instant,
+}
+
+struct Shared {
+    sender: http2::SendRequest<Payload>,
+    load: Arc<Load>,
+    idle_since: Option<Instant>,
+}
+
+/// The use of a connection for one request.
+pub(super) enum Line {
+    Http1(Http1),
+    Http2(Http2),
+}
+
+/// A whole connection.
+pub(super) struct Http1 {
+    pub(super) sender: http1::SendRequest<Payload>,
+    pub(super) forward: Option<Forward>,
+}
+
+/// One stream of a connection.
+pub(super) struct Http2 {
+    pub(super) sender: http2::SendRequest<Payload>,
+    pub(super) load: Arc<Load>,
+}
+
+/// What an HTTP/2 connection is thought to allow until its server has spoken; what the standard recommends at least.
+const USUAL_STREAMS: usize = 100;
+
+/// What hyper is told to send before the server has spoken, and reports until then. More than this waits a round trip;
+/// a server that allows fewer than the usual would refuse the rest of a burst otherwise.
+pub(super) const UNTOLD_STREAMS: usize = 9;
+
+/// How busy an HTTP/2 connection is.
+pub(super) struct Load {
+    streams: AtomicUsize,
+    limit: AtomicUsize,
+    /// Wakes the one who [`watch`](Self::watch)es the limit.
+    watcher: OnceLock<Waker>,
+    woken: AtomicBool,
+}
+
+/// Brings a connection back when the reply that came by it is done with.
+pub(super) struct Lease {
+    line: Option<Line>,
+    origin: Arc<Origin>,
+    pub(super) reused: bool,
+}
+
+impl Pool {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            origins: Mutex::default(),
+            reaper: Mutex::default(),
+            limits,
+        })
+    }
+
+    pub(super) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The connections to one server. `host` makes the value of its `host` header.
+    pub(super) fn origin(
+        &self,
+        secure: bool,
+        authority: &Authority,
+        host: impl FnOnce() -> HeaderValue,
+    ) -> Arc<Origin> {
+        let mut origins = lock(&self.origins);
+        let map = if secure {
+            &mut origins.secure
+        } else {
+            &mut origins.plain
+        };
+        if let Some(origin) = map.get(authority) {
+            return Arc::clone(origin);
+        }
+        let origin = Arc::new(Origin {
+            host: host(),
+            gate: tokio::sync::Mutex::default(),
+            idle_limit: self.limits.idle_per_host,
+            state: Mutex::default(),
+        });
+        map.insert(authority.clone(), Arc::clone(&origin));
+        origin
+    }
+
+    /// Sees to it that connections which nobody uses are closed in time. Called whenever one is opened, because the
+    /// runtime that the last reaper lived in may be gone.
+    pub(super) fn reap(self: &Arc<Self>) {
+        let mut reaper = lock(&self.reaper);
+        if reaper.as_ref().is_none_or(AbortHandle::is_finished) {
+            *reaper = Some(tokio::spawn(reap(Arc::downgrade(self))).abort_handle());
+        }
+    }
+
+    /// Closes what has been idle for too long and forgets servers without connections. False when nothing is left.
+    fn sweep(&self, now: Instant) -> bool {
+        let limit = self.limits.idle_timeout;
+        let mut origins = lock(&self.origins);
+        let Origins { plain, secure } = &mut *origins;
+        for map in [&mut *plain, &mut *secure] {
+            // Somebody who holds the origin is about to use it.
+            map.retain(|_, origin| origin.sweep(now, limit) || Arc::strong_count(origin) > 1);
+        }
+        !(plain.is_empty() && secure.is_empty())
+    }
+}
+
+async fn reap(pool: Weak<Pool>) {
+    while let Some(pause) = pool.upgrade().map(|pool| pool.limits.idle_timeout / 2) {
+        tokio::time::sleep(pause.max(Duration::from_millis(10))).await;
+        if !pool
+            .upgrade()
+            .is_some_and(|pool| pool.sweep(Instant::now()))
+        {
+            return;
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(reaper) = lock(&self.reaper).take() {
+            reaper.abort();
+        }
+    }
+}
+
+impl Origin {
+    /// A connection that is ready for a request now.
+    pub(super) fn take(&self) -> Option<Line> {
+        let mut state = lock(&self.state);
+        // From the end: the one used last is the least likely to be closed by its server in this moment.
+        let mut at = state.idle.len();
+        while let Some(idle) = at.checked_sub(1).and_then(|last| state.idle.get(last)) {
+            at -= 1;
+            if idle.conn.sender.is_ready() {
+                return Some(Line::Http1(state.idle.remove(at).conn));
+            } else if idle.conn.sender.is_closed() {
+                state.idle.remove(at);
+            }
+        }
+        state.shared.retain(|shared| !shared.sender.is_closed());
+        let free = state
+            .shared
+            .iter_mut()
+            .find(|shared| shared.load.has_room())?;
+        free.idle_since = None;
+        Some(Line::Http2(Http2::new(
+            free.sender.clone(),
+            Arc::clone(&free.load),
+        )))
+    }
+
+    /// A connection has come back and its own task has yet to notice that its exchange is over.
+    pub(super) fn is_settling(&self) -> bool {
+        lock(&self.state)
+            .idle
+            .iter()
+            .any(|idle| !idle.conn.sender.is_ready() && !idle.conn.sender.is_closed())
+    }
+
+    pub(super) fn is_http1_only(&self) -> bool {
+        lock(&self.state).http1_only
+    }
+
+    pub(super) fn set_http1_only(&self, http1_only: bool) {
+        lock(&self.state).http1_only = http1_only;
+    }
+
+    /// Shares a new HTTP/2 connection and takes its first stream.
+    pub(super) fn share(&self, sender: http2::SendRequest<Payload>) -> Http2 {
+        let mut state = lock(&self.state);
+        let limit = state.shared.last().map_or(USUAL_STREAMS, |other| {
+            other.load.limit.load(Ordering::Relaxed)
+        });
+        let load = Arc::new(Load::new(limit));
+        state.shared.push(Shared {
+            sender: sender.clone(),
+            load: Arc::clone(&load),
+            idle_since: None,
+        });
+        Http2::new(sender, load)
+    }
+
+    fn put(&self, conn: Http1) {
+        let mut state = lock(&self.state);
+        if !conn.sender.is_closed() && state.idle.len() < self.idle_limit {
+            state.idle.push(Idle {
+                conn,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// False when no connection is left.
+    fn sweep(&self, now: Instant, limit: Duration) -> bool {
+        let mut state = lock(&self.state);
+        state
+            .idle
+            .retain(|idle| !idle.conn.sender.is_closed() && now.duration_since(idle.since) < limit);
+        state.shared.retain_mut(|shared| {
+            if shared.load.streams.load(Ordering::Relaxed) > 0 {
+                shared.idle_since = None;
+                return !shared.sender.is_closed();
+            }
+            let since = *shared.idle_since.get_or_insert(now);
+            !shared.sender.is_closed() && now.duration_since(since) < limit
+        });
+        !(state.idle.is_empty() && state.shared.is_empty())
+    }
+}
+
+impl Http2 {
+    fn new(sender: http2::SendRequest<Payload>, load: Arc<Load>) -> Self {
+        load.streams.fetch_add(1, Ordering::Relaxed);
+        Self { sender, load }
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.load.streams.fetch_sub(1, Ordering::Relaxed);
+        if !self.load.woken.load(Ordering::Relaxed)
+            && !self.load.woken.swap(true, Ordering::Relaxed)
+        {
+            self.load
+                .watcher
+                .get()
+                .inspect(|watcher| watcher.wake_by_ref());
+        }
+    }
+}
+
+impl Load {
+    const fn new(limit: usize) -> Self {
+        let (streams, limit) = (AtomicUsize::new(0), AtomicUsize::new(limit));
+        Self {
+            streams,
+            limit,
+            watcher: OnceLock::new(),
+            woken: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes how many streams the server allows now. The task that says so is woken once more when the first stream is
+    /// over: the server has told its limit by then, and the task would hear of it only with the next request.
+    pub(super) fn watch(&self, limit: usize, cx: &Context<'_>) {
+        if limit != UNTOLD_STREAMS {
+            // A server that allows none for now gets the next request all the same, which then waits.
+            self.limit.store(limit.max(1), Ordering::Relaxed);
+        }
+        self.watcher.get_or_init(|| cx.waker().clone());
+    }
+
+    fn has_room(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) < self.limit.load(Ordering::Relaxed)
+    }
+}
+
+impl Lease {
+    pub(super) const fn new(line: Line, origin: Arc<Origin>, reused: bool) -> Self {
+        Self {
+            line: Some(line),
+            origin,
+            reused,
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Also when the reply was not read to its end: its connection will then close by itself, unless the rest has
+        // arrived already and is thrown away.
+        if let Some(Line::Http1(conn)) = self.line.take() {
+            self.origin.put(conn);
+        }
+    }
+}
+
+/// A thread that panicked inside left nothing half done: every change is a single call on a collection.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,6 @@
+//! Integration tests of the codec, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod catalog;
+mod frame;
+mod json;
