@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import pathlib
 import signal
 import sys
 import time
@@ -48,11 +49,18 @@ def _problem(function, subject):
         if inspect.isawaitable(result):
             asyncio.run(_await(result))
         return None
-    except Exception:  # whatever a check throws is its result
-        lines = traceback.format_exc().strip().splitlines()
-        return "\n".join("       " + line for line in lines[-12:])
+    except Exception as error:  # whatever a check throws is its result
+        return _told(error)
     finally:
         signal.alarm(0)
+
+
+def _told(error):
+    """Where in the tests it happened, and the error; not the SDK's own dozen of frames."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    where = [f"{pathlib.Path(frame.filename).name}:{frame.lineno}  {frame.line}" for frame in frames[1:]]
+    what = "".join(traceback.format_exception_only(error)).strip()
+    return "\n".join("       " + line for line in [*where[-4:], *what[:1200].splitlines()])
 
 
 async def _await(result):

@@ -65,7 +65,7 @@ def stream(gateway):
 @check("stream, without usage")
 def stream_plain(gateway):
     chunks = list(ask(gateway, user("hi"), stream=True))
-    assert all(c.choices for c in chunks) and all(c.usage is None for c in chunks)
+    assert chunks and all(c.choices for c in chunks) and all(c.usage is None for c in chunks)
 
 
 @check("streamed and unstreamed say the same")
