@@ -13,6 +13,8 @@ use crate::frame::Frame;
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
+mod anthropic_messages;
+mod fault;
 pub mod headers;
 mod shared;
 
@@ -30,7 +32,11 @@ pub struct Dialect {
 }
 
 /// Every dialect. The only list of them.
-pub static ALL: &[Dialect] = &[];
+pub static ALL: &[Dialect] = &[Dialect {
+    name: anthropic_messages::NAME,
+    upstream: &anthropic_messages::AnthropicMessages,
+    downstream: &anthropic_messages::AnthropicMessages,
+}];
 
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {
