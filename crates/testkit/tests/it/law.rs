@@ -1,6 +1,6 @@
 //! The laws of the house that no compiler checks.
 
-mod source;
+pub(crate) mod source;
 
 use std::collections::BTreeSet;
 
