@@ -14,9 +14,12 @@ use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
+mod body;
 mod fault;
 mod gemini;
 pub mod headers;
+mod object;
+mod openai_chat;
 mod shared;
 
 pub use crate::json::Edit;
@@ -34,6 +37,11 @@ pub struct Dialect {
 
 /// Every dialect. The only list of them.
 pub static ALL: &[Dialect] = &[
+    Dialect {
+        name: openai_chat::NAME,
+        upstream: &openai_chat::OpenAiChat,
+        downstream: &openai_chat::OpenAiChat,
+    },
     Dialect {
         name: anthropic_messages::NAME,
         upstream: &anthropic_messages::AnthropicMessages,

@@ -6,3 +6,4 @@ mod catalog;
 mod frame;
 mod gemini;
 mod json;
+mod openai_chat;

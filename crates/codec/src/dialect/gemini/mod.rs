@@ -30,7 +30,7 @@ use crate::ir::{Model, Request, Response, TokenCount, Usage};
 const NAME: &str = "gemini";
 
 /// The dialect.
-pub struct Gemini;
+pub(super) struct Gemini;
 
 impl Upstream for Gemini {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
