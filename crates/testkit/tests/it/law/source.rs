@@ -64,7 +64,8 @@ impl Source {
         let tests = inline_tests(&code);
         let inside = |at: usize| tests.iter().any(|test| test.contains(&at));
         let texts = texts.into_iter().filter(|(at, _)| !inside(*at));
-        let texts = texts.map(|(at, text)| (line(&code, at), text)).collect();
+        let ends = line_ends(&code);
+        let texts = texts.map(|(at, text)| (line(&ends, at), text)).collect();
         for at in tests.iter().cloned().flatten() {
             if code[at] != '\n' {
                 code[at] = ' ';
@@ -90,14 +91,14 @@ impl Source {
     }
 
     pub(crate) fn functions(&self) -> Vec<Function> {
-        let spans = words(&self.code);
+        let (spans, ends) = (words(&self.code), line_ends(&self.code));
         let pairs = spans.windows(2).filter(|pair| self.code[pair[0].clone()] == ['f', 'n']);
         let functions = pairs.filter_map(|pair| {
             let between = &self.code[pair[0].end..pair[1].start];
             let body = between.iter().all(|c| c.is_whitespace()).then(|| body(&self.code, pair[1].end)).flatten()?;
             Some(Function {
                 name: self.code[pair[1].clone()].iter().collect(),
-                line: line(&self.code, pair[0].start),
+                line: line(&ends, pair[0].start),
                 lines: lines(&self.code[pair[0].start..body.end]),
             })
         });
@@ -109,8 +110,12 @@ fn lines(code: &[char]) -> usize {
     code.split(|c| *c == '\n').filter(|line| line.iter().any(|c| !c.is_whitespace())).count()
 }
 
-fn line(code: &[char], at: usize) -> usize {
-    1 + code[..at].iter().filter(|c| **c == '\n').count()
+fn line_ends(code: &[char]) -> Vec<usize> {
+    code.iter().enumerate().filter(|(_, c)| **c == '\n').map(|(at, _)| at).collect()
+}
+
+fn line(ends: &[usize], at: usize) -> usize {
+    1 + ends.partition_point(|end| *end < at)
 }
 
 const fn is_word(c: char) -> bool {
