@@ -1,5 +1,6 @@
 # What people do with this repository. `make` alone lists it.
 CARGO ?= cargo
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help run build test unit sdk real lint fmt deny bench bench-gateway docs ci
 
@@ -7,7 +8,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build and start the gateway; no configuration needed
-	target/release/trunkline serve
+	$(TARGET)/release/trunkline serve
 
 build: ## Build the command: target/release/trunkline
 	$(CARGO) build --release -p trunkline-cli
@@ -24,10 +25,10 @@ unit: ## Run the tests in Rust
 
 sdk: ## Call the gateway with the official Python SDKs (fetches them from PyPI once)
 	$(CARGO) build -p trunkline-cli
-	TRUNKLINE_BIN=target/debug/trunkline bash tests/sdk/run.sh
+	TRUNKLINE_BIN=$(TARGET)/debug/trunkline bash tests/sdk/run.sh
 
 real: build ## Call a real model through the gateway (fetches about 165 MB once; Linux on x86_64)
-	TRUNKLINE_BIN=target/release/trunkline bash tests/real/run.sh
+	TRUNKLINE_BIN=$(TARGET)/release/trunkline bash tests/real/run.sh
 
 lint: ## Check formatting, clippy and the manual with warnings denied
 	$(CARGO) fmt --all --check

@@ -1,6 +1,6 @@
 //! What can go wrong, and what a program can do about it.
 //!
-//! `cargo run --example 05-errors` makes three mistakes.
+//! `cargo run --example 05-errors` asks for a model that is not there, a provider that is not there, and one without a key.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use trunkline::{Client, Error, Kind, Reply, Retry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> trunkline::Result<()> {
     let client = Client::from_env()?;
-    for model in ["sim/ehco", "opnai/gpt-4o", "sim/echo/2"] {
+    for model in ["sim/ehco", "opnai/gpt-4o", "venice/some-model"] {
         match ask(&client, model).await {
             Ok(reply) => println!("{model}: {}", reply.text()),
             Err(error) => explain(model, &error),
@@ -38,6 +38,7 @@ fn explain(model: &str, error: &Error) {
         Kind::NotFound => println!("   the name is wrong; the message says what it might have been"),
         Kind::ContextTooLong => println!("   the prompt is too long for this model"),
         Kind::RateLimited => println!("   too fast"),
+        Kind::Unavailable => println!("   nobody can take the call now, or the provider is not set up"),
         _ => println!("   the provider's own words: {}", error.raw.as_deref().unwrap_or("none")),
     }
 }
