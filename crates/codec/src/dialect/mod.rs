@@ -14,8 +14,8 @@ use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
-mod body;
 mod fault;
+mod fields;
 pub mod headers;
 mod object;
 mod openai_chat;
