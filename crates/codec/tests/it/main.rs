@@ -3,6 +3,8 @@
 
 mod anthropic_messages;
 mod catalog;
+mod fixture;
 mod frame;
 mod json;
+mod law;
 mod openai_chat;
