@@ -1,5 +1,5 @@
 //! What the codec costs. One group a subject; `cargo bench -p trunkline-codec -- <group>` runs one.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use criterion::{criterion_group, criterion_main};
 

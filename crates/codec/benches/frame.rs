@@ -43,7 +43,8 @@ pub(crate) fn bench(c: &mut Criterion) {
     group.bench_function("sse-split-and-find-usage/one-a-chunk", |b| {
         b.iter(|| {
             let mut splitter = SseSplitter::new();
-            let parts = |chunk| splitter.split(chunk).filter(|part| has_usage(chunk.get(part.span.clone()).unwrap_or_default())).count();
+            let parts =
+                |chunk| splitter.split(chunk).filter(|part| has_usage(chunk.get(part.span.clone()).unwrap_or_default())).count();
             one_each.iter().copied().map(parts).sum::<usize>()
         })
     });

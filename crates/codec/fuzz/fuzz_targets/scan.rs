@@ -15,7 +15,9 @@ fuzz_target!(|body: &[u8]| {
             assert!(fault.what.starts_with("nested") || serde_json::from_slice::<&RawValue>(body).is_err());
         }
     }
-    let Ok(members) = json::members(body) else { return };
+    let Ok(members) = json::members(body) else {
+        return;
+    };
     let mut patch = Patch::new(body, &members);
     patch.set("model", "\"x\"").remove("stream").set("new", "{}");
     let out = patch.apply();

@@ -6,7 +6,9 @@ use trunkline_codec::frame::{SseReader, SseSplitter};
 use trunkline_codec_fuzz::{read, split_input};
 
 fuzz_target!(|input: &[u8]| {
-    let Some((sizes, stream)) = split_input(input) else { return };
+    let Some((sizes, stream)) = split_input(input) else {
+        return;
+    };
     let whole = read(SseReader::new(usize::MAX), stream, &[]);
     assert_eq!(read(SseReader::new(usize::MAX), stream, sizes), whole);
     assert_eq!(read(SseReader::new(usize::MAX), stream, &[1]), whole);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::json::scan::{self, Kind, Member};
+use crate::json::{Kind, Member, scan};
 
 /// Reads JSON from a caller. A value of the wrong type is named by its path: `messages[2].content: expected a string, found integer `5``.
 /// `base` is the path of `json` itself within the body; empty for the body.

@@ -15,6 +15,7 @@ use crate::loss::Losses;
 
 mod anthropic_messages;
 mod fault;
+mod gemini;
 pub mod headers;
 mod shared;
 
@@ -32,11 +33,14 @@ pub struct Dialect {
 }
 
 /// Every dialect. The only list of them.
-pub static ALL: &[Dialect] = &[Dialect {
-    name: anthropic_messages::NAME,
-    upstream: &anthropic_messages::AnthropicMessages,
-    downstream: &anthropic_messages::AnthropicMessages,
-}];
+pub static ALL: &[Dialect] = &[
+    Dialect {
+        name: anthropic_messages::NAME,
+        upstream: &anthropic_messages::AnthropicMessages,
+        downstream: &anthropic_messages::AnthropicMessages,
+    },
+    Dialect { name: "gemini", upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+];
 
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {

@@ -86,7 +86,9 @@ impl ArrayReader {
             match self.place {
                 Place::Nested { close, depth } => {
                     let opening = if close == b'}' { b'{' } else { b'[' };
-                    let Some(found) = memchr::memchr3(b'"', opening, close, open) else { break };
+                    let Some(found) = memchr::memchr3(b'"', opening, close, open) else {
+                        break;
+                    };
                     at += found + 1;
                     self.place = match open.get(found) {
                         Some(b'"') => Place::Text { close, depth, escaped: false },
@@ -100,7 +102,9 @@ impl ArrayReader {
                     self.place = Place::Text { close, depth, escaped: false };
                 }
                 Place::Text { close, depth, escaped: false } => {
-                    let Some(found) = memchr::memchr2(b'"', b'\\', open) else { break };
+                    let Some(found) = memchr::memchr2(b'"', b'\\', open) else {
+                        break;
+                    };
                     at += found + 1;
                     self.place = match open.get(found) {
                         Some(b'\\') => Place::Text { close, depth, escaped: true },
@@ -110,7 +114,9 @@ impl ArrayReader {
                 }
                 Place::Bare => {
                     let end = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']');
-                    let Some(found) = open.iter().position(end) else { break };
+                    let Some(found) = open.iter().position(end) else {
+                        break;
+                    };
                     at += found;
                     self.place = Place::Between;
                 }

@@ -112,8 +112,7 @@ mod tests {
     fn blocks_end_with_an_empty_line() {
         let stream = b"data: 1\n\ndata: 2\r\n\r\ndata: 3\r\rdata: 4\n\t\n: c\ndata: 5";
         let blocks = split(stream, std::iter::once(stream.len()));
-        let expected: [&[u8]; 5] =
-            [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: 3\r\r", b"data: 4\n\t\n", b": c\ndata: 5"];
+        let expected: [&[u8]; 5] = [b"data: 1\n\n", b"data: 2\r\n\r\n", b"data: 3\r\r", b"data: 4\n\t\n", b": c\ndata: 5"];
         assert_eq!(blocks, expected);
         assert_eq!(split(b"", std::iter::once(0)), [b""]);
     }

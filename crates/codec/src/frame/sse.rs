@@ -70,7 +70,9 @@ impl ReadFrame for SseReader {
         // Offsets until the loop is left: a frame that borrows from `held` would hold on to it in every round.
         let (block, fields) = loop {
             let (len, ends) = self.splitter.advance(rest);
-            let Some((part, after)) = rest.split_at_checked(len).filter(|_| len > 0) else { return Ok(None) };
+            let Some((part, after)) = rest.split_at_checked(len).filter(|_| len > 0) else {
+                return Ok(None);
+            };
             *rest = after;
             if self.held.len() + part.len() > self.limit {
                 return Err(TooLong { limit: self.limit });

@@ -222,17 +222,72 @@ mod tests {
     #[test]
     fn members_are_set_added_and_removed() {
         let body = r#"{ "a" : 1 , "b":2, "c":3 }"#;
-        assert_eq!(patched(body, |p| { p.set("b", "[]").set("d", "4"); }), r#"{ "a" : 1 , "b":[], "c":3,"d":4 }"#);
-        assert_eq!(patched(body, |p| { p.remove("a"); }), r#"{ "b":2, "c":3 }"#);
-        assert_eq!(patched(body, |p| { p.remove("b"); }), r#"{ "a" : 1, "c":3 }"#);
-        assert_eq!(patched(body, |p| { p.remove("c"); }), r#"{ "a" : 1 , "b":2 }"#);
-        assert_eq!(patched(body, |p| { p.remove("a").remove("b"); }), r#"{ "c":3 }"#);
-        assert_eq!(patched(body, |p| { p.remove("c").remove("b").set("z", "0"); }), r#"{ "a" : 1,"z":0 }"#);
-        assert_eq!(patched(body, |p| { p.remove("a").remove("b").remove("c"); }), "{  }");
-        assert_eq!(patched(body, |p| { p.remove("a").remove("b").remove("c").set("z", "0"); }), r#"{ "z":0 }"#);
-        assert_eq!(patched(body, |p| { p.remove("a").set("a", "9"); }), r#"{ "a" : 9 , "b":2, "c":3 }"#);
-        assert_eq!(patched(" {}", |p| { p.set("x", "1").set("\n", "2").set("x", "3"); }), r#" {"x":3,"\n":2}"#);
-        assert_eq!(patched(body, |p| { p.remove("none").set("q", "1").remove("q"); }), body);
+        assert_eq!(
+            patched(body, |p| {
+                p.set("b", "[]").set("d", "4");
+            }),
+            r#"{ "a" : 1 , "b":[], "c":3,"d":4 }"#
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("a");
+            }),
+            r#"{ "b":2, "c":3 }"#
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("b");
+            }),
+            r#"{ "a" : 1, "c":3 }"#
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("c");
+            }),
+            r#"{ "a" : 1 , "b":2 }"#
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("a").remove("b");
+            }),
+            r#"{ "c":3 }"#
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("c").remove("b").set("z", "0");
+            }),
+            r#"{ "a" : 1,"z":0 }"#
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("a").remove("b").remove("c");
+            }),
+            "{  }"
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("a").remove("b").remove("c").set("z", "0");
+            }),
+            r#"{ "z":0 }"#
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("a").set("a", "9");
+            }),
+            r#"{ "a" : 9 , "b":2, "c":3 }"#
+        );
+        assert_eq!(
+            patched(" {}", |p| {
+                p.set("x", "1").set("\n", "2").set("x", "3");
+            }),
+            r#" {"x":3,"\n":2}"#
+        );
+        assert_eq!(
+            patched(body, |p| {
+                p.remove("none").set("q", "1").remove("q");
+            }),
+            body
+        );
     }
 
     #[test]

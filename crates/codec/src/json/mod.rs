@@ -5,13 +5,15 @@
 //! its top-level object lie; [`edit`] replaces some of those spans and leaves every other byte as it was;
 //! [`word`] finds a key in a stream's frame without parsing it; [`text`] turns strings into JSON strings and back.
 
+mod cursor;
 pub mod edit;
 pub mod scan;
 pub mod text;
 pub mod word;
 
+pub use cursor::{Kind, MAX_DEPTH, Member};
 pub use edit::{Edit, Patch, Piece, apply, pieces};
-pub use scan::{Kind, MAX_DEPTH, Member, check, find, member, members, members_any, path};
+pub use scan::{check, find, member, members, members_any, path};
 pub use text::{quote, unquote};
 pub use word::KeyFinder;
 

@@ -60,7 +60,9 @@ pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
         match bytes.get(at) {
             Some(b'"') => return Ok(at),
             Some(b'\\') => at = escape_end(bytes, at)?,
-            Some(_) => return Err(Fault::new(at, "a control character in a string must be escaped")),
+            Some(_) => {
+                return Err(Fault::new(at, "a control character in a string must be escaped"));
+            }
             None => return Err(Fault::new(bytes.len(), "the text ends within a string")),
         }
     }
@@ -93,7 +95,9 @@ pub(crate) fn says(raw: &[u8], key: &str) -> bool {
 /// A lone surrogate, which the grammar allows and UTF-8 cannot hold, comes out in the three bytes that UTF-8 would
 /// use if it could, so that two keys can still be told apart.
 pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
-    let Some(first) = memchr::memchr(b'\\', raw) else { return Cow::Borrowed(raw) };
+    let Some(first) = memchr::memchr(b'\\', raw) else {
+        return Cow::Borrowed(raw);
+    };
     let mut out = Vec::with_capacity(raw.len());
     let (mut start, mut at) = (0, first);
     loop {
@@ -184,7 +188,9 @@ fn write_quoted(out: &mut String, text: &str) {
     let mut rest = text;
     while !rest.is_empty() {
         // A special byte is ASCII, so the cut always falls between characters.
-        let Some((plain, after)) = rest.split_at_checked(plain_len(rest.as_bytes())) else { break };
+        let Some((plain, after)) = rest.split_at_checked(plain_len(rest.as_bytes())) else {
+            break;
+        };
         out.push_str(plain);
         let mut letters = after.chars();
         match letters.next() {

@@ -55,7 +55,10 @@ struct Event {
 fn event() -> impl Strategy<Value = Event> {
     let line = prop_oneof!["[ -~é😀\t]{0,30}", Just("{\"a\":\"b\"}".to_owned()), Just(String::new())];
     let name = proptest::option::of("[a-z_.]{1,12}");
-    let junk = vec(select(vec![": keep-alive", ":HTTP_STATUS/200", "id: 7", "retry:3", "status", "dat: a", "datax: 1", "eventual:x"]), 0..3);
+    let junk = vec(
+        select(vec![": keep-alive", ":HTTP_STATUS/200", "id: 7", "retry:3", "status", "dat: a", "datax: 1", "eventual:x"]),
+        0..3,
+    );
     (name, vec(line, 1..4), select(vec!["\n", "\r\n", "\r"]), select(vec!["", "", "", "\t", " "]), any::<bool>(), junk)
         .prop_map(|(name, lines, newline, separator, space, junk)| Event { name, lines, newline, separator, space, junk })
 }

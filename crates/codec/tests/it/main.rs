@@ -4,4 +4,5 @@
 mod anthropic_messages;
 mod catalog;
 mod frame;
+mod gemini;
 mod json;

@@ -3,7 +3,7 @@
 use crate::dialect::fault::{expected, read_members};
 use crate::dialect::{Edit, Forward, Framing, Head, Operation, Peek};
 use crate::error::{Error, Result};
-use crate::json::scan::{self, Kind};
+use crate::json::{Kind, scan};
 use crate::json::{quote, unquote};
 
 /// The path of an operation, appended to the base URL.
