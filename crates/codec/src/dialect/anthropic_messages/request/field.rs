@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::NAME;
 use super::super::out::{self, Item};
 use crate::catalog::{Quirks, ReasoningStyle};
 use crate::ir::{CacheMark, Effort, Reasoning, Request};
@@ -76,8 +77,11 @@ pub(super) fn decide_thinking<'a>(
         return thinking;
     }
     let display = reasoning.show.map(|show| if show { "summarized" } else { "omitted" });
-    let wanted = reasoning.enabled == Some(true) || reasoning.effort.is_some();
-    let budget = reasoning.budget.or_else(|| (by_budget && wanted).then(|| usual_budget(reasoning, thinking.effort.is_some(), losses)));
+    // In this dialect effort without thinking is a wish of its own; elsewhere effort is how thinking is asked for.
+    let effort_asks = reasoning.effort.is_some() && request.extra.from != NAME;
+    let wanted = reasoning.enabled == Some(true) || effort_asks;
+    let budget =
+        reasoning.budget.or_else(|| (by_budget && wanted).then(|| usual_budget(reasoning, thinking.effort.is_some(), losses)));
     if let Some(budget) = budget {
         if lacks_thinking {
             losses.add("reasoning", "off for this turn: the thinking that led to the tool call is not in the history");

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use serde_json::{Map, Value};
+
 use super::super::out::{self, Block, Content as Blocks, Item};
 use super::field::Version;
 use super::part::{Scribe, plain};
@@ -29,11 +31,13 @@ struct Turn<'a> {
     blocks: Vec<Item<'a, Block<'a>>>,
     /// Ids of calls that have no result yet, and where they stand.
     open: Vec<(String, String)>,
+    /// Fields of the message that we do not act on.
+    extra: Option<&'a Map<String, Value>>,
 }
 
 impl Turn<'_> {
     fn new(role: Role) -> Self {
-        Turn { role, results: Vec::new(), blocks: Vec::new(), open: Vec::new() }
+        Turn { role, results: Vec::new(), blocks: Vec::new(), open: Vec::new(), extra: None }
     }
 }
 
@@ -53,6 +57,9 @@ pub(super) fn write_messages<'a>(request: &'a Request, quirks: &Quirks, losses: 
             system.extend(order.write_system(message, &path));
         } else {
             order.take(message, &path);
+            if let (Some(extra), Some(turn)) = (message.extra.of(super::NAME), order.turns.last_mut()) {
+                turn.extra = Some(extra);
+            }
         }
     }
     order.settle();
@@ -81,7 +88,7 @@ fn write_turn(turn: Turn<'_>) -> out::Message<'_> {
     if turn.role == Role::Assistant {
         trim_end(blocks.last_mut());
     }
-    out::Message { role, content: Blocks(blocks) }
+    out::Message { role, content: Blocks(blocks), extra: turn.extra }
 }
 
 /// White space at the end of an answer to be continued is refused, and in the others it means nothing.

@@ -65,7 +65,7 @@ struct Message<'a> {
     stop_details: Option<()>,
     container: Option<&'a Value>,
     diagnostics: Option<&'a Value>,
-    usage: usage::Out,
+    usage: usage::Out<'a>,
 }
 
 #[derive(Serialize)]
@@ -169,7 +169,7 @@ impl Writer {
                 stop_details: None,
                 container: own("container"),
                 diagnostics: own("diagnostics"),
-                usage: write_usage(self.usage.as_ref()),
+                usage: write_usage(self.usage.as_ref(), extra),
             },
         };
         write_frame(Some("message_start"), &start, out);
