@@ -53,7 +53,7 @@ pub static ALL: &[Dialect] = &[
         upstream: &anthropic_messages::AnthropicMessages,
         downstream: &anthropic_messages::AnthropicMessages,
     },
-    Dialect { name: "gemini", upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
 ];
 
 /// The dialect of this name.
