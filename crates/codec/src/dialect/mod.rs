@@ -14,12 +14,13 @@ use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
-mod body;
 mod fault;
 mod gemini;
+mod fields;
 pub mod headers;
 mod object;
 mod openai_chat;
+mod openai_completions;
 mod shared;
 
 pub use crate::json::Edit;
@@ -43,11 +44,16 @@ pub static ALL: &[Dialect] = &[
         downstream: &openai_chat::OpenAiChat,
     },
     Dialect {
+        name: openai_completions::NAME,
+        upstream: &openai_completions::OpenAiCompletions,
+        downstream: &openai_completions::OpenAiCompletions,
+    },
+    Dialect {
         name: anthropic_messages::NAME,
         upstream: &anthropic_messages::AnthropicMessages,
         downstream: &anthropic_messages::AnthropicMessages,
     },
-    Dialect { name: "gemini", upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
 ];
 
 /// The dialect of this name.
