@@ -17,7 +17,7 @@ SHAPE = {
 
 
 def command(gateway, *arguments):
-    return [binary(), "--config", str(gateway.config), "ask", "--model", MODEL, *arguments]
+    return [binary(), "--config", str(gateway.config), "ask", "--model", MODEL, "--max-tokens", "60", *arguments]
 
 
 def ask(gateway, *arguments, stdin=""):

@@ -122,7 +122,7 @@ def same_lane(gateway):
 
 @check("a prompt that takes a while: comments before the first event are no trouble")
 def long_prompt(gateway):
-    said = " ".join(f"Number {n}." for n in range(150))
+    said = " ".join(f"Number {n}." for n in range(80))
     body = openai_body("house", stream=True, max_tokens=5, messages=[{"role": "user", "content": said}])
     assert frames(curl(gateway, "/v1/chat/completions", body)[0])[-1] == "[DONE]"
     body["messages"][0]["content"] = "Again. " + said

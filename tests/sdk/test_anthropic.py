@@ -217,7 +217,7 @@ def wrong_key(gateway):
 
 @check("unknown model, with the nearest name")
 def unknown_model(gateway):
-    error = refused(anthropic.NotFoundError, lambda: ask(gateway, user("x"), model="sim/ecko"))
+    error = refused(anthropic.NotFoundError, lambda: ask(gateway, user("x"), model="smi/echo"))
     assert "sim/echo" in error.message and error.type == "not_found_error", error
     assert error.body["type"] == "error" and error.body["request_id"] == error.request_id, error.body
 

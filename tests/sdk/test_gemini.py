@@ -206,7 +206,7 @@ def key_in_query(gateway):
 @check("unknown model, with the nearest name, whole and streamed")
 def unknown_model(gateway):
     for call in (ask, stream):
-        error = refused(errors.ClientError, lambda call=call: call(gateway, "x", model="sim/ecko"))
+        error = refused(errors.ClientError, lambda call=call: call(gateway, "x", model="smi/echo"))
         assert error.code == 404 and error.status == "NOT_FOUND" and "sim/echo" in error.message, error
 
 

@@ -209,7 +209,8 @@ def wrong_key(gateway):
 
 @check("unknown model, with the nearest name")
 def unknown_model(gateway):
-    error = refused(openai.NotFoundError, lambda: ask(gateway, user("x"), model="sim/ecko"))
+    assert "echo" in refused(openai.NotFoundError, lambda: ask(gateway, user("x"), model="sim/ecko")).message
+    error = refused(openai.NotFoundError, lambda: ask(gateway, user("x"), model="smi/echo"))
     assert "sim/echo" in error.message and error.code == "model_not_found" and error.request_id, error
 
 

@@ -14,12 +14,13 @@ use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
-mod body;
 mod fault;
 mod gemini;
+mod fields;
 pub mod headers;
 mod object;
 mod openai_chat;
+mod openai_completions;
 mod shared;
 
 pub use crate::json::Edit;
@@ -41,6 +42,11 @@ pub static ALL: &[Dialect] = &[
         name: openai_chat::NAME,
         upstream: &openai_chat::OpenAiChat,
         downstream: &openai_chat::OpenAiChat,
+    },
+    Dialect {
+        name: openai_completions::NAME,
+        upstream: &openai_completions::OpenAiCompletions,
+        downstream: &openai_completions::OpenAiCompletions,
     },
     Dialect {
         name: anthropic_messages::NAME,

@@ -35,15 +35,15 @@ fn what_is_wrong_is_named_in_the_callers_words() {
     let say = |body: &str| read(body).unwrap_err().message;
     assert_eq!(say(r#"{"messages":[]}"#), "model is required");
     assert_eq!(say(r#"{"model":"m"}"#), "messages is required");
-    assert_eq!(say(r#"{"model":"m","messages":"x"}"#), "messages: expected a list of messages");
+    assert_eq!(say(r#"{"model":"m","messages":"x"}"#), "messages: expected a list of messages, found a string");
     assert_eq!(say(r#"{"model":"m","messages":[]}"#), "messages: at least one message is required");
     assert_eq!(
         say(r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"user","content":5}]}"#),
-        "messages[1].content: expected a string or a list of parts, not integer 5"
+        "messages[1].content: expected a string or a list of parts, found integer `5`"
     );
     assert_eq!(
         say(r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":{}}]}]}"#),
-        "messages[0].content[1].text: expected a string, not an object"
+        "messages[0].content[1].text: expected a string, found an object"
     );
     assert_eq!(
         say(r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]}"#),
@@ -52,10 +52,10 @@ fn what_is_wrong_is_named_in_the_callers_words() {
     assert_eq!(say(r#"{"model":"m","messages":[{"content":"a"}]}"#), "messages[0].role is required");
     assert!(say(r#"{"model":"m","messages":[{"role":"robot","content":"a"}]}"#).starts_with("messages[0].role: expected"));
     assert_eq!(say(r#"{"model":"m","messages":[{"role":"tool","content":"a"}]}"#), "messages[0].tool_call_id is required");
-    assert_eq!(say(r#"{"model":"m","messages":[1]}"#), "messages[0]: expected an object, not integer 1");
+    assert_eq!(say(r#"{"model":"m","messages":[1]}"#), "messages[0]: expected an object, found integer `1`");
     assert_eq!(
         say(r#"{"model":"m","messages":[{"role":"user","content":"a"}],"temperature":"hot"}"#),
-        "temperature: expected a number, not string \"hot\""
+        "temperature: expected a number, found string \"hot\""
     );
     assert!(say(r#"{"model":"m","model":"n","messages":[]}"#).contains("repeated"));
     assert!(say(r#"{"model":"m","messages":["#).contains("line 1"));

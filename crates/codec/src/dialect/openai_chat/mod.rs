@@ -43,7 +43,7 @@ impl Upstream for OpenAiChat {
     }
 
     fn read_response(&self, body: &[u8]) -> Result<Response> {
-        response::read_response(body)
+        response::read_response(body, NAME)
     }
 
     fn read_count(&self, _: &[u8]) -> Result<TokenCount> {
@@ -51,7 +51,7 @@ impl Upstream for OpenAiChat {
     }
 
     fn read_stream(&self, quirks: &Quirks) -> Box<dyn ReadStream> {
-        Box::new(stream::Reader::new(quirks.done))
+        Box::new(stream::Reader::new(NAME, quirks.done))
     }
 
     fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use super::super::NAME;
 use super::super::response::{flatten, read_url};
 use super::super::wire::{Content as Wire, Str};
-use crate::dialect::body::Fields;
+use crate::dialect::fault::read_json;
+use crate::dialect::fields::Fields;
 use crate::error::Result;
 use crate::ir::{CacheMark, Content, Part, Raw, Source};
 
@@ -31,7 +32,7 @@ pub(super) fn read_content(content: Wire<'_>, at: &str) -> Result<Vec<Part>> {
 
 fn read_part(raw: &RawValue, at: &str) -> Result<Part> {
     if raw.get().starts_with('"') {
-        let text: String = crate::dialect::body::read(raw.get().as_bytes(), at)?;
+        let text: String = read_json(raw.get().as_bytes(), at)?;
         return Ok(Part::text(text));
     }
     let mut fields = Fields::read(raw.get().as_bytes(), at)?;
@@ -64,7 +65,7 @@ fn read_address(fields: &mut Fields<'_>, name: &str) -> Result<Option<String>> {
     let path = fields.path(name);
     let raw: &RawValue = fields.need(name)?;
     if !raw.get().starts_with('{') {
-        return crate::dialect::body::read(raw.get().as_bytes(), &path).map(Some);
+        return read_json(raw.get().as_bytes(), &path).map(Some);
     }
     let mut object = Fields::read(raw.get().as_bytes(), &path)?;
     let url = object.need("url")?;
@@ -75,7 +76,7 @@ fn read_image(fields: &mut Fields<'_>) -> Result<Content> {
     let path = fields.path("image_url");
     let raw: &RawValue = fields.need("image_url")?;
     if !raw.get().starts_with('{') {
-        let url: Str<'_> = crate::dialect::body::read(raw.get().as_bytes(), &path)?;
+        let url: Str<'_> = read_json(raw.get().as_bytes(), &path)?;
         return Ok(Content::Image { source: read_url(&url), detail: None });
     }
     let mut object = Fields::read(raw.get().as_bytes(), &path)?;

@@ -8,5 +8,5 @@ mod write;
 mod write_message;
 
 pub(crate) use peek::{forward, peek};
-pub(crate) use read::read_request;
-pub(crate) use write::write_request;
+pub(crate) use read::{read_request, read_settings};
+pub(crate) use write::{Draft, finish, write_request, write_settings};

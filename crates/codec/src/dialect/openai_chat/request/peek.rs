@@ -3,32 +3,24 @@
 use std::ops::Range;
 
 use crate::catalog::Quirks;
+use crate::dialect::fault::{expected, read_members};
 use crate::dialect::{Edit, Forward, Framing, Operation, Peek};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::json::{self, Member};
 
 /// Looks at a request whose main field is `main`: a list, or whatever `is_main` allows.
-pub(crate) fn peek(body: &[u8], operation: Operation, main: &str, is_main: fn(json::Kind) -> bool) -> Result<Peek> {
+pub(crate) fn peek(body: &[u8], operation: Operation, main: &'static str, is_main: fn(json::Kind) -> bool) -> Result<Peek> {
     if operation != Operation::Chat {
         return Err(Error::new(Kind::Unsupported, Origin::Caller, "this dialect cannot count tokens"));
     }
-    let members = json::members(body).map_err(|fault| {
-        Error::bad_request(format!("the body is not a JSON object as it should be: {}", fault.describe(body)))
-    })?;
+    let members = read_members(body)?;
     let seen = Seen { body, members: &members };
-    let model_span = seen.value("model").ok_or_else(|| required("model"))?;
-    let model = seen.text("model", &model_span)?;
-    if model.is_empty() {
-        return Err(required("model"));
-    }
+    let (model, model_span) = seen.text("model")?.filter(|(model, _)| !model.is_empty()).ok_or_else(|| required("model"))?;
     match json::find(body, &members, main) {
         None => return Err(required(main)),
         Some(member) if !is_main(member.kind) => {
-            return Err(Error::bad_request(format!(
-                "{main}: expected {}",
-                if main == "messages" { "a list of messages" } else { "a string or a list of strings" }
-            ))
-            .at(main));
+            let what = if main == "messages" { "a list of messages" } else { "a string or a list of strings" };
+            return Err(expected(main, what, member.kind));
         }
         Some(_) => {}
     }
@@ -36,7 +28,7 @@ pub(crate) fn peek(body: &[u8], operation: Operation, main: &str, is_main: fn(js
         Some(number) => Some(number),
         None => seen.number("max_tokens")?,
     };
-    let stream_usage = seen.value("stream_options").is_some_and(|span| {
+    let stream_usage = seen.value("stream_options").is_some_and(|(span, _)| {
         let include = body.get(span.clone()).and_then(|options| json::member(options, "include_usage"));
         include.and_then(|inner| body.get(span.start + inner.start..span.start + inner.end)) == Some(b"true".as_slice())
     });
@@ -55,10 +47,6 @@ fn required(field: &str) -> Error {
     Error::bad_request(format!("{field} is required")).at(field)
 }
 
-fn wrong(field: &str, expected: &str) -> Error {
-    Error::bad_request(format!("{field}: expected {expected}")).at(field)
-}
-
 /// A body and where its members are.
 struct Seen<'a> {
     body: &'a [u8],
@@ -67,28 +55,29 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     /// The span of a member's value; null counts as absent.
-    fn value(&self, key: &str) -> Option<Range<usize>> {
+    fn value(&self, key: &str) -> Option<(Range<usize>, json::Kind)> {
         let member = json::find(self.body, self.members, key)?;
-        (member.kind != json::Kind::Null).then(|| member.value.clone())
+        (member.kind != json::Kind::Null).then(|| (member.value.clone(), member.kind))
     }
 
-    fn text(&self, key: &str, span: &Range<usize>) -> Result<String> {
+    fn text(&self, key: &'static str) -> Result<Option<(String, Range<usize>)>> {
+        let Some((span, kind)) = self.value(key) else { return Ok(None) };
         let text = self.body.get(span.clone()).and_then(json::unquote);
-        text.map(std::borrow::Cow::into_owned).ok_or_else(|| wrong(key, "a string"))
+        text.map(|text| Some((text.into_owned(), span))).ok_or_else(|| expected(key, "a string", kind))
     }
 
-    fn number(&self, key: &str) -> Result<Option<u64>> {
-        let Some(span) = self.value(key) else { return Ok(None) };
+    fn number(&self, key: &'static str) -> Result<Option<u64>> {
+        let Some((span, kind)) = self.value(key) else { return Ok(None) };
         let digits = self.body.get(span).and_then(|digits| std::str::from_utf8(digits).ok());
-        digits.and_then(|digits| digits.parse().ok()).map(Some).ok_or_else(|| wrong(key, "a whole number"))
+        digits.and_then(|digits| digits.parse().ok()).map(Some).ok_or_else(|| expected(key, "a whole number", kind))
     }
 
-    fn flag(&self, key: &str) -> Result<Option<bool>> {
-        let Some(span) = self.value(key) else { return Ok(None) };
+    fn flag(&self, key: &'static str) -> Result<Option<bool>> {
+        let Some((span, kind)) = self.value(key) else { return Ok(None) };
         match self.body.get(span) {
             Some(b"true") => Ok(Some(true)),
             Some(b"false") => Ok(Some(false)),
-            _ => Err(wrong(key, "true or false")),
+            _ => Err(expected(key, "true or false", kind)),
         }
     }
 }

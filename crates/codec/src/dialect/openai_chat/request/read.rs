@@ -10,7 +10,8 @@ use super::super::NAME;
 use super::super::wire::{Many, Scalar, Str};
 use super::content::read_cache;
 use super::message::read_messages;
-use crate::dialect::body::{Fields, read};
+use crate::dialect::fault::read_json;
+use crate::dialect::fields::Fields;
 use crate::error::{Error, Result};
 use crate::ir::{Effort, Extra, Format, Raw, Reasoning, Request, Sampling, Speech, Tool, ToolChoice, ToolKind};
 
@@ -178,7 +179,7 @@ fn read_format(raw: &RawValue) -> Result<Option<Format>> {
 
 fn read_speech(fields: &mut Fields<'_>) -> Result<Option<Speech>> {
     let Some(raw) = fields.raw("modalities") else { return Ok(None) };
-    let words: Vec<Str<'_>> = read(raw.get().as_bytes(), "modalities")?;
+    let words: Vec<Str<'_>> = read_json(raw.get().as_bytes(), "modalities")?;
     if words.iter().any(|word| !matches!(&**word, "text" | "audio")) {
         fields.put_back("modalities", raw);
         return Ok(None);

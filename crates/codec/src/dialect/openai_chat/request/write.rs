@@ -20,9 +20,14 @@ pub(crate) struct Draft<'q> {
 
 const REFUSED: &str = "not supported by this provider";
 
-impl Draft<'_> {
+impl<'q> Draft<'q> {
+    /// Nothing yet.
+    pub(crate) fn new(quirks: &'q Quirks) -> Self {
+        Draft { body: Object::with_capacity(1024), losses: Losses::default(), quirks }
+    }
+
     /// Puts a field, unless the provider refuses it; its canonical name is what a loss is called.
-    fn put(&mut self, key: &'static str, canonical: &'static str, value: Option<&(impl serde::Serialize + ?Sized)>) {
+    pub(crate) fn put(&mut self, key: &'static str, canonical: &'static str, value: Option<&(impl serde::Serialize + ?Sized)>) {
         if let Some(value) = value {
             if self.quirks.refuses(key) {
                 self.losses.add(canonical, REFUSED);
@@ -35,7 +40,7 @@ impl Draft<'_> {
 
 /// Writes a request.
 pub(crate) fn write_request(request: &Request, quirks: &Quirks) -> Outgoing {
-    let mut draft = Draft { body: Object::with_capacity(1024), losses: Losses::default(), quirks };
+    let mut draft = Draft::new(quirks);
     draft.body.put("model", &request.model);
     let messages = write_messages(request, quirks, &mut draft.losses);
     draft.body.put("messages", &messages);
@@ -64,12 +69,12 @@ pub(crate) fn write_request(request: &Request, quirks: &Quirks) -> Outgoing {
         Some(_) => draft.losses.add("cache", "the provider caches by itself"),
         None => {}
     }
-    finish(draft, request, "/chat/completions")
+    finish(draft, request, NAME, "/chat/completions")
 }
 
 /// Adds the fields that are not ours and wraps the body up.
-pub(crate) fn finish(mut draft: Draft<'_>, request: &Request, path: &str) -> Outgoing {
-    match request.extra.of(NAME) {
+pub(crate) fn finish(mut draft: Draft<'_>, request: &Request, dialect: &'static str, path: &str) -> Outgoing {
+    match request.extra.of(dialect) {
         Some(fields) => {
             for (key, value) in fields {
                 if draft.quirks.refuses(key) {
@@ -79,7 +84,7 @@ pub(crate) fn finish(mut draft: Draft<'_>, request: &Request, path: &str) -> Out
                 }
             }
         }
-        None => draft.losses.add_foreign("", &request.extra, NAME),
+        None => draft.losses.add_foreign("", &request.extra, dialect),
     }
     draft.body.put_all(&draft.quirks.body);
     Outgoing {

@@ -12,8 +12,8 @@ use crate::ir::{
     self, Citation, Content, Extra, Finish, Part, Raw, Reason, Response, Signature, Source, TokenLogprob, TopLogprob,
 };
 
-/// Reads a whole answer.
-pub(crate) fn read_response(body: &[u8]) -> Result<Response> {
+/// Reads a whole answer of this dialect, or of plain completions, which has the same frame.
+pub(crate) fn read_response(body: &[u8], dialect: &'static str) -> Result<Response> {
     let answer: Answer<'_> = read_answer(body)?;
     let choices = answer.choices.unwrap_or_default();
     if choices.is_empty() {
@@ -25,7 +25,7 @@ pub(crate) fn read_response(body: &[u8]) -> Result<Response> {
         id: answer.id.as_ref().and_then(Scalar::word).unwrap_or_default(),
         model: answer.model.as_ref().and_then(Scalar::word).unwrap_or_default(),
         created: answer.created.as_ref().and_then(Scalar::count),
-        extra: Extra::new(NAME, read_extra(body)),
+        extra: Extra::new(dialect, read_extra(body)),
         ..Response::default()
     };
     for (position, choice) in (0..).zip(choices) {
@@ -361,6 +361,10 @@ struct Logprobs {
     content: Option<Vec<Logprob>>,
     refusal: Option<Vec<Logprob>>,
     reasoning_content: Option<Vec<Logprob>>,
+    /// Plain completions have lists side by side instead.
+    tokens: Option<Vec<String>>,
+    token_logprobs: Option<Vec<Option<f64>>>,
+    top_logprobs: Option<Vec<Option<Map<String, Value>>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -375,6 +379,10 @@ struct Logprob {
 /// Probabilities; what cannot be read is left out rather than fail the call.
 pub(crate) fn read_logprobs(raw: Option<&RawValue>) -> Vec<TokenLogprob> {
     let logprobs: Logprobs = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    if let Some(tokens) = logprobs.tokens {
+        let chosen = logprobs.token_logprobs.unwrap_or_default();
+        return read_columns(tokens, chosen, logprobs.top_logprobs.unwrap_or_default());
+    }
     let odd = |token: &str, bytes: Option<Vec<u8>>| bytes.filter(|bytes| bytes != token.as_bytes());
     let read = |item: Logprob| TokenLogprob {
         bytes: odd(&item.token, item.bytes),
@@ -393,4 +401,22 @@ pub(crate) fn read_logprobs(raw: Option<&RawValue>) -> Vec<TokenLogprob> {
     };
     let lists = [logprobs.reasoning_content, logprobs.content, logprobs.refusal];
     lists.into_iter().flatten().flatten().map(read).collect()
+}
+
+fn read_columns(tokens: Vec<String>, chosen: Vec<Option<f64>>, tops: Vec<Option<Map<String, Value>>>) -> Vec<TokenLogprob> {
+    let mut chosen = chosen.into_iter();
+    let mut tops = tops.into_iter();
+    let mut read = |token| TokenLogprob {
+        token,
+        logprob: chosen.next().flatten().unwrap_or_default(),
+        bytes: None,
+        top: tops
+            .next()
+            .flatten()
+            .into_iter()
+            .flatten()
+            .filter_map(|(token, logprob)| Some(TopLogprob { token, logprob: logprob.as_f64()?, bytes: None }))
+            .collect(),
+    };
+    tokens.into_iter().map(&mut read).collect()
 }

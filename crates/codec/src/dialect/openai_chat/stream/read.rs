@@ -20,6 +20,8 @@ const MOST: usize = 1024;
 
 /// Reads one stream.
 pub(crate) struct Reader {
+    /// The dialect that is read: plain completions come in frames of the same kind.
+    name: &'static str,
     /// Whether the provider ends a stream with `[DONE]`.
     done: bool,
     started: bool,
@@ -61,8 +63,8 @@ struct Slot {
 }
 
 impl Reader {
-    pub(crate) fn new(done: bool) -> Self {
-        Reader { done, started: false, ended: false, choices: Vec::new(), cited: Vec::new() }
+    pub(crate) fn new(name: &'static str, done: bool) -> Self {
+        Reader { name, done, started: false, ended: false, choices: Vec::new(), cited: Vec::new() }
     }
 
     fn start(&mut self, answer: &Answer<'_>, body: &[u8], out: &mut Vec<Event>) {
@@ -71,7 +73,7 @@ impl Reader {
             id: answer.id.as_ref().and_then(Scalar::word).unwrap_or_default(),
             model: answer.model.as_ref().and_then(Scalar::word).unwrap_or_default(),
             created: answer.created.as_ref().and_then(Scalar::count).filter(|created| *created > 0),
-            extra: Extra::new(NAME, read_extra(body)),
+            extra: Extra::new(self.name, read_extra(body)),
         });
     }
 
