@@ -196,3 +196,162 @@ fn the_model_is_read_from_the_path() {
     let forward = gemini().upstream.forward(&head, &peek, b"{}", "big", &Quirks::default()).unwrap();
     assert_eq!(forward.path, "/v1beta/models/big:streamGenerateContent?alt=sse&prettyPrint=false");
 }
+
+#[test]
+fn a_second_candidate_may_be_cut_off() {
+    let second = json!({"candidates": [{"content": {"parts": [{"text": "b"}]}, "index": 1}]});
+    let frames = [text_chunk("a"), second, last_chunk("STOP")];
+    assert_eq!(events(&frames).unwrap_err().kind, Kind::Truncated);
+}
+
+/// A thinking block of another provider goes to a caller of gemini and comes back as it was.
+#[test]
+fn state_of_others_travels_sealed() {
+    let anthropic = find("anthropic-messages").unwrap().name;
+    let signature = Some(Signature { owner: anthropic, value: "Eq+/=?".into() });
+    let thought = Part { signature: signature.clone(), ..Content::Reasoning { text: "Hm.".into(), redacted: false }.into() };
+    let hidden = Part { signature, ..Content::Reasoning { text: String::new(), redacted: true }.into() };
+    let choice = Choice { parts: vec![thought.clone(), hidden.clone(), Part::text("Hi")], ..Choice::default() };
+    let response = Response { choices: vec![choice], ..Response::default() };
+    let whole: Value = serde_json::from_slice(&gemini().downstream.write_response(&response, &cx(Framing::Sse))).unwrap();
+    let back = read(json!({"contents": [{"parts": [{"text": "?"}]}, whole["candidates"][0]["content"]]})).unwrap();
+    assert_eq!(back.messages[1].parts, response.choices[0].parts);
+    // As chunks that the SDK keeps, each as a content of its own.
+    let chunks: Vec<Value> = serde_json::from_str(&written(&unfold(response), Framing::Array)).unwrap();
+    let mut contents = vec![json!({"parts": [{"text": "?"}]})];
+    contents.extend(chunks.iter().map(|chunk| chunk["candidates"][0]["content"].clone()));
+    let back = read(json!({ "contents": contents })).unwrap();
+    assert_eq!(back.messages.len(), 2);
+    assert_eq!(back.messages[1].parts, [thought, hidden, Part::text("Hi")]);
+    // The field is bytes to SDKs, which decode it and write it in the other alphabet.
+    let sealed = whole["candidates"][0]["content"]["parts"][0]["thoughtSignature"].as_str().unwrap();
+    assert!(sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)), "{sealed}");
+}
+
+#[test]
+fn what_breaks_ends_as_json() {
+    let error = Error::truncated("it broke");
+    for begun in [false, true] {
+        let mut writer = gemini().downstream.write_stream(&cx(Framing::Array));
+        let mut out = Vec::new();
+        if begun {
+            events(&[text_chunk("a"), last_chunk("STOP")]).unwrap().iter().take(3).for_each(|event| writer.push(event, &mut out));
+        }
+        writer.fail(&error, &mut out);
+        writer.finish(&mut out);
+        let array: Vec<Value> = serde_json::from_slice(&out).unwrap();
+        assert_eq!(array.len(), 1 + usize::from(begun));
+        assert_eq!(array.last().unwrap()["error"]["status"], "UNAVAILABLE");
+    }
+    let tail = gemini().downstream.write_stream_error(&error, &cx(Framing::Array));
+    let array: Vec<Value> = serde_json::from_slice(&[b"[{}".as_slice(), &tail].concat()).unwrap();
+    assert_eq!(array[1]["error"]["message"], "it broke");
+}
+
+#[test]
+fn arguments_of_any_kind_become_an_object_on_one_line() {
+    let written = |arguments: &str| {
+        let call = Content::ToolCall { id: "c".into(), name: "f".into(), arguments: arguments.into() };
+        let choice = Choice { parts: vec![call.into()], ..Choice::default() };
+        let out = written(&unfold(Response { choices: vec![choice], ..Response::default() }), Framing::Sse);
+        let line = out.lines().next().unwrap().strip_prefix("data: ").unwrap().to_owned();
+        let frame: Value = serde_json::from_str(&line).unwrap();
+        frame["candidates"][0]["content"]["parts"][0]["functionCall"]["args"].clone()
+    };
+    assert_eq!(written(""), json!({}));
+    assert_eq!(written("{\n \"a\":\r\n 1 }"), json!({"a": 1}));
+    assert_eq!(written("[1,\n2]"), json!({"arguments": [1, 2]}));
+    assert_eq!(written("{\"a\": tru"), json!({"arguments": "{\"a\": tru"}));
+}
+
+#[test]
+fn no_call_may_fill_the_memory() {
+    let mut writer = gemini().downstream.write_stream(&cx(Framing::Sse));
+    let mut out = Vec::new();
+    writer.push(&Event::Start { id: "r".into(), model: "m".into(), created: None, extra: Extra::default() }, &mut out);
+    let piece = Delta::Arguments("x".repeat(1 << 20));
+    for part in 0..20 {
+        let start = PartStart::ToolCall { id: format!("c{part}"), name: "f".into() };
+        writer.push(&Event::PartStart { choice: 0, part, start }, &mut out);
+        writer.push(&Event::Delta { choice: 0, part, delta: piece.clone() }, &mut out);
+    }
+    writer.finish(&mut out);
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("16 MiB") && text.len() < 4096, "{text}");
+}
+
+#[test]
+fn errors_are_told_in_the_words_of_the_service() {
+    let wait = std::time::Duration::from_millis(1500);
+    let mut error = Error::new(Kind::RateLimited, trunkline_codec::Origin::Gateway, "too many").at("contents");
+    error.retry = Retry::After(wait);
+    let body: Value = serde_json::from_slice(&gemini().downstream.write_error(&error, "req_1")).unwrap();
+    assert_eq!(body["error"]["code"], 429);
+    assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED");
+    let details = body["error"]["details"].to_string();
+    for word in ["RATE_LIMIT_EXCEEDED", "\"requestId\":\"req_1\"", "\"field\":\"contents\"", "\"retryDelay\":\"1.500s\""] {
+        assert!(details.contains(word), "{word} in {details}");
+    }
+    let again = gemini().upstream.read_error(429, &HeaderMap::new(), body.to_string().as_bytes());
+    assert_eq!((again.kind, again.retry), (Kind::RateLimited, Retry::After(wait)));
+}
+
+#[test]
+fn models_and_counts_have_their_shape() {
+    let model = Model { id: "house/small".into(), owner: "house".into(), created: 0 };
+    let list: Value = serde_json::from_slice(&gemini().downstream.write_models(std::slice::from_ref(&model))).unwrap();
+    assert_eq!(list["models"][0]["name"], "models/house/small");
+    let one: Value = serde_json::from_slice(&gemini().downstream.write_model(&model)).unwrap();
+    assert_eq!(one, list["models"][0]);
+    let count = gemini().upstream.read_count(b"{\"totalTokens\": 31, \"promptTokensDetails\": []}").unwrap();
+    assert_eq!(count.input, 31);
+    assert_eq!(gemini().downstream.write_count(count), b"{\"totalTokens\":31}");
+    assert_eq!(
+        gemini().upstream.read_count(b"{\"error\":{\"code\":404,\"status\":\"NOT_FOUND\"}}").unwrap_err().kind,
+        Kind::NotFound
+    );
+}
+
+/// What a caller of another dialect may ask, and what of it gemini cannot be told.
+#[test]
+fn foreign_requests_are_carried_as_far_as_they_go() {
+    let call = |id: &str| Content::ToolCall { id: id.into(), name: "f".into(), arguments: "{}".into() }.into();
+    let result = |id: &str, parts: Vec<Part>| Content::ToolResult { id: id.into(), name: None, parts, failed: false }.into();
+    let url = |url: &str| Content::Image { source: Source::Url { url: url.into(), media_type: None }, detail: None }.into();
+    let message = |role, parts| Message { role, name: None, parts, extra: Extra::default() };
+    let request = Request {
+        model: "gemini-3-pro".into(),
+        messages: vec![
+            Message::text(Role::System, "One."),
+            Message::text(Role::User, "Hi"),
+            message(Role::Assistant, vec![call("a")]),
+            message(Role::Assistant, vec![call("b")]),
+            message(Role::User, vec![result("a", vec![Part::text("1"), url("https://x.example/p.png")])]),
+            message(Role::User, vec![result("b", vec![Part::text("{\"n\": 2}")])]),
+            Message::text(Role::System, "Two."),
+            message(Role::User, vec![url("https://x.example/picture"), Part::text("?")]),
+        ],
+        reasoning: Some(Reasoning { effort: Some(Effort::Max), ..Reasoning::default() }),
+        parallel_tools: Some(false),
+        user: Some("u".into()),
+        ..Request::default()
+    };
+    let (body, losses) = sent(&request);
+    assert_eq!(body["systemInstruction"]["parts"], json!([{"text": "One."}, {"text": "Two."}]));
+    assert_eq!(body["contents"][1]["parts"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        body["contents"][2]["parts"],
+        json!([
+            {"functionResponse": {"id": "a", "name": "f", "response": {"result": "1"}}},
+            {"functionResponse": {"id": "b", "name": "f", "response": {"n": 2}}},
+            {"fileData": {"mimeType": "image/png", "fileUri": "https://x.example/p.png"}}
+        ])
+    );
+    assert_eq!(body["contents"][3]["parts"][0]["fileData"]["mimeType"], "image/jpeg");
+    assert_eq!(body["generationConfig"]["thinkingConfig"], json!({"thinkingLevel": "HIGH"}));
+    let expected =
+        ["messages[6].position", "messages[7].parts[0].source.media_type", "reasoning.effort", "parallel_tools", "user"];
+    assert_eq!(losses, expected);
+    let lone = Request { messages: vec![Message::text(Role::System, "Alone.")], ..request };
+    assert_eq!(sent(&lone).0["contents"], json!([{"role": "user", "parts": [{"text": "Alone."}]}]));
+}

@@ -15,14 +15,20 @@ use request::path;
 use response::usage;
 
 use http::HeaderMap;
+use serde_json::{Map, Value};
 
 use super::{Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
-use crate::ir::{Model, Request, Response, TokenCount, Usage};
+use crate::ir::{Extra, Model, Request, Response, TokenCount, Usage};
 
 /// The dialect's name.
 pub(crate) const NAME: &str = "gemini";
+
+/// Fields that only this dialect knows.
+fn own_extra(fields: Map<String, Value>) -> Extra {
+    if fields.is_empty() { Extra::default() } else { Extra::new(NAME, fields) }
+}
 
 /// The dialect.
 pub(crate) struct Gemini;

@@ -11,11 +11,12 @@ use serde_json::Map;
 use crate::catalog::Quirks;
 use crate::dialect::fault::read_json;
 use crate::dialect::gemini::NAME;
+use crate::dialect::gemini::own_extra;
 use crate::dialect::gemini::text::{Object, nested};
 use crate::dialect::gemini::wire::{Body, value};
 use crate::dialect::{Head, Operation, Outgoing};
 use crate::error::{Error, Result};
-use crate::ir::{Extra, Request, Role};
+use crate::ir::{Request, Role};
 use crate::loss::Losses;
 
 use self::path::Verb;
@@ -65,7 +66,7 @@ fn read_body(body: Body<'_>) -> Result<Request> {
             extra.insert(key.into_owned(), value(raw));
         }
     }
-    request.extra = Extra::new(NAME, extra);
+    request.extra = own_extra(extra);
     Ok(request)
 }
 

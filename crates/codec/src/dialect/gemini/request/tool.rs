@@ -8,6 +8,7 @@ use crate::ir::{Extra, Raw, Request, Tool, ToolChoice, ToolKind};
 use crate::loss::Losses;
 
 use crate::dialect::gemini::NAME;
+use crate::dialect::gemini::own_extra;
 use crate::dialect::gemini::text::{List, Object, nested};
 use crate::dialect::gemini::wire::{Calling, Function, ToolConfig, ToolSet, value};
 
@@ -47,7 +48,7 @@ fn read_function(function: Function<'_>, path: String) -> Result<Tool> {
         description: function.description.map(|text| text.0.into_owned()),
         kind: ToolKind::Function { schema, strict: None },
         cache: None,
-        extra: Extra::new(NAME, extra),
+        extra: own_extra(extra),
     })
 }
 

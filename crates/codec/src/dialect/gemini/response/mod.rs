@@ -6,6 +6,7 @@ pub(crate) mod usage;
 use serde_json::Map;
 
 use crate::dialect::gemini::media::seal;
+use crate::dialect::gemini::own_extra;
 use crate::dialect::gemini::request::turn::put_arguments;
 use crate::dialect::gemini::stream::Reader;
 use crate::dialect::gemini::text::{List, Object, nested};
@@ -51,7 +52,7 @@ fn take_extras(chunk: &mut Chunk<'_>, extras: &mut Vec<(u32, Extra)>) {
         let rest = std::mem::take(&mut candidate.rest);
         let fields: Map<_, _> = rest.into_iter().map(|(key, raw)| (key.into_owned(), value(raw))).collect();
         if !fields.is_empty() {
-            extras.push((candidate.index.map_or(0, |index| index.0 as u32), Extra::new(NAME, fields)));
+            extras.push((candidate.index.map_or(0, |index| index.0 as u32), own_extra(fields)));
         }
     }
 }

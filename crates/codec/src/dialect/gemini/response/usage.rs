@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use serde_json::value::RawValue;
+
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
@@ -24,14 +26,16 @@ pub(crate) fn read(usage: &UsageMetadata<'_>) -> Usage {
         output,
         cache_read: usage.cached.map(Num::count),
         reasoning: usage.thoughts.map(Num::count),
-        audio_input: audio(&usage.prompt_details),
-        audio_output: audio(&usage.answer_details),
+        audio_input: audio(usage.prompt_details),
+        audio_output: audio(usage.answer_details),
         ..Usage::default()
     }
 }
 
-fn audio(details: &Option<Many<ModalityCount<'_>>>) -> Option<u64> {
-    let details = &details.as_ref()?.0;
+fn audio(details: Option<&RawValue>) -> Option<u64> {
+    // Nearly every frame of a stream has such a list, and hardly any tells of sound.
+    let details = details.map(RawValue::get).filter(|json| json.contains("\"AUDIO\""))?;
+    let Many(details) = serde_json::from_str::<Many<ModalityCount<'_>>>(details).ok()?;
     let is_audio = |detail: &&ModalityCount<'_>| detail.modality.as_deref().is_some_and(|word| word == "AUDIO");
     details.iter().find(is_audio)?.count.map(Num::count)
 }

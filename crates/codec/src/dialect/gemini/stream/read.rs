@@ -6,15 +6,16 @@
 use crate::dialect::ReadStream;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::frame::Frame;
-use crate::ir::{Citation, Delta, Event, Extra, Finish, PartStart, Reason, TokenLogprob, TopLogprob, Usage};
+use crate::ir::{Citation, Delta, Event, Finish, PartStart, Reason, TokenLogprob, TopLogprob, Usage};
 
 use super::partial::Arguments;
+use crate::dialect::gemini::error;
 use crate::dialect::gemini::media::{self, unseal};
+use crate::dialect::gemini::own_extra;
 use crate::dialect::gemini::request::turn::{make_id, read_plain};
 use crate::dialect::gemini::response::{citation, usage};
 use crate::dialect::gemini::text::compact;
 use crate::dialect::gemini::wire::{Call, Candidate, Chunk, LogprobsResult, Piece, TokenProbability, read_chunks, value};
-use crate::dialect::gemini::{NAME, error};
 
 /// Reads one stream.
 #[derive(Default)]
@@ -110,7 +111,7 @@ impl Reader {
             self.id = chunk.id.as_deref().unwrap_or_default().to_owned();
             let extra = chunk.rest.into_iter().map(|(key, raw)| (key.into_owned(), value(raw))).collect();
             let model = chunk.model.map(|model| model.0.into_owned()).unwrap_or_default();
-            out.push(Event::Start { id: self.id.clone(), model, created: None, extra: Extra::new(NAME, extra) });
+            out.push(Event::Start { id: self.id.clone(), model, created: None, extra: own_extra(extra) });
         }
         for candidate in chunk.candidates.into_iter().flat_map(|list| list.0) {
             self.read_candidate(candidate, out)?;

@@ -51,8 +51,8 @@ object! {
         answer: Num = "candidatesTokenCount" | "candidates_token_count" | "responseTokenCount" | "response_token_count",
         thoughts: Num = "thoughtsTokenCount" | "thoughts_token_count",
         total: Num = "totalTokenCount" | "total_token_count",
-        prompt_details: Many<ModalityCount<'a>> = "promptTokensDetails" | "prompt_tokens_details",
-        answer_details: Many<ModalityCount<'a>> =
+        prompt_details: &'a RawValue = "promptTokensDetails" | "prompt_tokens_details",
+        answer_details: &'a RawValue =
             "candidatesTokensDetails" | "candidates_tokens_details" | "responseTokensDetails" | "response_tokens_details",
     }
 }

@@ -226,15 +226,15 @@ impl<'r> Parts<'r> {
         result.end();
         Ok(())
     }
+}
 
-    /// Those of a result's parts that cannot stand inside it.
-    pub(super) fn take_late<'p>(&self, part: &'p Part) -> impl Iterator<Item = &'p Part> + use<'p> {
-        let parts = match &part.content {
-            Content::ToolResult { parts, .. } => parts.as_slice(),
-            _ => &[],
-        };
-        parts.iter().filter(|part| !stands_inside(part) && !matches!(part.content, Content::Text { .. }))
-    }
+/// Those parts of a result that cannot stand inside it.
+pub(super) fn outside(part: &Part) -> impl Iterator<Item = &Part> {
+    let parts = match &part.content {
+        Content::ToolResult { parts, .. } => parts.as_slice(),
+        _ => &[],
+    };
+    parts.iter().filter(|part| !stands_inside(part) && !matches!(part.content, Content::Text { .. }))
 }
 
 /// Media that a result may hold: bytes, no addresses.

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::dialect::gemini::own_extra;
 use crate::dialect::gemini::text::compact;
 use crate::dialect::gemini::wire::{Call, Outcome, Piece, Turn, value};
 use crate::dialect::gemini::{NAME, media};
@@ -89,14 +90,14 @@ impl Conversation {
         results.append(&mut parts);
         let extra = own(turn.rest, "");
         if role != Role::Assistant {
-            self.messages.push(Message { role, name: None, parts: results, extra: Extra::new(NAME, extra) });
+            self.messages.push(Message { role, name: None, parts: results, extra: own_extra(extra) });
             return Ok(());
         }
         if self.messages.last().is_none_or(|last| last.role != Role::Assistant) {
-            self.messages.push(Message { role, name: None, parts: Vec::new(), extra: Extra::new(NAME, Map::new()) });
+            self.messages.push(Message { role, name: None, parts: Vec::new(), extra: Extra::default() });
         }
         if let Some(message) = self.messages.last_mut() {
-            message.extra.fields.extend(extra);
+            message.extra = merge(std::mem::take(&mut message.extra), extra);
             results.into_iter().for_each(|part| join(&mut message.parts, part));
         }
         Ok(())
@@ -125,7 +126,7 @@ impl Conversation {
             let id = result.id.as_deref().filter(|id| !id.is_empty());
             let id = self.calls.answer(id, &name).unwrap_or_else(make);
             let mut part = read_result(id, name, result);
-            part.extra.fields.extend(own(piece.rest, ""));
+            part.extra = merge(part.extra, own(piece.rest, ""));
             return Ok(part);
         }
         if let Some(blob) = &piece.blob {
@@ -159,6 +160,12 @@ fn join(parts: &mut Vec<Part>, part: Part) {
     parts.push(part);
 }
 
+fn merge(extra: Extra, more: Map<String, Value>) -> Extra {
+    let mut fields = extra.fields;
+    fields.extend(more);
+    own_extra(fields)
+}
+
 /// Fields that are not known, as ours, under `prefix`.
 fn own<'a>(rest: impl IntoIterator<Item = (Cow<'a, str>, &'a RawValue)>, prefix: &str) -> Map<String, Value> {
     rest.into_iter().map(|(key, raw)| (format!("{prefix}{key}"), value(raw))).collect()
@@ -170,7 +177,7 @@ fn finish(content: Content, signature: Option<&str>, extra: Map<String, Value>) 
         Content::Reasoning { text, .. } => Content::Reasoning { redacted: encrypted == Some(true) && text.is_empty(), text },
         other => other,
     };
-    Part { content, cache: None, signature, extra: Extra::new(NAME, extra) }
+    Part { content, cache: None, signature, extra: own_extra(extra) }
 }
 
 fn read_call(call: Call<'_>, place: Place, make: impl FnOnce() -> String) -> Result<Content> {
@@ -189,7 +196,7 @@ fn read_result(id: String, name: String, result: Outcome<'_>) -> Part {
     let mut parts = vec![Part::text(text)];
     parts.extend(result.parts.into_iter().flat_map(|list| list.0).map(read_plain));
     let content = Content::ToolResult { id, name: Some(name), parts, failed };
-    Part { extra: Extra::new(NAME, own(result.rest, "functionResponse.")), ..content.into() }
+    Part { extra: own_extra(own(result.rest, "functionResponse.")), ..content.into() }
 }
 
 /// Reads a part that is no call and no result: text, thought, media, or a block that only gemini knows.

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::ir::{Content, Message, Request, Role};
 use crate::loss::Losses;
 
-use super::part::{NO_MARKS, Parts, Path};
+use super::part::{NO_MARKS, Parts, Path, outside};
 
 /// Writes `systemInstruction` and `contents`.
 pub(crate) fn write(request: &Request, body: &mut Object<'_>, losses: &mut Losses) -> Result<()> {
@@ -109,9 +109,13 @@ fn write_turn(at: usize, group: &[Message], content: &mut Object<'_>, parts: &mu
                 parts.losses.add(path.field("cache"), NO_MARKS);
             }
             list.object_if(|object| parts.write(part, path, object))?;
-            // Media that cannot stand in a result stands beside it.
-            for late in parts.take_late(part) {
-                list.object_if(|object| parts.write(late, path, object))?;
+        }
+    }
+    // Media that cannot stand in a result stands behind all of them.
+    for (message, at) in group.iter().zip(at..) {
+        for (index, part) in message.parts.iter().enumerate() {
+            for late in outside(part) {
+                list.object_if(|object| parts.write(late, Path(at, index), object))?;
             }
         }
     }
