@@ -3,8 +3,9 @@
 
 use criterion::{criterion_group, criterion_main};
 
+mod chat;
 mod frame;
 mod json;
 
-criterion_group!(benches, json::bench, frame::bench);
+criterion_group!(benches, json::bench, frame::bench, chat::bench);
 criterion_main!(benches);
