@@ -22,6 +22,9 @@ use super::proxy::{Proxies, tunnel};
 use super::tls::{Peer, Tls};
 use super::{Failure, Options, Phase};
 
+/// How many keep-alive probes may stay unanswered.
+const PROBES: u32 = 4;
+
 /// Makes connections.
 pub(super) struct Dialer {
     tcp: HttpConnector,
@@ -52,6 +55,7 @@ impl Dialer {
         // A model may think for minutes without a byte; many routers forget a silent connection sooner.
         tcp.set_keepalive(options.keep_alive);
         tcp.set_keepalive_interval(options.keep_alive);
+        tcp.set_keepalive_retries(Some(PROBES));
         tcp.set_connect_timeout(Some(options.connect_timeout));
         Self {
             tcp,

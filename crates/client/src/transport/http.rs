@@ -108,8 +108,8 @@ impl HttpTransport {
         }
     }
 
-    async fn exchange(&self, request: Request<Payload>) -> Result<Reply, Failure> {
-        let (mut request, target) = Target::split(request)?;
+    async fn exchange(&self, mut request: Request<Payload>) -> Result<Reply, Failure> {
+        let target = Target::take(&mut request)?;
         let origin = self
             .pool
             .origin(target.secure, &target.authority, || target.host());
@@ -146,6 +146,7 @@ impl HttpTransport {
         if !fresh && let Some(line) = reuse(origin).await {
             return Ok((line, true));
         }
+        self.pool.reap();
         let deadline = self.dialer.deadline();
         let mut turn = None;
         if target.secure && self.http2.is_some() && !origin.is_http1_only() {
@@ -166,7 +167,6 @@ impl HttpTransport {
             .dialer
             .dial(target.secure, &target.authority, deadline)
             .await?;
-        self.pool.reap();
         let line = self.greet(origin, target, dialed).await?;
         drop(turn);
         Ok((line, false))
@@ -278,33 +278,27 @@ struct Target {
 
 impl Target {
     /// Takes the address out of the request; `address` puts it back in the form that the connection wants.
-    fn split(mut request: Request<Payload>) -> Result<(Request<Payload>, Self), Failure> {
+    fn take(request: &mut Request<Payload>) -> Result<Self, Failure> {
         let parts = std::mem::take(request.uri_mut()).into_parts();
         let secure = match parts.scheme {
             Some(scheme) if scheme == Scheme::HTTPS => true,
             Some(scheme) if scheme == Scheme::HTTP => false,
             _ => {
-                return Err(Failure::new(
-                    Phase::Send,
-                    "the address begins with neither https:// nor http://",
-                ));
+                let message = "the address begins with neither https:// nor http://";
+                return Err(Failure::new(Phase::Send, message));
             }
         };
         let Some(authority) = parts.authority else {
             return Err(Failure::new(Phase::Send, "the address names no host"));
         };
-        let path = parts
-            .path_and_query
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let path = parts.path_and_query;
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         *request.version_mut() = Version::HTTP_11;
-        Ok((
-            request,
-            Self {
-                secure,
-                authority,
-                path,
-            },
-        ))
+        Ok(Self {
+            secure,
+            authority,
+            path,
+        })
     }
 
     fn place(&self) -> &str {

@@ -46,11 +46,7 @@ pub(crate) fn authority() -> &'static Authority {
 }
 
 fn acceptor(protocols: &[&str]) -> TlsAcceptor {
-    let names = vec![
-        "localhost".to_owned(),
-        "127.0.0.1".to_owned(),
-        "api.example.test".to_owned(),
-    ];
+    let names = vec!["localhost".to_owned(), "api.example.test".to_owned()];
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(names)
         .unwrap()
@@ -301,15 +297,10 @@ async fn an_unknown_certificate_is_refused() {
 #[tokio::test]
 async fn a_certificate_for_somebody_else_is_refused() {
     let server = Secure::start(&["h2"]).await;
-    let url = format!("https://127.0.0.2:{}", server.addr.port());
-    let listener = std::net::TcpListener::bind(("127.0.0.2", 0)).unwrap();
-    drop(listener);
+    let url = format!("https://{}", server.addr);
     let failure = ask(&trusting(), url).await.unwrap_err();
-    // Where the whole of 127.0.0.0/8 does not lead here, nobody listens.
-    assert!(
-        matches!(failure.phase, Phase::Tls | Phase::Connect),
-        "{failure}"
-    );
+    assert_eq!(failure.phase, Phase::Tls);
+    assert!(failure.message.contains("not valid for name"), "{failure}");
 }
 
 #[tokio::test]
