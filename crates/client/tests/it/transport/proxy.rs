@@ -271,3 +271,17 @@ async fn a_callers_header_is_not_taken_for_a_proxy() {
     ]);
     ask(&transport, provider.url()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_proxy_is_not_there() {
+    for scheme in ["http", "https", "socks5"] {
+        let transport = through([("HTTPS_PROXY", format!("{scheme}://user:s3cret@127.0.0.1:1"))]);
+        let failure = ask(&transport, "https://api.example.test/")
+            .await
+            .unwrap_err();
+        assert_eq!(failure.phase, Phase::Connect, "{failure}");
+        let words = "could not connect to the proxy 127.0.0.1:1: ";
+        assert!(failure.message.starts_with(words), "{failure}");
+        assert!(failure.message.contains("refused"), "{failure}");
+    }
+}
