@@ -1,2 +1,108 @@
 //! The `trunkline` command.
-fn main() {}
+//!
+//! Output goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some items failed.
+
+mod cmd;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use trunkline::Client;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One line to every generative-AI model.
+#[derive(Parser)]
+#[command(name = "trunkline", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that stand before or after the command.
+#[derive(clap::Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: $TRUNKLINE_CONFIG, ./trunkline.toml, the user's configuration folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON value
+    #[arg(long, global = true)]
+    json: bool,
+    /// Tell more: usage, losses, who answered
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Tell less: answers and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+impl Global {
+    /// The client that the options describe.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        let mut builder = Client::builder();
+        if let Some(path) = &self.config {
+            builder = builder.config_file(path);
+        }
+        Ok(builder.build()?)
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask a model and print its answer
+    Ask(cmd::ask::Ask),
+    /// Run the gateway
+    Serve(cmd::serve::Serve),
+    /// List the models that can be asked for by name
+    Models(cmd::models::Models),
+    /// List the providers: which are ready, and what the others lack
+    Providers(cmd::providers::Providers),
+    /// Check configuration and keys; with --live, ask every ready provider for a word
+    Check(cmd::check::Check),
+    /// Print shell completions
+    Completions(cmd::completions::Completions),
+}
+
+/// How a command ended, where it did not fail as a whole.
+pub(crate) enum End {
+    /// All is done.
+    Done,
+    /// Some items failed.
+    Partly,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let quiet_pipe = |error: &anyhow::Error| {
+        let io = error.downcast_ref::<std::io::Error>();
+        io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    match run(cli) {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Partly) => ExitCode::from(3),
+        // `trunkline models | head` is no failure.
+        Err(error) if quiet_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain(&format!("trunkline: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<End> {
+    let Cli { global, command } = cli;
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match command {
+        Command::Ask(ask) => runtime()?.block_on(ask.run(&global)),
+        Command::Serve(serve) => runtime()?.block_on(serve.run(&global)),
+        Command::Models(models) => models.run(&global),
+        Command::Providers(providers) => providers.run(&global),
+        Command::Check(check) => runtime()?.block_on(check.run(&global)),
+        Command::Completions(completions) => completions.run(&<Cli as clap::CommandFactory>::command()),
+    }
+}

@@ -1,2 +1,35 @@
-//! trunkline
+//! One line to every generative-AI model.
+//!
+//! ```no_run
+//! # async fn example() -> trunkline::Result<()> {
+//! let client = trunkline::Client::from_env()?;
+//! let reply = client.chat("sim/echo", "Hello").await?;
+//! println!("{}", reply.text());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A call is planned ([`Client::plan`]), exchanged with a provider ([`exchange`]) and relayed ([`relay`]) to
+//! whoever asked. The wire formats are the business of [`codec`]; providers are data ([`codec::catalog`]).
+
+pub use trunkline_codec as codec;
+
+pub mod call;
+mod client;
+pub mod config;
+mod credential;
+pub mod exchange;
+pub mod monitor;
+pub mod relay;
+mod secret;
+pub mod target;
 pub mod transport;
+
+pub use call::{Call, ChatStream, Piece, Reply};
+pub use client::{Builder, Client};
+pub use codec::error::{Error, Kind, Origin, Result, Retry};
+pub use codec::ir;
+pub use codec::loss::{Loss, Losses};
+pub use config::Config;
+pub use secret::Secret;
+pub use target::Target;

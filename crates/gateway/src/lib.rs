@@ -1,1 +1,12 @@
-//! trunkline-gateway
+//! The gateway: any program that speaks one of the dialects reaches every provider.
+//!
+//! The whole flow of a call is one page, [`pipeline`]; the rest is its steps: [`edge`] (HTTP in and out), [`identify`]
+//! (who calls). Codec, routing and transport are the library's ([`trunkline`]).
+
+pub mod edge;
+pub mod identify;
+pub mod pipeline;
+mod server;
+mod worker;
+
+pub use server::{Server, Stop};

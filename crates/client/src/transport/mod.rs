@@ -5,11 +5,13 @@ mod connect;
 mod http;
 mod pool;
 mod proxy;
+mod sim;
 mod tls;
 
 pub use body::{Body, Payload};
 pub use http::{HttpTransport, Options};
 pub use proxy::VARIABLES as PROXY_VARIABLES;
+pub use sim::SimTransport;
 
 use std::error::Error;
 use std::fmt;

@@ -1,0 +1,80 @@
+//! `trunkline check`.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use trunkline::Client;
+use trunkline::target::{Lack, Service};
+
+use crate::terminal::{Mark, complain, print_json, print_table};
+use crate::{End, Global};
+
+/// Check configuration and keys.
+#[derive(clap::Args)]
+pub(crate) struct Check {
+    /// Make one tiny call to each ready provider (this costs a few tokens)
+    #[arg(long)]
+    live: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    provider: String,
+    ok: bool,
+    detail: String,
+}
+
+/// A provider that has not answered by then does not count as ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Check {
+    pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        let client = global.client()?;
+        if !global.json && !global.quiet {
+            match &client.config().path {
+                Some(path) => complain(&format!("configuration: {} is valid", path.display())),
+                None => complain("configuration: none found, none needed"),
+            }
+        }
+        let mut rows = Vec::new();
+        for service in client.services() {
+            if let Some(row) = self.check(&client, service).await {
+                rows.push(row);
+            }
+        }
+        let failed = rows.iter().any(|row| !row.ok);
+        if global.json {
+            print_json(&rows)?;
+        } else {
+            let mark = |ok: bool| if ok { Mark::Yes } else { Mark::Bad };
+            print_table(&rows.into_iter().map(|row| (mark(row.ok), vec![row.provider, row.detail])).collect::<Vec<_>>())?;
+        }
+        Ok(if failed { End::Partly } else { End::Done })
+    }
+
+    /// One provider; nothing to say about those that nobody set up.
+    async fn check(&self, client: &Client, service: &Service) -> Option<Row> {
+        let provider = service.provider.id.clone();
+        let row = |ok, detail: String| Some(Row { provider: provider.clone(), ok, detail });
+        match service.lack() {
+            Some(Lack::Unusable(error)) => return row(false, error.to_string()),
+            Some(Lack::Variables(names)) if service.configured => {
+                return row(false, format!("is in the configuration, but {} is not set", names.join(" or ")));
+            }
+            Some(Lack::Variables(_)) => return None,
+            None if !service.is_ready() => return None,
+            None if !self.live => return row(true, "key present".to_owned()),
+            None => {}
+        }
+        let Some(model) = service.provider.models.iter().find(|pattern| !pattern.contains('*')) else {
+            return row(true, "key present; no model is known by its full name, so no call was made".to_owned());
+        };
+        let started = Instant::now();
+        let call = client.chat(format!("{provider}/{model}"), "Say: ok").max_tokens(16).send();
+        match tokio::time::timeout(PATIENCE, call).await {
+            Ok(Ok(_)) => row(true, format!("{model} answered in {} ms", started.elapsed().as_millis())),
+            Ok(Err(error)) => row(false, format!("{model}: {error}")),
+            Err(_) => row(false, format!("{model} did not answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+}

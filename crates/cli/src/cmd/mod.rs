@@ -1,0 +1,8 @@
+//! One file a command.
+
+pub(crate) mod ask;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod models;
+pub(crate) mod providers;
+pub(crate) mod serve;

@@ -1,0 +1,84 @@
+//! `trunkline serve`.
+
+use trunkline::Client;
+use trunkline_gateway::{Server, Stop};
+
+use crate::terminal::{complain, print_json};
+use crate::{End, Global};
+
+/// Run the gateway.
+#[derive(clap::Args)]
+pub(crate) struct Serve {
+    /// Address and port, instead of the configuration's [default: 127.0.0.1:4000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        let mut client = global.client()?;
+        if let Some(listen) = self.listen {
+            let mut config = client.config().clone();
+            config.server.listen = listen;
+            client = Client::builder().config(config).environment(client.environment().clone()).build()?;
+        }
+        let server = Server::bind(client.clone()).await?;
+        let address = server.address()?;
+        if global.json {
+            print_json(&serde_json::json!({ "listen": address.to_string(), "notices": server.notices }))?;
+        } else if !global.quiet {
+            welcome(&client, &address.to_string(), &server.notices);
+        }
+        let (stop, stopping) = Stop::new();
+        let quiet = global.quiet;
+        tokio::spawn(async move {
+            until_signal().await;
+            if !quiet {
+                complain("stopping: no new calls, running ones may finish (again to stop at once)");
+            }
+            stop.stop();
+            until_signal().await;
+            std::process::exit(1);
+        });
+        server.run(stopping).await?;
+        Ok(End::Done)
+    }
+}
+
+/// What a person needs to make the first call.
+fn welcome(client: &Client, address: &str, notices: &[String]) {
+    complain(&format!("trunkline {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
+    for notice in notices {
+        complain(&format!("  {notice}"));
+    }
+    let services = client.services();
+    let ready = services.iter().filter(|service| service.is_ready() && service.provider.id != client.simulator());
+    let ready: Vec<&str> = ready.map(|service| service.provider.id.as_str()).collect();
+    if ready.is_empty() {
+        complain("  no provider has a key yet, so the built-in simulator answers; `trunkline providers` tells which variables to set");
+    } else {
+        complain(&format!("  ready: {}", ready.join(", ")));
+    }
+    let key = if client.config().server.key.is_some() { " -H \"authorization: Bearer $TRUNKLINE_KEY\"" } else { "" };
+    complain("Try:");
+    complain(&format!(
+        "  curl http://{address}/v1/chat/completions{key} -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
+        client.default_model()
+    ));
+}
+
+/// Ctrl-C or SIGTERM.
+async fn until_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,287 @@
+//! One call of the library, whole or streamed.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::client::Client;
+use crate::codec::dialect::Operation;
+use crate::codec::{Error, Kind, Losses, Origin, Result};
+use crate::config::Network;
+use crate::exchange::{Ask, exchange};
+use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
+use crate::relay::{Events, Whole, whole};
+
+/// A call that has not been sent: await it for the whole reply, or [`Call::stream`] it.
+///
+/// ```no_run
+/// # async fn example() -> trunkline::Result<()> {
+/// let client = trunkline::Client::from_env()?;
+/// let reply = client.chat("sim/echo", "Hello").system("Be brief.").max_tokens(100).await?;
+/// println!("{} ({} tokens)", reply.text(), reply.response.usage.unwrap_or_default().output);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a call does nothing until it is awaited or streamed"]
+pub struct Call {
+    client: Client,
+    request: Request,
+}
+
+/// A whole reply.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Who answered, `provider/model`.
+    pub target: String,
+    /// The answer in canonical form, usage included.
+    pub response: Response,
+    /// What the provider could not be told.
+    pub losses: Losses,
+}
+
+/// A piece of a streamed reply.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// More of the answer's text.
+    Text(String),
+    /// More of the thinking that is shown.
+    Reasoning(String),
+    /// More of a refusal.
+    Refusal(String),
+    /// A tool call, complete.
+    ToolCall {
+        /// The call's id.
+        id: String,
+        /// The tool.
+        name: String,
+        /// JSON text.
+        arguments: String,
+    },
+    /// The answer ended.
+    Finish(Finish),
+    /// What it took; cumulative, the last one counts.
+    Usage(Usage),
+}
+
+impl Client {
+    /// Asks `model` for an answer to `prompt`.
+    pub fn chat(&self, model: impl Into<String>, prompt: impl Into<String>) -> Call {
+        let messages = vec![Message::text(Role::User, prompt)];
+        self.call(Request { model: model.into(), messages, ..Request::default() })
+    }
+
+    /// Sends a request in canonical form.
+    pub fn call(&self, request: Request) -> Call {
+        Call { client: self.clone(), request }
+    }
+
+    /// Counts a request's input tokens: by the provider where it can, else an estimate that is marked as one.
+    ///
+    /// # Errors
+    /// When the model is not known or the provider fails.
+    pub async fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
+        let target = first(self.plan(&request.model)?)?;
+        let Some(dialect) = target.service.choose(None, Operation::CountTokens) else { return Ok(estimate(request)) };
+        let ask = Ask::Write { request, operation: Operation::CountTokens, headers: None };
+        let answer = exchange(self, &target, dialect, ask).await.map_err(|failed| failed.error)?;
+        let body = answer.body.collect(self.config().network.reply_limit).await;
+        dialect.upstream.read_count(&body.map_err(|failure| crate::exchange::explain(&failure, &target))?)
+    }
+}
+
+/// A guess from the text's length: 4 bytes a token, plus a few for each message.
+pub fn estimate(request: &Request) -> TokenCount {
+    let text: usize = request.messages.iter().map(|message| message.plain_text().len().div_ceil(4) + 4).sum();
+    let tools: usize = request.tools.iter().map(|tool| serde_json::to_string(tool).map_or(0, |text| text.len() / 4)).sum();
+    TokenCount { input: (text + tools) as u64, estimated: true }
+}
+
+pub(crate) fn first(plan: Vec<crate::Target>) -> Result<crate::Target> {
+    let none = || Error::new(Kind::Unavailable, Origin::Gateway, "no target can take this call");
+    plan.into_iter().next().ok_or_else(none)
+}
+
+impl Call {
+    /// Instructions before the conversation.
+    pub fn system(mut self, text: impl Into<String>) -> Self {
+        self.request.messages.insert(0, Message::text(Role::System, text));
+        self
+    }
+
+    /// Most output tokens.
+    pub fn max_tokens(mut self, tokens: u64) -> Self {
+        self.request.max_tokens = Some(tokens);
+        self
+    }
+
+    /// How freely tokens are drawn.
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.request.sampling.temperature = Some(temperature);
+        self
+    }
+
+    /// Changes anything else of the request.
+    pub fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
+        change(&mut self.request);
+        self
+    }
+
+    /// The whole reply.
+    ///
+    /// # Errors
+    /// With kind, origin, retry advice and the provider's own words.
+    pub async fn send(self) -> Result<Reply> {
+        let Call { client, mut request } = self;
+        request.stream = false;
+        let (answer, losses) = ask(&client, &request).await?;
+        let target = answer.target.name();
+        match whole(answer, client.config().network.reply_limit).await? {
+            Whole::Read(response) => Ok(Reply { target, response, losses }),
+            Whole::Same { .. } => Err(Error::new(Kind::Internal, Origin::Gateway, "a library call was not translated")),
+        }
+    }
+
+    /// The reply as it comes.
+    ///
+    /// # Errors
+    /// Those before the first byte; later ones are items of the stream.
+    pub async fn stream(self) -> Result<ChatStream> {
+        let Call { client, mut request } = self;
+        request.stream = true;
+        request.stream_usage = Some(true);
+        let (answer, losses) = ask(&client, &request).await?;
+        let target = answer.target.name();
+        let network: &Network = &client.config().network;
+        let events = Events::open(answer, network).await?;
+        Ok(ChatStream { target, losses, inner: Box::pin(pieces(events)) })
+    }
+}
+
+async fn ask(client: &Client, request: &Request) -> Result<(crate::exchange::Answer, Losses)> {
+    let target = first(client.plan(&request.model)?)?;
+    let dialect = target.service.choose(None, Operation::Chat).ok_or_else(|| {
+        let what = format!("{} speaks no dialect that can chat", target.service.provider.id);
+        Error::new(Kind::Unsupported, Origin::Gateway, what)
+    })?;
+    let ask = Ask::Write { request, operation: Operation::Chat, headers: None };
+    let mut answer = exchange(client, &target, dialect, ask).await.map_err(|failed| failed.error)?;
+    let losses = std::mem::take(&mut answer.losses);
+    Ok((answer, losses))
+}
+
+impl IntoFuture for Call {
+    type Output = Result<Reply>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl Reply {
+    /// The text of the first answer.
+    pub fn text(&self) -> String {
+        let parts = self.response.choices.first().map(|choice| choice.parts.as_slice()).unwrap_or_default();
+        let texts = parts.iter().filter_map(|part| match &part.content {
+            Content::Text { text, .. } | Content::Refusal { text } => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// The tool calls of the first answer: id, name, arguments as JSON text.
+    pub fn tool_calls(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let parts = self.response.choices.first().into_iter().flat_map(|choice| &choice.parts);
+        parts.filter_map(|part| match &part.content {
+            Content::ToolCall { id, name, arguments } => Some((id.as_str(), name.as_str(), arguments.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Why the first answer ended.
+    pub fn reason(&self) -> Reason {
+        self.response.choices.first().map(|choice| choice.finish.reason).unwrap_or_default()
+    }
+}
+
+/// A streamed reply: a [`Stream`] of [`Piece`]s of the first answer. Dropping it cancels the call at once.
+pub struct ChatStream {
+    /// Who answers, `provider/model`.
+    pub target: String,
+    /// What the provider could not be told.
+    pub losses: Losses,
+    inner: Pin<Box<dyn Stream<Item = Result<Piece>> + Send>>,
+}
+
+impl Stream for ChatStream {
+    type Item = Result<Piece>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(context)
+    }
+}
+
+fn pieces(events: Events) -> impl Stream<Item = Result<Piece>> + Send {
+    let start = (events, Gather::default());
+    futures_util::stream::unfold(start, |(mut events, mut gather)| async move {
+        loop {
+            match events.next().await? {
+                Err(error) => return Some((Err(error), (events, gather))),
+                Ok(event) => {
+                    if let Some(piece) = gather.piece(event) {
+                        return Some((Ok(piece), (events, gather)));
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// The parts of the first answer that are open: tool calls are given whole.
+#[derive(Default)]
+struct Gather(Vec<Open>);
+
+enum Open {
+    Text,
+    Reasoning,
+    Refusal,
+    ToolCall { id: String, name: String, arguments: String },
+    Other,
+}
+
+impl Gather {
+    fn piece(&mut self, event: Event) -> Option<Piece> {
+        match event {
+            Event::PartStart { choice: 0, start, .. } => {
+                self.0.push(match start {
+                    PartStart::Text => Open::Text,
+                    PartStart::Reasoning => Open::Reasoning,
+                    PartStart::Refusal => Open::Refusal,
+                    PartStart::ToolCall { id, name } => Open::ToolCall { id, name, arguments: String::new() },
+                    PartStart::Audio { .. } | PartStart::Whole { .. } => Open::Other,
+                });
+                None
+            }
+            Event::Delta { choice: 0, part, delta } => match (self.0.get_mut(part as usize)?, delta) {
+                (Open::Text, Delta::Text(text)) => Some(Piece::Text(text)),
+                (Open::Reasoning, Delta::Text(text)) => Some(Piece::Reasoning(text)),
+                (Open::Refusal, Delta::Text(text)) => Some(Piece::Refusal(text)),
+                (Open::ToolCall { arguments, .. }, Delta::Arguments(more)) => {
+                    arguments.push_str(&more);
+                    None
+                }
+                _ => None,
+            },
+            Event::PartEnd { choice: 0, part } => {
+                match std::mem::replace(self.0.get_mut(part as usize)?, Open::Other) {
+                    Open::ToolCall { id, name, arguments } => Some(Piece::ToolCall { id, name, arguments }),
+                    _ => None,
+                }
+            }
+            Event::Finish { choice: 0, finish } => Some(Piece::Finish(finish)),
+            Event::Usage { usage } => Some(Piece::Usage(usage)),
+            _ => None,
+        }
+    }
+}

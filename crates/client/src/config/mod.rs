@@ -1,0 +1,99 @@
+//! `trunkline.toml`: the file as written, where it is looked for, and the environment beside it.
+//!
+//! Strict: an unknown key is an error that names the line, the key and the nearest known one.
+//! None at all is fine: then the usual environment variables switch providers on.
+
+mod environment;
+mod file;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::codec::catalog::{ProviderPatch, SecretRef};
+
+pub use crate::credential::resolve as resolve_secret;
+pub use environment::Environment;
+pub(crate) use file::wrong;
+pub use file::{FILE_NAME, locate};
+
+/// A configuration as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The gateway's own settings.
+    pub server: Server,
+    /// How providers are reached.
+    pub network: Network,
+    /// Providers: what differs from the catalogue, or all of a new one.
+    pub providers: BTreeMap<String, ProviderPatch>,
+    /// Aliases: the model names that callers may use.
+    pub models: BTreeMap<String, Alias>,
+    /// Task type → model name; `default` is used when nobody names a model.
+    pub tasks: BTreeMap<String, String>,
+    /// Where it was read from; errors name it.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port.
+    pub listen: String,
+    /// What callers must send; without one the gateway listens on loopback only.
+    pub key: Option<SecretRef>,
+    /// The longest request body, in bytes.
+    pub body_limit: usize,
+    /// Seconds that running calls may go on after the signal to stop.
+    pub drain_seconds: u64,
+    /// Threads; 0: one a core.
+    pub threads: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server { listen: "127.0.0.1:4000".to_owned(), key: None, body_limit: 32 * 1024 * 1024, drain_seconds: 30, threads: 0 }
+    }
+}
+
+/// `[network]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// A PEM file with certificate authorities to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Seconds to a connection.
+    pub connect_seconds: u64,
+    /// Seconds from the request to the head of the answer.
+    pub head_seconds: u64,
+    /// Seconds between two pieces of an answer.
+    pub idle_seconds: u64,
+    /// The longest whole answer, in bytes.
+    pub reply_limit: usize,
+    /// The longest frame of a stream, in bytes.
+    pub frame_limit: usize,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Network {
+            ca_file: None,
+            connect_seconds: 10,
+            head_seconds: 600,
+            idle_seconds: 300,
+            reply_limit: 64 * 1024 * 1024,
+            frame_limit: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// One alias.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alias {
+    /// Targets in order, each `provider/model` or a bare model name.
+    pub targets: Vec<String>,
+}

@@ -1,0 +1,86 @@
+//! What is known when a call is over, and who is told.
+
+mod counter;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::codec::{Error, Kind, Losses, Origin};
+use crate::ir::Usage;
+
+pub use counter::{Counters, Snapshot};
+
+/// One finished call.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The gateway's id of the call.
+    pub request_id: String,
+    /// The model's name as asked for.
+    pub model: String,
+    /// Who answered, `provider/model`; `None` when nobody was asked.
+    pub target: Option<String>,
+    /// How many exchanges there were.
+    pub attempts: u32,
+    /// Tokens, as far as they were told.
+    pub usage: Option<Usage>,
+    /// From the request's arrival to the last byte.
+    pub elapsed: Duration,
+    /// What went wrong.
+    pub error: Option<Error>,
+    /// What the translation left out.
+    pub losses: Losses,
+}
+
+/// Is told of every call, exactly once, off no lock of the hot path.
+pub trait Recorder: Send + Sync {
+    /// Takes one outcome. Must not block.
+    fn record(&self, outcome: Outcome);
+}
+
+/// A call that is not over yet: closes into exactly one [`Outcome`], whatever happens.
+///
+/// Dropped without being closed, it records that the caller left.
+pub struct OpenCall {
+    outcome: Option<Outcome>,
+    started: Instant,
+    recorder: Arc<dyn Recorder>,
+}
+
+impl OpenCall {
+    /// A call that arrives now.
+    pub fn new(request_id: String, recorder: Arc<dyn Recorder>) -> Self {
+        let outcome = Outcome {
+            request_id,
+            model: String::new(),
+            target: None,
+            attempts: 0,
+            usage: None,
+            elapsed: Duration::ZERO,
+            error: None,
+            losses: Losses::default(),
+        };
+        OpenCall { outcome: Some(outcome), started: Instant::now(), recorder }
+    }
+
+    /// What is known so far; `None` once it is closed.
+    pub fn outcome(&mut self) -> Option<&mut Outcome> {
+        self.outcome.as_mut()
+    }
+
+    /// The call is over.
+    pub fn close(&mut self, error: Option<Error>) {
+        if let Some(mut outcome) = self.outcome.take() {
+            outcome.elapsed = self.started.elapsed();
+            outcome.error = error;
+            self.recorder.record(outcome);
+        }
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        if self.outcome.is_some() {
+            self.close(Some(Error::new(Kind::Cancelled, Origin::Caller, "the caller left before the answer was complete")));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The body of an answer on its way to whoever asked, through its lane, with an eye on usage.
+//!
+//! [`whole`] takes an unstreamed answer, [`Events`] gives a streamed one to the library, [`Pipe`] gives it to a
+//! caller of the gateway.
+
+mod events;
+mod pipe;
+mod sift;
+
+use bytes::Bytes;
+
+use crate::codec::dialect::{Cx, Dialect, Framing};
+use crate::codec::{Error, Kind, Origin, Result};
+use crate::exchange::{Answer, Lane, explain};
+use crate::ir::{Response, Usage, fold};
+
+pub use events::{Events, Reader};
+pub use pipe::{Pipe, Settings};
+
+/// A whole answer.
+pub enum Whole {
+    /// The provider's bytes.
+    Same {
+        /// The body.
+        body: Bytes,
+        /// The usage in it.
+        usage: Option<Usage>,
+    },
+    /// In canonical form.
+    Read(Response),
+}
+
+/// Collects a whole answer of at most `limit` bytes. A body that holds an error in spite of its status, is not of
+/// its dialect, or is empty, is an `Err`.
+///
+/// # Errors
+/// Those, and a connection that breaks.
+pub async fn whole(answer: Answer, limit: usize) -> Result<Whole> {
+    let Answer { target, dialect, lane, body, .. } = answer;
+    let provider = &target.service.provider.id;
+    let body = body.collect(limit).await.map_err(|failure| explain(&failure, &target))?;
+    let read = || match dialect.upstream.read_response(&body) {
+        Ok(response) => Ok(response),
+        Err(error) => Err(describe(error, &body).from_provider(provider)),
+    };
+    match lane {
+        Lane::Translate => read().map(Whole::Read),
+        Lane::Same if looks_wrong(&body) => read().map(|response| Whole::Same { usage: response.usage, body: body.clone() }),
+        Lane::Same => Ok(Whole::Same { usage: dialect.upstream.observe_response(&body), body: body.clone() }),
+    }
+}
+
+/// What kind of answer a stream's head announces.
+pub fn is_stream(answer: &Answer) -> bool {
+    let media = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Some servers name no type at all, or a wrong one; JSON and HTML are what must not be taken for events.
+    !media.starts_with("application/json") && !media.starts_with("text/html")
+}
+
+/// A cheap look for what a good answer does not have: an `error` member, or no JSON at all.
+fn looks_wrong(body: &[u8]) -> bool {
+    let starts_well = body.trim_ascii_start().first() == Some(&b'{');
+    let front = body.get(..512).unwrap_or(body);
+    !starts_well || memchr::memmem::find(front, b"\"error\"").is_some()
+}
+
+/// Says what came instead of an answer.
+fn describe(error: Error, body: &[u8]) -> Error {
+    if error.kind != Kind::Malformed {
+        return error;
+    }
+    let trimmed = body.trim_ascii();
+    let message = match trimmed.first() {
+        None => "answered with an empty body",
+        Some(b'<') => "answered with an HTML page instead of JSON; check the provider's base_url",
+        Some(b'{' | b'[') => return error.with_raw(body),
+        Some(_) => "answered with something that is not JSON; check the provider's base_url",
+    };
+    Error { message: message.to_owned(), ..error }.with_raw(body)
+}
+
+pub(crate) fn stalled(seconds: u64) -> Error {
+    Error::new(Kind::Timeout, Origin::Provider, format!("sent nothing for {seconds} seconds in the middle of its answer"))
+}
+
+/// True when a stream was asked for and the provider answers with something else: a whole answer, an error, a page.
+pub fn is_whole_instead(answer: &Answer, framing: Framing) -> bool {
+    (answer.lane == Lane::Translate || framing == Framing::Sse) && !is_stream(answer)
+}
+
+/// A whole answer written as the stream that the caller asked for.
+///
+/// # Errors
+/// As [`whole`].
+pub async fn whole_as_stream(answer: Answer, inbound: &'static Dialect, cx: &Cx, limit: usize) -> Result<(Bytes, Option<Usage>)> {
+    let Whole::Read(response) = whole(Answer { lane: Lane::Translate, ..answer }, limit).await? else {
+        return Err(Error::new(Kind::Internal, Origin::Gateway, "a translated answer was not read"));
+    };
+    let usage = response.usage;
+    let mut writer = inbound.downstream.write_stream(cx);
+    let mut bytes = Vec::new();
+    for event in fold::unfold(response) {
+        writer.push(&event, &mut bytes);
+    }
+    writer.finish(&mut bytes);
+    Ok((bytes.into(), usage))
+}
+
+/// The provider's bytes of a whole answer, unread.
+///
+/// # Errors
+/// When the connection breaks or the answer is longer than `limit`.
+pub async fn collect(answer: Answer, limit: usize) -> Result<Bytes> {
+    let target = answer.target;
+    answer.body.collect(limit).await.map_err(|failure| explain(&failure, &target))
+}

@@ -1,0 +1,267 @@
+//! A streamed answer as the body of a reply: same lane or translated, observed, cut short when it must be.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+
+use super::sift::Sift;
+use super::{Reader, stalled};
+use crate::codec::dialect::{Cx, Dialect, WriteStream};
+use crate::codec::{Error, Kind, Origin};
+use crate::exchange::{Answer, Lane, explain};
+use crate::ir::{Event, Usage};
+use crate::monitor::OpenCall;
+use crate::target::Target;
+use crate::transport::Body;
+
+/// Frames that are ready together leave together, up to about this many bytes.
+const MERGE: usize = 64 * 1024;
+
+/// What a pipe needs to know beside the answer.
+pub struct Settings {
+    /// Seconds without a byte after which the provider is given up.
+    pub idle_seconds: u64,
+    /// The longest frame.
+    pub frame_limit: usize,
+    /// Turns true when running streams must end.
+    pub cut: watch::Receiver<bool>,
+}
+
+/// The body of a streamed reply. Dropping it closes the provider's connection and records that the caller left.
+pub struct Pipe {
+    body: Body,
+    stage: Stage,
+    inbound: &'static Dialect,
+    target: Target,
+    cx: Cx,
+    call: OpenCall,
+    done: bool,
+    idle: Duration,
+    last: Instant,
+    timer: Pin<Box<Sleep>>,
+    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+enum Stage {
+    Same(Sift),
+    Translate { reader: Reader, writer: Box<dyn WriteStream>, events: Vec<Event>, usage: Option<Usage> },
+}
+
+impl Pipe {
+    /// The reply's body for `answer` towards a caller of `inbound`.
+    pub fn new(answer: Answer, inbound: &'static Dialect, cx: Cx, call: OpenCall, settings: Settings) -> Self {
+        let quirks = &answer.target.service.provider.quirks;
+        let stage = match answer.lane {
+            Lane::Same => {
+                let observe = answer.dialect.upstream.observe(quirks);
+                Stage::Same(Sift::new(observe, cx.framing, answer.drop_usage, settings.frame_limit))
+            }
+            Lane::Translate => Stage::Translate {
+                reader: Reader::new(&answer, settings.frame_limit),
+                writer: inbound.downstream.write_stream(&cx),
+                events: Vec::new(),
+                usage: None,
+            },
+        };
+        let idle = Duration::from_secs(settings.idle_seconds);
+        let mut cut = settings.cut;
+        Pipe {
+            body: answer.body,
+            stage,
+            inbound,
+            target: answer.target,
+            cx,
+            call,
+            done: false,
+            idle,
+            last: Instant::now(),
+            timer: Box::pin(tokio::time::sleep(idle)),
+            cut: Box::pin(async move {
+                if cut.wait_for(|cut| *cut).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }),
+        }
+    }
+
+    /// The `Content-Type` of the reply.
+    pub fn content_type(&self) -> &'static str {
+        self.cx.framing.content_type()
+    }
+
+    /// Takes what has come; what may leave is added to `out`.
+    fn feed(&mut self, chunk: Bytes, out: &mut Merge) -> Result<(), Error> {
+        match &mut self.stage {
+            Stage::Same(sift) => out.push(sift.feed(chunk).map_err(|long| Error::malformed(long.to_string()))?),
+            Stage::Translate { reader, writer, events, usage } => {
+                let fed = reader.feed(&chunk, events);
+                write(writer.as_mut(), events, usage, out.many());
+                fed?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The provider's stream has ended.
+    fn finish(&mut self, out: &mut Merge) -> Result<(), Error> {
+        match &mut self.stage {
+            Stage::Same(sift) => {
+                out.push(sift.finish());
+                if !sift.observe.is_complete() {
+                    return Err(Error::truncated("the answer stopped before its end"));
+                }
+            }
+            Stage::Translate { reader, writer, events, usage } => {
+                let finished = reader.finish(events);
+                write(writer.as_mut(), events, usage, out.many());
+                finished?;
+                let mut tail = Vec::new();
+                writer.finish(&mut tail);
+                out.many().extend_from_slice(&tail);
+            }
+        }
+        self.close(None);
+        Ok(())
+    }
+
+    /// Ends the reply with the error in the caller's dialect, never with a terminator of success.
+    fn fail(&mut self, error: Error, out: &mut Merge) {
+        let error = if error.origin == Origin::Gateway { error } else { error.from_provider(&self.target.service.provider.id) };
+        let mut frame = Vec::new();
+        match &mut self.stage {
+            Stage::Same(_) => frame = self.inbound.downstream.write_stream_error(&error, &self.cx),
+            Stage::Translate { writer, .. } => writer.fail(&error, &mut frame),
+        }
+        out.many().extend_from_slice(&frame);
+        self.close(Some(error));
+    }
+
+    fn close(&mut self, error: Option<Error>) {
+        self.done = true;
+        self.note_usage();
+        self.call.close(error);
+        self.body = Body::empty();
+    }
+
+    fn note_usage(&mut self) {
+        let usage = match &self.stage {
+            Stage::Same(sift) => sift.observe.usage(),
+            Stage::Translate { usage, .. } => *usage,
+        };
+        if let Some(outcome) = self.call.outcome() {
+            outcome.usage = usage;
+        }
+    }
+
+    /// Nothing is coming: has patience run out, or must the stream be cut?
+    fn give_up(&mut self, context: &mut Context<'_>) -> Option<Error> {
+        if self.cut.as_mut().poll(context).is_ready() {
+            let what = "the gateway is shutting down; send the request again";
+            return Some(Error::new(Kind::Unavailable, Origin::Gateway, what));
+        }
+        while self.timer.as_mut().poll(context).is_ready() {
+            if self.last.elapsed() >= self.idle {
+                return Some(stalled(self.idle.as_secs()));
+            }
+            // Re-armed only now and then: a reset for every piece would cost more than the piece.
+            let next = self.last + self.idle;
+            self.timer.as_mut().reset(next.into());
+        }
+        None
+    }
+}
+
+fn write(writer: &mut dyn WriteStream, events: &mut Vec<Event>, usage: &mut Option<Usage>, out: &mut BytesMut) {
+    if events.is_empty() {
+        return;
+    }
+    let mut bytes = Vec::with_capacity(256 * events.len().min(64));
+    for event in events.drain(..) {
+        if let Event::Usage { usage: told } = &event {
+            *usage = Some(*told);
+        }
+        writer.push(&event, &mut bytes);
+    }
+    out.extend_from_slice(&bytes);
+}
+
+impl http_body::Body for Pipe {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        let mut out = Merge::default();
+        while !this.done && out.len() < MERGE {
+            let fault = match Pin::new(&mut this.body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.last = Instant::now();
+                    frame.into_data().map_or(Ok(()), |chunk| this.feed(chunk, &mut out))
+                }
+                Poll::Ready(Some(Err(failure))) => Err(explain(&failure, &this.target)),
+                Poll::Ready(None) => this.finish(&mut out),
+                Poll::Pending if !out.is_empty() => break,
+                Poll::Pending => match this.give_up(context) {
+                    Some(error) => Err(error),
+                    None => return Poll::Pending,
+                },
+            };
+            if let Err(error) = fault {
+                this.fail(error, &mut out);
+            }
+        }
+        let bytes = out.take();
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.done
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.note_usage();
+    }
+}
+
+/// Pieces that leave together: one stays as it is, several become one.
+#[derive(Default)]
+struct Merge {
+    one: Bytes,
+    many: BytesMut,
+}
+
+impl Merge {
+    fn len(&self) -> usize {
+        self.one.len() + self.many.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.is_empty() {
+            self.one = piece;
+        } else {
+            self.many().extend_from_slice(&piece);
+        }
+    }
+
+    fn many(&mut self) -> &mut BytesMut {
+        let one = std::mem::take(&mut self.one);
+        self.many.extend_from_slice(&one);
+        &mut self.many
+    }
+
+    fn take(self) -> Bytes {
+        if self.one.is_empty() { self.many.freeze() } else { self.one }
+    }
+}

@@ -1,0 +1,107 @@
+//! The same lane: bytes pass as they came, block by block, while usage is observed.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::codec::dialect::{Framing, Observe};
+use crate::codec::frame::{ArrayReader, Part, ReadFrame, SseSplitter, TooLong, read_block};
+
+/// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
+/// could not use half a block anyway.
+pub(super) struct Sift {
+    pub(super) observe: Box<dyn Observe>,
+    drop_usage: bool,
+    blocks: Blocks,
+}
+
+enum Blocks {
+    Sse { split: SseSplitter, held: Vec<u8>, joined: Vec<u8>, limit: usize },
+    Array(ArrayReader),
+}
+
+impl Sift {
+    pub(super) fn new(observe: Box<dyn Observe>, framing: Framing, drop_usage: bool, limit: usize) -> Self {
+        let blocks = match framing {
+            Framing::Sse => Blocks::Sse { split: SseSplitter::new(), held: Vec::new(), joined: Vec::new(), limit },
+            Framing::Array => Blocks::Array(ArrayReader::new(limit)),
+        };
+        Sift { observe, drop_usage, blocks }
+    }
+
+    /// What of the stream may leave now that `chunk` has come.
+    pub(super) fn feed(&mut self, chunk: Bytes) -> Result<Bytes, TooLong> {
+        let Sift { observe, drop_usage, blocks } = self;
+        let (split, held, joined, limit) = match blocks {
+            Blocks::Array(reader) => {
+                let mut rest = &chunk[..];
+                while let Some(frame) = reader.next(&mut rest)? {
+                    observe.frame(frame);
+                }
+                return Ok(chunk);
+            }
+            Blocks::Sse { split, held, joined, limit } => (split, held, joined, *limit),
+        };
+        // Bytes before `from` have left or were dropped; those up to `to` may leave.
+        let (mut from, mut to) = (0, 0);
+        let mut out = BytesMut::new();
+        for Part { span, ends } in split.split(&chunk) {
+            let part = chunk.get(span.clone()).unwrap_or_default();
+            if !ends || !held.is_empty() {
+                if held.len() + part.len() > limit {
+                    return Err(TooLong { limit });
+                }
+                held.extend_from_slice(part);
+                from = span.end;
+            }
+            if !ends {
+                break;
+            }
+            let block = if held.is_empty() { part } else { held.as_slice() };
+            if let Some(frame) = read_block(block, joined) {
+                observe.frame(frame);
+            }
+            let dropped = *drop_usage && observe.is_usage_only();
+            match (dropped, held.is_empty()) {
+                (false, true) => to = span.end,
+                (false, false) => out.extend_from_slice(held),
+                (true, true) => {
+                    out.extend_from_slice(chunk.get(from..span.start).unwrap_or_default());
+                    from = span.end;
+                }
+                (true, false) => {}
+            }
+            held.clear();
+        }
+        Ok(join(out, &chunk, from, to))
+    }
+
+    /// What is left when the stream has ended.
+    pub(super) fn finish(&mut self) -> Bytes {
+        match &mut self.blocks {
+            Blocks::Sse { held, joined, .. } => {
+                let block = std::mem::take(held);
+                if let Some(frame) = read_block(&block, joined) {
+                    self.observe.frame(frame);
+                }
+                if self.drop_usage && self.observe.is_usage_only() { Bytes::new() } else { block.into() }
+            }
+            Blocks::Array(reader) => {
+                if let Some(frame) = reader.finish().frame {
+                    self.observe.frame(frame);
+                }
+                Bytes::new()
+            }
+        }
+    }
+}
+
+/// What was gathered, and then the chunk's own stretch; no copy when that is all.
+fn join(mut out: BytesMut, chunk: &Bytes, from: usize, to: usize) -> Bytes {
+    if to <= from {
+        return out.freeze();
+    }
+    if out.is_empty() {
+        return chunk.slice(from..to);
+    }
+    out.extend_from_slice(chunk.get(from..to).unwrap_or_default());
+    out.freeze()
+}

@@ -1,0 +1,135 @@
+//! A provider that can be called, and one model of it.
+
+use std::sync::Arc;
+
+use crate::codec::catalog::{Auth, Catalog, Provider, SecretRef};
+use crate::codec::dialect::{self, Dialect, Operation};
+use crate::codec::{Error, Kind, Origin, Result};
+use crate::config::{Config, Environment};
+use crate::credential::{Credential, Found};
+
+/// A provider and whether it can be called.
+pub struct Service {
+    /// The data.
+    pub provider: Provider,
+    /// Named in the configuration.
+    pub configured: bool,
+    credential: Result<Credential, Lack>,
+}
+
+/// Why a provider cannot be called.
+#[derive(Clone, Debug)]
+pub enum Lack {
+    /// None of these environment variables is set.
+    Variables(Vec<String>),
+    /// Its secret could not be read.
+    Unusable(Error),
+}
+
+/// Provider, model and credential: whom a call goes to.
+#[derive(Clone)]
+pub struct Target {
+    /// The provider.
+    pub service: Arc<Service>,
+    /// The provider's own name for the model.
+    pub model: String,
+}
+
+impl Service {
+    /// Whether calls may go there by a bare model name: its credential is there, and a local server was named.
+    pub fn is_ready(&self) -> bool {
+        self.credential.is_ok() && (self.configured || !self.provider.local)
+    }
+
+    /// What it lacks.
+    pub fn lack(&self) -> Option<&Lack> {
+        self.credential.as_ref().err()
+    }
+
+    pub(crate) fn credential(&self) -> Result<&Credential> {
+        self.credential.as_ref().map_err(|lack| match lack {
+            Lack::Unusable(error) => error.clone().from_provider(&self.provider.id),
+            Lack::Variables(names) => Error::new(
+                Kind::Unavailable,
+                Origin::Gateway,
+                format!("{} is not set up: set {} (a .env file will do)", self.provider.id, names.join(" or ")),
+            ),
+        })
+    }
+
+    /// The dialect to speak for a caller of `inbound`: the same if the provider has it, else its preferred one.
+    pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation) -> Option<&'static Dialect> {
+        let spoken = || self.provider.dialects.iter().filter_map(|name| dialect::find(name));
+        let able = |dialect: &&Dialect| dialect.upstream.can(operation);
+        inbound
+            .filter(|inbound| self.provider.speaks(inbound.name) && able(inbound))
+            .or_else(|| spoken().find(able))
+    }
+}
+
+impl Target {
+    /// `provider/model`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.service.provider.id, self.model)
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+/// The catalogue with the configuration and the environment applied to it.
+pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Catalog, Vec<Service>)> {
+    let wrong = |error: crate::codec::catalog::ParseError| {
+        Error::new(Kind::Internal, Origin::Gateway, match &config.path {
+            Some(path) => format!("{}: [providers] {error}", path.display()),
+            None => error.to_string(),
+        })
+    };
+    let mut catalog = Catalog::builtin().map_err(wrong)?;
+    move_by_environment(&mut catalog, environment).map_err(wrong)?;
+    for (id, patch) in &config.providers {
+        catalog.apply(id, patch.clone()).map_err(wrong)?;
+    }
+    if let Some(custom) = custom_provider(environment) {
+        catalog.apply("custom", custom).map_err(wrong)?;
+    }
+    let services = catalog.iter().map(|provider| {
+        let credential = match Credential::find(provider, environment) {
+            Ok(Found::Ready(credential)) => Ok(credential),
+            Ok(Found::Missing(names)) => Err(Lack::Variables(names)),
+            Err(error) => Err(Lack::Unusable(error)),
+        };
+        let configured = config.providers.contains_key(&provider.id);
+        Service { provider: provider.clone(), configured, credential }
+    });
+    let services = services.collect();
+    Ok((catalog, services))
+}
+
+/// The variables by which the vendors' own SDKs are pointed elsewhere.
+fn move_by_environment(catalog: &mut Catalog, environment: &Environment) -> Result<(), crate::codec::catalog::ParseError> {
+    let moved: Vec<(String, String)> = catalog
+        .iter()
+        .filter_map(|provider| Some((provider.id.clone(), environment.first(&provider.base_url_env)?.to_owned())))
+        .collect();
+    for (id, url) in moved {
+        catalog.set_base_url(&id, &url)?;
+    }
+    Ok(())
+}
+
+/// `API_ENDPOINT` and `API_KEY` make a provider of the most common dialect.
+fn custom_provider(environment: &Environment) -> Option<crate::codec::catalog::ProviderPatch> {
+    let endpoint = environment.get("API_ENDPOINT")?;
+    let base_url = endpoint.trim_end_matches('/').trim_end_matches("/chat/completions").to_owned();
+    let secret = SecretRef::Env(vec!["API_KEY".to_owned()]);
+    Some(crate::codec::catalog::ProviderPatch {
+        base_url: Some(base_url),
+        dialects: Some(vec!["openai-chat".to_owned()]),
+        auth: Some(if environment.get("API_KEY").is_some() { Auth::Bearer(secret) } else { Auth::None }),
+        ..Default::default()
+    })
+}

@@ -1,0 +1,101 @@
+//! The simulator: answers in process, needs no port and no key, and says that it is one.
+//!
+//! It speaks every dialect on the wire, so that a call to it takes the same way through the code as any other:
+//! the request is read as a gateway would read it, and the answer is written as a provider would write it.
+
+mod answer;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{Response as HttpResponse, StatusCode, header};
+use http_body_util::BodyExt;
+
+use super::{Body, Failure, Payload, Phase, Reply, Sending, Transport};
+use crate::codec::dialect::{self, Cx, Head, Operation, Peek};
+use crate::codec::{Dialect, Error, Result};
+use crate::ir::{Request, fold};
+
+/// Answers to `sim:` addresses.
+#[derive(Debug, Default)]
+pub struct SimTransport {
+    calls: AtomicU64,
+}
+
+impl Transport for SimTransport {
+    fn send(&self, request: http::Request<Payload>) -> Sending<'_> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            let (head, payload) = request.into_parts();
+            let Ok(body) = payload.collect().await.map(http_body_util::Collected::to_bytes);
+            let path = head.uri.path();
+            let Some(route) = dialect::route(path) else {
+                return Err(Failure::new(Phase::Send, format!("the simulator does not know the path {path}")));
+            };
+            let head = Head { path, query: head.uri.query(), headers: &head.headers };
+            let reply = match simulate(route, &head, &body, number) {
+                Ok((media, bytes)) => reply(StatusCode::OK, media, bytes),
+                Err(error) => {
+                    let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                    reply(status, "application/json", route.0.downstream.write_error(&error, &id(number)))
+                }
+            };
+            Ok(reply)
+        })
+    }
+}
+
+fn simulate((dialect, operation): (&'static Dialect, Operation), head: &Head<'_>, body: &Bytes, number: u64) -> Result<(&'static str, Vec<u8>)> {
+    let peek = dialect.downstream.peek(head, body, operation)?;
+    let mut request = dialect.downstream.read_request(head, body, operation)?;
+    request.model.clone_from(&peek.model);
+    if operation == Operation::CountTokens {
+        let input = answer::count_input(&request);
+        return Ok(("application/json", dialect.downstream.write_count(crate::ir::TokenCount { input, estimated: false })));
+    }
+    let cx = context(&peek, number);
+    let response = answer::answer(&request, &cx.id)?;
+    if !peek.stream {
+        return Ok(("application/json", dialect.downstream.write_response(&response, &cx)));
+    }
+    let mut writer = dialect.downstream.write_stream(&cx);
+    let mut out = Vec::new();
+    for event in answer::in_words(fold::unfold(response)) {
+        writer.push(&event, &mut out);
+    }
+    writer.finish(&mut out);
+    Ok((peek.framing.content_type(), out))
+}
+
+fn id(number: u64) -> String {
+    format!("sim{number:021}")
+}
+
+/// Ids count up: the same calls in the same order give the same answers but for the time.
+fn context(peek: &Peek, number: u64) -> Cx {
+    let id = id(number);
+    Cx {
+        request_id: id.clone(),
+        id,
+        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        model: peek.model.clone(),
+        framing: peek.framing,
+        stream_usage: peek.stream_usage,
+    }
+}
+
+fn reply(status: StatusCode, media: &'static str, bytes: Vec<u8>) -> Reply {
+    let mut reply = HttpResponse::new(Body::whole(bytes));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media));
+    reply
+}
+
+/// The models that there are.
+pub(crate) const MODELS: [&str; 2] = ["echo", "lorem"];
+
+pub(crate) fn unknown_model(request: &Request) -> Error {
+    let what = format!("the simulator has no model `{}`; it has echo and lorem", request.model);
+    Error::new(crate::Kind::NotFound, crate::Origin::Caller, what).at("model")
+}

@@ -1,0 +1,96 @@
+//! The catalogue: who serves models and how each is spoken to, as data.
+//!
+//! `providers/*.toml` is compiled in; the same tables, in whole or in part, come from a user's configuration. Nothing
+//! here reads an environment variable, a file or a secret: [`SecretRef`] only says where one is.
+
+mod address;
+mod auth;
+mod nearest;
+mod parse;
+mod provider;
+mod quirks;
+mod resolve;
+mod table;
+
+use std::collections::BTreeMap;
+
+pub use auth::{Auth, SecretRef};
+pub use nearest::nearest;
+pub use parse::{Fault, ParseError, parse_patch, parse_provider};
+pub use provider::{DIALECTS, Provider, ProviderPatch};
+pub use quirks::{
+    GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField,
+    ReasoningReplay, ReasoningStyle, SystemRole,
+};
+pub use resolve::{ResolveError, matches};
+pub use table::{Lang, provider_table};
+
+include!(concat!(env!("OUT_DIR"), "/providers.rs"));
+
+/// All providers that are known, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalog {
+    providers: BTreeMap<String, Provider>,
+}
+
+impl Catalog {
+    /// The providers that are compiled in.
+    ///
+    /// # Errors
+    /// Never in a released build: a test reads every file.
+    pub fn builtin() -> Result<Self, ParseError> {
+        let mut catalog = Self::default();
+        for (id, text) in FILES {
+            catalog.insert(parse_provider(id, text)?);
+        }
+        Ok(catalog)
+    }
+
+    /// A provider by its id.
+    pub fn get(&self, id: &str) -> Option<&Provider> {
+        self.providers.get(id)
+    }
+
+    /// All providers, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.providers.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.providers.is_empty()
+    }
+
+    /// Adds a provider, or replaces the one with its id.
+    pub fn insert(&mut self, provider: Provider) {
+        self.providers.insert(provider.id.clone(), provider);
+    }
+
+    /// Applies one `[providers.<id>]` table: changes the provider of that name, or adds it.
+    ///
+    /// # Errors
+    /// When the outcome would not be a valid provider; the catalogue is then unchanged.
+    pub fn apply(&mut self, id: &str, patch: ProviderPatch) -> Result<(), ParseError> {
+        if let Some(known) = self.providers.get_mut(id) {
+            return known.merge(patch);
+        }
+        self.insert(Provider::build(id, patch)?);
+        Ok(())
+    }
+
+    /// Points a provider at another address; see [`Provider::set_base_url`]. False when there is no such provider.
+    ///
+    /// # Errors
+    /// When it is not an `http` or `https` address.
+    pub fn set_base_url(&mut self, id: &str, url: &str) -> Result<bool, ParseError> {
+        match self.providers.get_mut(id) {
+            Some(provider) => provider.set_base_url(url).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! A provider: who serves models, where, and how it is spoken to. Data only; a provider's name stands in its file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::address::{complete_local, split_address};
+use super::auth::{Auth, SecretRef};
+use super::parse::ParseError;
+use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
+
+/// The dialects that a provider may speak.
+pub const DIALECTS: &[&str] = &[
+    "openai-chat",
+    "openai-completions",
+    "anthropic-messages",
+    "gemini",
+];
+
+/// The longest id, in bytes.
+const ID_MAX: usize = 64;
+
+/// One provider, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// What stands before the slash in `provider/model`: the name of its file, or of its table in a configuration.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Where its documentation or console is.
+    pub website: String,
+    /// The address that its own SDK calls the base, without a slash at the end: where openai-chat is spoken it ends in a
+    /// version segment, where anthropic-messages or gemini is spoken it does not.
+    pub base_url: String,
+    /// Environment variables that replace `base_url`, the first that is set wins; see [`Provider::set_base_url`].
+    pub base_url_env: Vec<String>,
+    /// The dialects that it speaks, the preferred one first. Never empty.
+    pub dialects: Vec<String>,
+    /// The base address of a dialect that does not live under `base_url`.
+    pub dialect_url: BTreeMap<String, String>,
+    /// How the secret travels.
+    pub auth: Auth,
+    /// Headers sent with every call. One whose variable is not set is left out.
+    pub headers: BTreeMap<String, SecretRef>,
+    /// Where it departs from its dialects.
+    pub quirks: Quirks,
+    /// Patterns (`*` only) of the bare model names that lead here.
+    pub models: Vec<String>,
+    /// A server on this machine: used only when the user names it, and then also without a secret.
+    pub local: bool,
+}
+
+/// A provider as written: everything may be missing, unknown keys are errors. The same keys in `providers/*.toml` and in
+/// the `[providers.<id>]` tables of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderPatch {
+    /// See [`Provider::name`].
+    pub name: Option<String>,
+    /// See [`Provider::website`].
+    pub website: Option<String>,
+    /// See [`Provider::base_url`].
+    pub base_url: Option<String>,
+    /// See [`Provider::base_url_env`].
+    pub base_url_env: Option<Vec<String>>,
+    /// See [`Provider::dialects`].
+    pub dialects: Option<Vec<String>>,
+    /// See [`Provider::dialect_url`].
+    pub dialect_url: BTreeMap<String, String>,
+    /// See [`Provider::auth`].
+    pub auth: Option<Auth>,
+    /// Another secret for the same scheme; a bearer token where there is no scheme.
+    pub api_key: Option<SecretRef>,
+    /// See [`Provider::headers`]; added to those that are there.
+    pub headers: BTreeMap<String, SecretRef>,
+    /// See [`Provider::quirks`]; only those named change.
+    pub quirks: QuirksPatch,
+    /// See [`Provider::models`].
+    pub models: Option<Vec<String>>,
+    /// See [`Provider::local`].
+    pub local: Option<bool>,
+}
+
+impl Provider {
+    /// A provider that is not in the catalogue, from its table.
+    ///
+    /// # Errors
+    /// When the id, `base_url`, `dialects` or `auth` is missing or wrong.
+    pub fn build(id: &str, mut patch: ProviderPatch) -> Result<Self, ParseError> {
+        check_id(id)?;
+        let missing = |key: &str| ParseError::wrong(id, format!("`{key}` is missing"));
+        if patch.auth.is_none() && patch.api_key.is_none() {
+            return Err(ParseError::wrong(
+                id,
+                "`auth` is missing; a server that asks for no key has auth = { none = true }",
+            ));
+        }
+        if patch.dialects.is_none() {
+            return Err(missing("dialects"));
+        }
+        let mut provider = Self {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            website: String::new(),
+            base_url: patch.base_url.take().ok_or_else(|| missing("base_url"))?,
+            base_url_env: Vec::new(),
+            dialects: Vec::new(),
+            dialect_url: BTreeMap::new(),
+            auth: Auth::None,
+            headers: BTreeMap::new(),
+            quirks: Quirks::default(),
+            models: Vec::new(),
+            local: false,
+        };
+        provider.merge(patch)?;
+        Ok(provider)
+    }
+
+    /// Replaces what the patch names. A new `base_url` outranks the environment's, and moves as [`Provider::set_base_url`]
+    /// says; after an error the provider is unchanged.
+    ///
+    /// # Errors
+    /// When the outcome would not be a valid provider.
+    pub fn merge(&mut self, patch: ProviderPatch) -> Result<(), ParseError> {
+        let mut next = self.clone();
+        set(&mut next.name, patch.name);
+        set(&mut next.website, patch.website);
+        set(&mut next.local, patch.local);
+        set(&mut next.models, patch.models);
+        if let Some(url) = patch.base_url {
+            next.set_base_url(&url)?;
+            next.base_url_env.clear();
+        }
+        set(&mut next.base_url_env, patch.base_url_env);
+        if let Some(dialects) = patch.dialects {
+            next.dialect_url
+                .retain(|dialect, _| dialects.contains(dialect));
+            next.dialects = dialects;
+        } else {
+            let added = patch
+                .dialect_url
+                .keys()
+                .filter(|dialect| !next.dialects.contains(dialect));
+            next.dialects.extend(added.cloned().collect::<Vec<_>>());
+        }
+        next.dialect_url.extend(patch.dialect_url);
+        set(&mut next.auth, patch.auth);
+        if let Some(secret) = patch.api_key {
+            next.auth = next.auth.with_secret(secret);
+        }
+        next.headers.extend(patch.headers);
+        next.quirks.merge(patch.quirks);
+        next.tidy()?;
+        *self = next;
+        Ok(())
+    }
+
+    /// Points the provider at another address: a proxy, another region, another port.
+    ///
+    /// Dialects with an address of their own come along when only the host changed (`…/v1` stays `…/v1`). Otherwise
+    /// nobody can say where they are there, and they are dropped: a call must not go to the old host, key and all.
+    /// For a local server scheme, port and path may be left out.
+    ///
+    /// # Errors
+    /// When it is not an `http` or `https` address.
+    pub fn set_base_url(&mut self, url: &str) -> Result<(), ParseError> {
+        let completed = if self.local {
+            complete_local(&self.base_url, url)
+        } else {
+            url.trim().to_owned()
+        };
+        let wrong = || wrong_address(&self.id, "base_url", &completed);
+        let (origin, path) = split_address(&completed).ok_or_else(wrong)?;
+        let (old_origin, old_path) = split_address(&self.base_url).unwrap_or((&self.base_url, ""));
+        let mut moved = BTreeMap::new();
+        for (dialect, old) in &self.dialect_url {
+            match split_address(old) {
+                Some((its_origin, its_path)) if its_origin == old_origin && path == old_path => {
+                    moved.insert(dialect.clone(), format!("{origin}{its_path}"));
+                }
+                _ => self.dialects.retain(|spoken| spoken != dialect),
+            }
+        }
+        let base_url = format!("{origin}{path}");
+        self.dialect_url = moved;
+        self.base_url = base_url;
+        Ok(())
+    }
+
+    /// The base address for a dialect.
+    pub fn url(&self, dialect: &str) -> &str {
+        self.dialect_url.get(dialect).unwrap_or(&self.base_url)
+    }
+
+    /// Whether a call can be made without the user naming this provider: `set` says whether an environment variable is
+    /// set and not empty. A file, a command or a literal counts as there; a local server is never assumed.
+    pub fn is_ready(&self, set: &dyn Fn(&str) -> bool) -> bool {
+        let secret_there = match self.auth.secret() {
+            Some(SecretRef::Env(names)) => names.iter().any(|name| set(name)),
+            Some(_) | None => true,
+        };
+        secret_there && !self.local
+    }
+
+    /// Whether it speaks a dialect.
+    pub fn speaks(&self, dialect: &str) -> bool {
+        self.dialects.iter().any(|spoken| spoken == dialect)
+    }
+
+    /// Checks what the types cannot and strips slashes at the end of addresses.
+    fn tidy(&mut self) -> Result<(), ParseError> {
+        let id = self.id.as_str();
+        if self.dialects.is_empty() {
+            return Err(ParseError::wrong(id, "`dialects` is empty"));
+        }
+        for dialect in self.dialects.iter().chain(self.dialect_url.keys()) {
+            if !DIALECTS.contains(&dialect.as_str()) {
+                return Err(ParseError::unknown(id, "dialect", dialect, DIALECTS));
+            }
+        }
+        if let Some(dialect) = self
+            .dialect_url
+            .keys()
+            .find(|dialect| !self.dialects.contains(dialect))
+        {
+            return Err(ParseError::wrong(
+                id,
+                format!("`dialect_url` names `{dialect}`, which is not among its dialects"),
+            ));
+        }
+        for field in self.quirks.refuses.iter().chain(self.quirks.rename.keys()) {
+            if !REQUEST_FIELDS.contains(&field.as_str()) {
+                return Err(ParseError::unknown(
+                    id,
+                    "request field",
+                    field,
+                    REQUEST_FIELDS,
+                ));
+            }
+        }
+        let version = self.quirks.gemini_version.as_str();
+        if !GEMINI_VERSIONS.contains(&version) {
+            return Err(ParseError::unknown(
+                id,
+                "gemini_version",
+                version,
+                GEMINI_VERSIONS,
+            ));
+        }
+        for name in self.headers.keys() {
+            if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                return Err(ParseError::wrong(
+                    id,
+                    format!("`{name}` is not a header's name"),
+                ));
+            }
+        }
+        for url in std::iter::once(&mut self.base_url).chain(self.dialect_url.values_mut()) {
+            let (origin, path) =
+                split_address(url).ok_or_else(|| wrong_address(id, "base_url", url))?;
+            url.truncate(origin.len() + path.len());
+        }
+        Ok(())
+    }
+}
+
+fn set<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
+
+fn wrong_address(id: &str, key: &str, url: &str) -> ParseError {
+    ParseError::wrong(
+        id,
+        format!("`{key}` is not an http or https address without query: `{url}`"),
+    )
+}
+
+/// An id stands before a slash in a model's name, in headers and in file names: letters, digits, `-`, `_` and `.`.
+fn check_id(id: &str) -> Result<(), ParseError> {
+    let starts_well = id.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let plain = id
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if starts_well && plain && id.len() <= ID_MAX {
+        return Ok(());
+    }
+    Err(ParseError::wrong(
+        id,
+        "a provider's name is made of letters, digits, `-`, `_` and `.`, and starts with a letter or digit",
+    ))
+}

@@ -1,0 +1,298 @@
+//! Where a provider departs from the dialect that it speaks. Dialects ask these fields, never the provider's name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// Declares an enum of words with their spelling on the wire, which is also their spelling in TOML.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant,)* }
+
+        impl $name {
+            /// The word as it is written in TOML (and, where it is a field's name, on the wire).
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+    };
+}
+
+words! {
+    /// The openai-chat field that bounds the length of a reply.
+    MaxTokensField {
+        /// `max_tokens`.
+        MaxTokens = "max_tokens",
+        /// `max_completion_tokens`.
+        MaxCompletionTokens = "max_completion_tokens",
+    }
+}
+
+words! {
+    /// The role under which instructions are sent.
+    SystemRole {
+        /// `system`.
+        System = "system",
+        /// `developer`.
+        Developer = "developer",
+    }
+}
+
+words! {
+    /// How effort is asked for and how thinking is turned off.
+    ReasoningStyle {
+        /// `reasoning_effort: "low"`.
+        Effort = "effort",
+        /// `thinking: {"type": "enabled"}` or `{"type": "disabled"}`, and `reasoning_effort` beside it where `efforts`
+        /// lists any.
+        Thinking = "thinking",
+        /// `enable_thinking: true`, with `thinking_budget` in tokens.
+        EnableThinking = "enable_thinking",
+        /// `reasoning: {"effort": "low"}` or `{"max_tokens": 1024}`.
+        ReasoningObject = "reasoning_object",
+        /// Not at all.
+        None = "none",
+    }
+}
+
+words! {
+    /// The field of an assistant's message in which its earlier reasoning is sent back. Both are read.
+    ReasoningField {
+        /// `reasoning_content`.
+        ReasoningContent = "reasoning_content",
+        /// `reasoning`.
+        Reasoning = "reasoning",
+    }
+}
+
+words! {
+    /// When earlier reasoning is sent back.
+    ReasoningReplay {
+        /// Never: the provider ignores it or refuses it.
+        Never = "never",
+        /// With assistant messages that called tools.
+        Tools = "tools",
+        /// With every assistant message.
+        Always = "always",
+    }
+}
+
+/// Reads a decimal (`1.5`) as thousandths (1500), so that nothing is compared as a float. `Some(Some(_))`, because a
+/// patch tells "not named" from "named".
+fn read_thousandths<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<u32>>, D::Error> {
+    struct Decimal;
+    impl Visitor<'_> for Decimal {
+        type Value = u32;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number from 0 to 1000")
+        }
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<u32, E> {
+            let wrong = || E::invalid_value(de::Unexpected::Float(number), &self);
+            if !(0.0..=1000.0).contains(&number) {
+                return Err(wrong());
+            }
+            // A cast would need a lint lifted; the text of a whole number in this range always reads back.
+            format!("{:.0}", number * 1000.0)
+                .parse()
+                .map_err(|_| wrong())
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<u32, E> {
+            let whole = u32::try_from(number).ok().filter(|&n| n <= 1000);
+            whole
+                .map(|n| n * 1000)
+                .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
+        }
+    }
+    deserializer
+        .deserialize_f64(Decimal)
+        .map(|thousandths| Some(Some(thousandths)))
+}
+
+/// Declares [`Quirks`] and [`QuirksPatch`] from one list, so that neither can have a field that the other lacks.
+macro_rules! quirks {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
+        /// Where a provider departs from the dialect that it speaks. Every field has a default: what most do.
+        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(from = "QuirksPatch")]
+        pub struct Quirks { $($(#[$doc])* pub $name: $type,)* }
+
+        impl Default for Quirks {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        /// [`Quirks`] as written: only what differs. Unknown keys are errors.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct QuirksPatch { $($(#[$doc])* pub $name: Option<$type>,)* }
+
+        impl Quirks {
+            /// Replaces what the patch names; lists and tables are replaced whole.
+            pub fn merge(&mut self, patch: QuirksPatch) {
+                $(if let Some(value) = patch.$name { self.$name = value; })*
+            }
+        }
+    };
+}
+
+quirks! {
+    /// Takes `stream_options.include_usage`. False: usage comes unasked, or never.
+    stream_usage: bool = true;
+    /// Ends a stream with `data: [DONE]`. False: the input just ends, after a finish reason.
+    done: bool = true;
+    /// The openai-chat field for the longest reply.
+    max_tokens: MaxTokensField = MaxTokensField::MaxTokens;
+    /// The role under which instructions are sent.
+    system_role: SystemRole = SystemRole::System;
+    /// How effort is asked for and thinking turned off.
+    reasoning: ReasoningStyle = ReasoningStyle::Effort;
+    /// The field in which earlier reasoning is sent back.
+    reasoning_field: ReasoningField = ReasoningField::ReasoningContent;
+    /// When earlier reasoning is sent back.
+    reasoning_replay: ReasoningReplay = ReasoningReplay::Never;
+    /// The effort words that it takes, weakest first. Another word becomes the nearest of these, and is reported as a
+    /// loss. Empty means all of them (none, beside `thinking`).
+    efforts: Vec<String> = Vec::new();
+    /// Request fields that it refuses or ignores, by the names in [`REQUEST_FIELDS`]: dropped, and reported as a loss.
+    refuses: Vec<String> = Vec::new();
+    /// Fields beyond the dialect's standard that it takes (`top_k`, `min_p`, …), by their names on the wire.
+    accepts: Vec<String> = Vec::new();
+    /// What `tool_choice: "required"` is called.
+    required_word: String = "required".to_owned();
+    /// The lowest temperature that it takes, in thousandths; a lower one is raised, and reported as a loss.
+    #[serde(deserialize_with = "read_thousandths")]
+    temperature_min: Option<u32> = None;
+    /// The highest temperature that it takes, in thousandths; a higher one is lowered, and reported as a loss.
+    #[serde(deserialize_with = "read_thousandths")]
+    temperature_max: Option<u32> = None;
+    /// The longest reply, in tokens, where the dialect demands a bound and the caller gave none.
+    max_tokens_default: Option<u64> = None;
+    /// The `anthropic-version` to send when translating; `None` is `2023-06-01`.
+    api_version: Option<String> = None;
+    /// The version segment of the gemini dialect's paths, one of [`GEMINI_VERSIONS`].
+    gemini_version: String = "v1beta".to_owned();
+    /// Fields that have another name here: a name of [`REQUEST_FIELDS`] to the name on the wire (`seed = "random_seed"`).
+    rename: BTreeMap<String, String> = BTreeMap::new();
+    /// Fields that are sent with every translated openai-chat request, unless the caller set them.
+    body: Map<String, Value> = Map::new();
+}
+
+impl Quirks {
+    /// Whether a request field, by its name in [`REQUEST_FIELDS`], must be dropped.
+    pub fn refuses(&self, field: &str) -> bool {
+        self.refuses.iter().any(|refused| refused == field)
+    }
+
+    /// Whether a field beyond the dialect's standard may be sent.
+    pub fn accepts(&self, field: &str) -> bool {
+        self.accepts.iter().any(|accepted| accepted == field)
+    }
+
+    /// The name of a request field on this provider's wire.
+    pub fn field<'a>(&'a self, name: &'a str) -> &'a str {
+        self.rename.get(name).map_or(name, String::as_str)
+    }
+}
+
+impl From<QuirksPatch> for Quirks {
+    fn from(patch: QuirksPatch) -> Self {
+        let mut quirks = Self::default();
+        quirks.merge(patch);
+        quirks
+    }
+}
+
+/// The version segments that the gemini dialect's paths may have.
+pub const GEMINI_VERSIONS: &[&str] = &["v1", "v1beta"];
+
+/// The canonical names of what a request may ask for, as used in `refuses` and `rename`. A name after a dot is one
+/// value of the field before it; the last rows are kinds of content.
+pub const REQUEST_FIELDS: &[&str] = &[
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "max_tokens",
+    "stop",
+    "seed",
+    "n",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "user",
+    "metadata",
+    "service_tier",
+    "store",
+    "prediction",
+    "verbosity",
+    "reasoning",
+    "prompt_cache_key",
+    "safety_identifier",
+    "tools",
+    "tools.strict",
+    "parallel_tool_calls",
+    "tool_choice",
+    "tool_choice.none",
+    "tool_choice.required",
+    "tool_choice.named",
+    "response_format",
+    "response_format.json_object",
+    "response_format.json_schema",
+    "name",
+    "cache_control",
+    "image_url",
+    "image_base64",
+    "audio",
+    "file",
+    "video",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_only_what_it_names() {
+        let mut quirks = Quirks::default();
+        let patch = "max_tokens = 'max_completion_tokens'\ntemperature_max = 1.5\ntemperature_min = 0.01\nrefuses = ['n']\nbody = { a = [1, true] }\nrename = { seed = 'random_seed' }";
+        quirks.merge(toml::from_str(patch).unwrap());
+        assert_eq!(quirks.max_tokens.as_str(), "max_completion_tokens");
+        assert_eq!(quirks.temperature_max, Some(1500));
+        assert_eq!(quirks.temperature_min, Some(10));
+        assert!(quirks.refuses("n") && !quirks.refuses("seed"));
+        assert_eq!(
+            (quirks.field("seed"), quirks.field("stop")),
+            ("random_seed", "stop")
+        );
+        assert_eq!(quirks.body.get("a"), Some(&serde_json::json!([1, true])));
+        assert!(quirks.stream_usage);
+        quirks.merge(toml::from_str("temperature_max = 2").unwrap());
+        assert_eq!(quirks.temperature_max, Some(2000));
+        assert_eq!(quirks.max_tokens, MaxTokensField::MaxCompletionTokens);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for wrong in [
+            "stream_usag = true",
+            "reasoning = 'efort'",
+            "temperature_max = -1",
+            "temperature_max = 'hot'",
+        ] {
+            assert!(toml::from_str::<Quirks>(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Wire formats. One folder each, always the same five files: `wire` (the structs), `request`, `response`,
+//! `stream` and `error`.
+//!
+//! [`Upstream`] is a dialect as we speak it to a provider, [`Downstream`] as callers speak it to us.
+//! Reading is tolerant (unknown fields travel in [`Extra`](crate::ir::Extra), unknown enum words and events
+//! never fail a call); writing gives every field that the dialect requires, filled or null.
+
+use http::{HeaderMap, Method};
+
+use crate::catalog::Quirks;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
+use crate::loss::Losses;
+
+mod anthropic_messages;
+mod fault;
+mod gemini;
+mod fields;
+pub mod headers;
+mod object;
+mod openai_chat;
+mod openai_completions;
+mod shared;
+
+pub use crate::json::Edit;
+pub use shared::read_retry;
+
+/// A wire format, both ways.
+pub struct Dialect {
+    /// Its name in configuration: `openai-chat`, …
+    pub name: &'static str,
+    /// How we speak it to providers.
+    pub upstream: &'static dyn Upstream,
+    /// How callers speak it to us.
+    pub downstream: &'static dyn Downstream,
+}
+
+/// Every dialect. The only list of them.
+pub static ALL: &[Dialect] = &[
+    Dialect {
+        name: openai_chat::NAME,
+        upstream: &openai_chat::OpenAiChat,
+        downstream: &openai_chat::OpenAiChat,
+    },
+    Dialect {
+        name: openai_completions::NAME,
+        upstream: &openai_completions::OpenAiCompletions,
+        downstream: &openai_completions::OpenAiCompletions,
+    },
+    Dialect {
+        name: anthropic_messages::NAME,
+        upstream: &anthropic_messages::AnthropicMessages,
+        downstream: &anthropic_messages::AnthropicMessages,
+    },
+    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+];
+
+/// The dialect of this name.
+pub fn find(name: &str) -> Option<&'static Dialect> {
+    ALL.iter().find(|dialect| dialect.name == name)
+}
+
+/// What a caller wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// An answer to a conversation or a prompt.
+    Chat,
+    /// The number of tokens of a request.
+    CountTokens,
+}
+
+/// The head of a caller's request.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The path, percent-encoded as it came.
+    pub path: &'a str,
+    /// The query without `?`.
+    pub query: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// The few fields that routing and admission need, without building a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peek {
+    /// What is wanted.
+    pub operation: Operation,
+    /// The model's name as the caller wrote it, unescaped.
+    pub model: String,
+    /// Where its JSON string stands in the body, quotes included; `None` when it stands in the path.
+    pub model_span: Option<std::ops::Range<usize>>,
+    /// Whether a stream is asked for.
+    pub stream: bool,
+    /// The output limit, where given.
+    pub max_tokens: Option<u64>,
+    /// How a streamed answer is framed for the caller.
+    pub framing: Framing,
+    /// Whether the caller asked for usage in a stream (always true where the dialect always tells it).
+    pub stream_usage: bool,
+}
+
+/// How a stream is cut into frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events: `text/event-stream`.
+    Sse,
+    /// One JSON array, an element a frame: `application/json`.
+    Array,
+}
+
+impl Framing {
+    /// The `Content-Type` of a stream.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Framing::Sse => "text/event-stream; charset=utf-8",
+            Framing::Array => "application/json; charset=utf-8",
+        }
+    }
+}
+
+/// A request as it goes to a provider. The credential is added later.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// `POST`, mostly.
+    pub method: Method,
+    /// Path and query, appended to the provider's base URL: `/chat/completions`.
+    pub path: String,
+    /// Headers of the dialect (`anthropic-version`); not the credential, not `content-type`.
+    pub headers: HeaderMap,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// What could not be said.
+    pub losses: Losses,
+}
+
+/// What the same lane does to a caller's request: nothing but this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forward {
+    /// Path and query, appended to the provider's base URL.
+    pub path: String,
+    /// Replacements of body spans, in order and without overlap.
+    pub edits: Vec<Edit>,
+    /// True when usage was asked for on the caller's behalf: the extra chunk is taken out of the answer again.
+    pub drop_usage: bool,
+}
+
+/// A dialect as we speak it to a provider.
+pub trait Upstream: Sync {
+    /// Writes a request: path, headers, body, losses. Fails when the request cannot be carried at all.
+    fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing>;
+
+    /// Same lane: the path and the declared edits for a caller's request that stays as it is.
+    /// `model` is the provider's own name for the model.
+    fn forward(&self, head: &Head<'_>, peek: &Peek, body: &[u8], model: &str, quirks: &Quirks) -> Result<Forward>;
+
+    /// Whether the provider side of this dialect can do this operation.
+    fn can(&self, operation: Operation) -> bool;
+
+    /// Reads a whole answer. A body that holds an error in spite of its status 200 is an `Err`.
+    fn read_response(&self, body: &[u8]) -> Result<Response>;
+
+    /// Reads the answer of [`Operation::CountTokens`].
+    fn read_count(&self, body: &[u8]) -> Result<TokenCount>;
+
+    /// Reads a streamed answer, frame by frame.
+    fn read_stream(&self, quirks: &Quirks) -> Box<dyn ReadStream>;
+
+    /// Reads an error answer; any body, also HTML and none at all.
+    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error;
+
+    /// Same lane: watches a stream that passes by.
+    fn observe(&self, quirks: &Quirks) -> Box<dyn Observe>;
+
+    /// Same lane: the usage of a whole answer that passes by; a cheap look, no tree.
+    fn observe_response(&self, body: &[u8]) -> Option<Usage>;
+}
+
+/// A dialect as callers speak it to us.
+pub trait Downstream: Sync {
+    /// Looks at the few fields that routing needs. Refuses what is not JSON, repeated keys, wrong types.
+    fn peek(&self, head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Peek>;
+
+    /// Reads the whole request.
+    fn read_request(&self, head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request>;
+
+    /// Writes a whole answer.
+    fn write_response(&self, response: &Response, cx: &Cx) -> Vec<u8>;
+
+    /// Writes a streamed answer, event by event.
+    fn write_stream(&self, cx: &Cx) -> Box<dyn WriteStream>;
+
+    /// Writes an error's body; its status is [`Error::caller_status`].
+    fn write_error(&self, error: &Error, request_id: &str) -> Vec<u8>;
+
+    /// Writes the error frame that ends a broken stream (and nothing else: never a terminator of success),
+    /// for streams that were forwarded as they came.
+    fn write_stream_error(&self, error: &Error, cx: &Cx) -> Vec<u8>;
+
+    /// Writes the answer of [`Operation::CountTokens`].
+    fn write_count(&self, count: TokenCount) -> Vec<u8>;
+
+    /// Writes the list of models.
+    fn write_models(&self, models: &[Model]) -> Vec<u8>;
+
+    /// Writes one model.
+    fn write_model(&self, model: &Model) -> Vec<u8>;
+}
+
+/// What an answer's writer must be told, because nothing is made up in here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cx {
+    /// An id for answers that come without one: 24 characters of `[a-z0-9]`.
+    pub id: String,
+    /// The gateway's id of the call, for error bodies that carry one.
+    pub request_id: String,
+    /// Unix seconds.
+    pub created: u64,
+    /// The model's name for answers that come without one.
+    pub model: String,
+    /// How a stream is framed.
+    pub framing: Framing,
+    /// Whether the caller wants usage in a stream where that is an option.
+    pub stream_usage: bool,
+}
+
+/// Frames in, events out. One a stream.
+pub trait ReadStream: Send {
+    /// Takes one frame. `Err` ends the stream: the frame is corrupt or is the provider's error.
+    fn push(&mut self, frame: Frame<'_>, out: &mut Vec<Event>) -> Result<()>;
+
+    /// Input ended. `Kind::Truncated` unless the dialect's own terminator was seen; pushes what is still due.
+    fn finish(&mut self, out: &mut Vec<Event>) -> Result<()>;
+}
+
+/// Events in, bytes out. One a stream.
+pub trait WriteStream: Send {
+    /// Writes one event.
+    fn push(&mut self, event: &Event, out: &mut Vec<u8>);
+
+    /// Writes the terminator of a stream that ended well.
+    fn finish(&mut self, out: &mut Vec<u8>);
+
+    /// Writes the error that ends a stream that did not; never a terminator of success, never an invented finish.
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>);
+}
+
+/// Watches the frames of a stream that passes by unchanged.
+pub trait Observe: Send {
+    /// Looks at one frame; must cost next to nothing for a frame that tells no usage.
+    fn frame(&mut self, frame: Frame<'_>);
+
+    /// The usage so far, if any was told.
+    fn usage(&self) -> Option<Usage>;
+
+    /// True once the dialect's own terminator (or its error frame) was seen.
+    fn is_complete(&self) -> bool;
+
+    /// True when the frame just seen is the extra usage chunk that the caller did not ask for.
+    fn is_usage_only(&self) -> bool {
+        false
+    }
+}
+
+/// The dialect and operation that a path belongs to; `None` for a path of nobody's.
+///
+/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
+/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`.
+pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
+    let (name, operation) = match path {
+        "/v1/chat/completions" => ("openai-chat", Operation::Chat),
+        "/v1/completions" => ("openai-completions", Operation::Chat),
+        "/v1/messages" => ("anthropic-messages", Operation::Chat),
+        "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),
+        _ => {
+            let model = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;
+            match model.rsplit_once(':')?.1 {
+                "generateContent" | "streamGenerateContent" => ("gemini", Operation::Chat),
+                "countTokens" => ("gemini", Operation::CountTokens),
+                _ => return None,
+            }
+        }
+    };
+    Some((find(name)?, operation))
+}

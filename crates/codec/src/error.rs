@@ -1,0 +1,309 @@
+//! One error for everything that can go wrong with a call, and the one table of words for it.
+//!
+//! The same error is told to an OpenAI caller as `{"error":{"type":…}}`, to an Anthropic caller as
+//! `{"type":"error",…}` and to a Gemini caller as a `google.rpc.Status`; the words of each come from
+//! [`Kind::words`] and from nowhere else.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// `Result` with the crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in the field's usual classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The request makes no sense as it stands.
+    BadRequest,
+    /// No key, or one that is not known.
+    Unauthenticated,
+    /// The key is known and may not do this.
+    Forbidden,
+    /// No such model, path or object.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The object is in a state that does not allow this.
+    Conflict,
+    /// The body is larger than the limit.
+    TooLarge,
+    /// The prompt does not fit into the model's window.
+    ContextTooLong,
+    /// The dialects in play cannot carry what was asked for.
+    Unsupported,
+    /// Too many requests or tokens for now.
+    RateLimited,
+    /// Credit or a spending limit is used up: waiting does not help.
+    QuotaExhausted,
+    /// The provider is too busy.
+    Overloaded,
+    /// The provider failed by itself.
+    Server,
+    /// Nobody answered in time.
+    Timeout,
+    /// No connection, or it broke before an answer.
+    Network,
+    /// The answer stopped before its end.
+    Truncated,
+    /// The prompt or the answer was blocked by a content filter.
+    Filtered,
+    /// The answer was not what its dialect allows.
+    Malformed,
+    /// The caller left, or asked to stop.
+    Cancelled,
+    /// No target can take the call now.
+    Unavailable,
+    /// The gateway itself is wrong.
+    Internal,
+}
+
+/// Who is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The one who called.
+    Caller,
+    /// Trunkline itself or its configuration.
+    Gateway,
+    /// The one who serves the model.
+    Provider,
+    /// The wire between.
+    Network,
+}
+
+/// Whether the same call may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// It would fail again.
+    Never,
+    /// It may go well; the caller chooses the wait.
+    Backoff,
+    /// It may go well after this long, by the provider's own word.
+    After(Duration),
+}
+
+/// How one dialect family names a kind of error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// HTTP status towards the caller.
+    pub status: u16,
+    /// `error.type` of the OpenAI family.
+    pub openai_type: &'static str,
+    /// `error.code` of the OpenAI family, if it has one.
+    pub openai_code: Option<&'static str>,
+    /// `error.type` of Anthropic messages.
+    pub anthropic_type: &'static str,
+    /// `error.status` of Gemini (`google.rpc.Code`).
+    pub gemini_status: &'static str,
+}
+
+impl Kind {
+    /// The one table: kind → status → each dialect's words.
+    #[rustfmt::skip]
+    pub const fn words(self) -> Words {
+        const fn row(status: u16, openai_type: &'static str, openai_code: Option<&'static str>, anthropic_type: &'static str, gemini_status: &'static str) -> Words {
+            Words { status, openai_type, openai_code, anthropic_type, gemini_status }
+        }
+        const INVALID: &str = "invalid_request_error";
+        match self {
+            Kind::BadRequest       => row(400, INVALID, None, INVALID, "INVALID_ARGUMENT"),
+            Kind::Unauthenticated  => row(401, "authentication_error", Some("invalid_api_key"), "authentication_error", "UNAUTHENTICATED"),
+            Kind::Forbidden        => row(403, "permission_error", None, "permission_error", "PERMISSION_DENIED"),
+            Kind::NotFound         => row(404, INVALID, Some("model_not_found"), "not_found_error", "NOT_FOUND"),
+            Kind::MethodNotAllowed => row(405, INVALID, Some("method_not_allowed"), INVALID, "UNIMPLEMENTED"),
+            Kind::Conflict         => row(409, INVALID, Some("conflict"), "conflict_error", "ABORTED"),
+            Kind::TooLarge         => row(413, INVALID, Some("request_too_large"), "request_too_large", "INVALID_ARGUMENT"),
+            Kind::ContextTooLong   => row(400, INVALID, Some("context_length_exceeded"), INVALID, "INVALID_ARGUMENT"),
+            Kind::Unsupported      => row(400, INVALID, Some("unsupported_parameter"), INVALID, "INVALID_ARGUMENT"),
+            Kind::RateLimited      => row(429, "rate_limit_error", Some("rate_limit_exceeded"), "rate_limit_error", "RESOURCE_EXHAUSTED"),
+            Kind::QuotaExhausted   => row(429, "insufficient_quota", Some("insufficient_quota"), "billing_error", "RESOURCE_EXHAUSTED"),
+            Kind::Overloaded       => row(503, "server_error", Some("overloaded"), "overloaded_error", "UNAVAILABLE"),
+            Kind::Server           => row(500, "server_error", None, "api_error", "INTERNAL"),
+            Kind::Timeout          => row(504, "server_error", Some("timeout"), "timeout_error", "DEADLINE_EXCEEDED"),
+            Kind::Network          => row(502, "server_error", Some("provider_unreachable"), "api_error", "UNAVAILABLE"),
+            Kind::Truncated        => row(502, "server_error", Some("stream_truncated"), "api_error", "UNAVAILABLE"),
+            Kind::Filtered         => row(400, INVALID, Some("content_policy_violation"), INVALID, "INVALID_ARGUMENT"),
+            Kind::Malformed        => row(502, "server_error", Some("malformed_reply"), "api_error", "INTERNAL"),
+            Kind::Cancelled        => row(499, "server_error", Some("cancelled"), "api_error", "CANCELLED"),
+            Kind::Unavailable      => row(503, "server_error", Some("unavailable"), "overloaded_error", "UNAVAILABLE"),
+            Kind::Internal         => row(500, "server_error", Some("gateway_error"), "api_error", "INTERNAL"),
+        }
+    }
+
+    /// The kind that an HTTP status stands for when the body says nothing better.
+    pub const fn from_status(status: u16) -> Kind {
+        match status {
+            401 => Kind::Unauthenticated,
+            402 => Kind::QuotaExhausted,
+            403 => Kind::Forbidden,
+            404 => Kind::NotFound,
+            405 => Kind::MethodNotAllowed,
+            408 | 504 => Kind::Timeout,
+            409 => Kind::Conflict,
+            413 => Kind::TooLarge,
+            429 => Kind::RateLimited,
+            503 | 529 => Kind::Overloaded,
+            400..=499 => Kind::BadRequest,
+            _ => Kind::Server,
+        }
+    }
+
+    /// What a retry may hope for, when the provider gave no wait of its own.
+    pub const fn usual_retry(self) -> Retry {
+        match self {
+            Kind::RateLimited | Kind::Overloaded | Kind::Server | Kind::Timeout | Kind::Network
+            | Kind::Truncated | Kind::Malformed | Kind::Conflict | Kind::Unavailable => Retry::Backoff,
+            _ => Retry::Never,
+        }
+    }
+}
+
+/// What went wrong, whose fault it was, and whether to try again.
+///
+/// `{}` prints one sentence for people: `deepseek: insufficient balance (HTTP 402)`.
+#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error)]
+pub struct Error {
+    /// The class.
+    pub kind: Kind,
+    /// Who is to blame.
+    pub origin: Origin,
+    /// Whether to try again.
+    pub retry: Retry,
+    /// The provider's own HTTP status, if one answered.
+    pub status: Option<u16>,
+    /// One sentence: what was wrong and what to do.
+    pub message: String,
+    /// The provider, where one was involved.
+    pub provider: Option<String>,
+    /// The provider's own code or type word, e.g. `context_length_exceeded`.
+    pub code: Option<String>,
+    /// The request field at fault, e.g. `messages[0].content`.
+    pub param: Option<String>,
+    /// The provider's own body, cut at 8 KiB.
+    pub raw: Option<String>,
+}
+
+const RAW_LIMIT: usize = 8 * 1024;
+
+impl Error {
+    /// An error of this kind and origin with the kind's usual retry advice.
+    pub fn new(kind: Kind, origin: Origin, message: impl Into<String>) -> Self {
+        Error {
+            kind,
+            origin,
+            retry: kind.usual_retry(),
+            status: None,
+            message: message.into(),
+            provider: None,
+            code: None,
+            param: None,
+            raw: None,
+        }
+    }
+
+    /// The caller sent something that makes no sense.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Error::new(Kind::BadRequest, Origin::Caller, message)
+    }
+
+    /// The provider sent something that its dialect does not allow.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Error::new(Kind::Malformed, Origin::Provider, message)
+    }
+
+    /// The provider's answer stopped before its end.
+    pub fn truncated(message: impl Into<String>) -> Self {
+        Error::new(Kind::Truncated, Origin::Provider, message)
+    }
+
+    /// Names the request field at fault.
+    #[must_use]
+    pub fn at(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Names the provider.
+    #[must_use]
+    pub fn from_provider(mut self, provider: impl Into<String>) -> Self {
+        self.provider = Some(provider.into());
+        self
+    }
+
+    /// Keeps the provider's own body, as text, cut at 8 KiB.
+    #[must_use]
+    pub fn with_raw(mut self, body: &[u8]) -> Self {
+        let body = body.get(..RAW_LIMIT).unwrap_or(body);
+        self.raw = Some(String::from_utf8_lossy(body).into_owned());
+        self
+    }
+
+    /// The HTTP status towards the caller.
+    ///
+    /// A provider that rejects *our* credential is the gateway's trouble, so its 401, 402 and 403
+    /// become 502; its other statuses stay what they are.
+    pub fn caller_status(&self) -> u16 {
+        match (self.origin, self.kind, self.status) {
+            (Origin::Provider, Kind::Unauthenticated | Kind::Forbidden, _) => 502,
+            (Origin::Provider, Kind::QuotaExhausted, Some(402)) => 502,
+            (Origin::Provider, Kind::Malformed | Kind::Truncated, _) => 502,
+            (Origin::Provider, _, Some(status @ 400..=599)) => status,
+            _ => self.kind.words().status,
+        }
+    }
+
+    /// [`Kind::words`] as the caller should read them: a rejected credential of ours is a server error
+    /// to the caller, so that no SDK asks its user for another key.
+    pub fn caller_words(&self) -> Words {
+        let status = self.caller_status();
+        let words = if status == 502 { Kind::Network.words() } else { self.kind.words() };
+        let code = match (status, self.kind) {
+            (502, Kind::Unauthenticated | Kind::Forbidden) => Some("provider_rejected_credential"),
+            (502, Kind::QuotaExhausted) => Some("provider_quota_exhausted"),
+            _ => self.kind.words().openai_code,
+        };
+        Words { status, openai_code: code, ..words }
+    }
+
+    /// The sentence for the caller: names the provider when it is to blame.
+    pub fn caller_message(&self) -> String {
+        match (&self.provider, self.origin) {
+            (Some(provider), Origin::Provider | Origin::Network) => {
+                let status = self.status.map(|s| format!(" (HTTP {s})")).unwrap_or_default();
+                match self.kind {
+                    Kind::Unauthenticated | Kind::Forbidden => format!(
+                        "the provider {provider} rejected the gateway's credential{status}: {}; check the key configured for {provider}",
+                        self.message
+                    ),
+                    _ => format!("{provider}: {}", self.message),
+                }
+            }
+            _ => self.message.clone(),
+        }
+    }
+
+    /// Seconds for a `Retry-After` header, rounded up.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self.retry {
+            Retry::After(wait) => Some(wait.as_millis().div_ceil(1000) as u64),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(provider) = &self.provider {
+            write!(f, "{provider}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(status) = self.status {
+            write!(f, " (HTTP {status})")?;
+        }
+        Ok(())
+    }
+}

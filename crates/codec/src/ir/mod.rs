@@ -1,0 +1,22 @@
+//! The canonical call. Nobody's dialect: every wire format is read into it and written from it.
+//!
+//! Content is a list of [`Part`]s; a stream is a list of [`Event`]s that open, fill and close the same
+//! parts (`PartStart / Delta / PartEnd`), then one [`Event::Finish`] a choice and the [`Usage`].
+//! Folding the events of a stream ([`fold`]) gives the [`Response`] that the unstreamed call would have given.
+
+mod count;
+mod event;
+pub mod fold;
+mod message;
+mod model;
+mod request;
+mod response;
+mod usage;
+
+pub use count::TokenCount;
+pub use event::{Delta, Event, PartStart};
+pub use message::{CacheMark, Citation, Content, Extra, Message, Part, Raw, Role, Signature, Source};
+pub use model::Model;
+pub use request::{Effort, Format, Reasoning, Request, Sampling, Speech, Tool, ToolChoice, ToolKind};
+pub use response::{Choice, Finish, Reason, Response, TokenLogprob, TopLogprob};
+pub use usage::Usage;

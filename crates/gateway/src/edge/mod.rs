@@ -1,0 +1,94 @@
+//! HTTP in and out.
+
+pub mod body;
+pub mod reply;
+
+use http::Method;
+use http::request::Parts;
+use trunkline::codec::dialect::{self, Operation};
+use trunkline::codec::{Dialect, Error, Kind, Origin};
+
+/// Where a request goes.
+pub enum Route {
+    /// A call to a model.
+    Call(&'static Dialect, Operation),
+    /// The list of models, in a dialect's shape.
+    Models(&'static Dialect),
+    /// One model.
+    Model(&'static Dialect, String),
+    /// Running totals.
+    Stats(&'static Dialect),
+    /// Is it alive, is it ready.
+    Health(Health),
+}
+
+/// Which question about the gateway's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// The process answers.
+    Live,
+    /// New calls are taken.
+    Ready,
+}
+
+impl Route {
+    /// The dialect that errors are told in.
+    pub fn dialect(&self) -> Option<&'static Dialect> {
+        match self {
+            Route::Call(dialect, _) | Route::Models(dialect) | Route::Model(dialect, _) | Route::Stats(dialect) => Some(dialect),
+            Route::Health(_) => None,
+        }
+    }
+}
+
+/// Path and method to route.
+///
+/// # Errors
+/// `NotFound` and `MethodNotAllowed`, with the dialect that the caller most likely speaks.
+pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
+    let path = head.uri.path();
+    let speaks = guess(head);
+    if let Some((dialect, operation)) = dialect::route(path) {
+        return match head.method {
+            Method::POST => Ok(Route::Call(dialect, operation)),
+            _ => Err((Some(dialect), wrong_method(&head.method, path, "POST"))),
+        };
+    }
+    let models = path.strip_prefix("/v1beta/models").or_else(|| path.strip_prefix("/v1/models"));
+    let found = match (path, models, speaks) {
+        ("/health/live", ..) => Some(Route::Health(Health::Live)),
+        ("/health/ready", ..) => Some(Route::Health(Health::Ready)),
+        ("/stats", _, Some(dialect)) => Some(Route::Stats(dialect)),
+        (_, Some("" | "/"), Some(dialect)) => Some(Route::Models(dialect)),
+        (_, Some(rest), Some(dialect)) if rest.starts_with('/') => Some(Route::Model(dialect, rest.trim_start_matches('/').to_owned())),
+        _ => None,
+    };
+    match (found, &head.method) {
+        (Some(route), &Method::GET | &Method::HEAD) => Ok(route),
+        (Some(_), method) => Err((speaks, wrong_method(method, path, "GET"))),
+        (None, _) => {
+            let what = format!("there is no {path} here; calls go to /v1/chat/completions, /v1/messages or /v1beta/models/…:generateContent");
+            // An SDK must not take this for an unknown model.
+            let error = Error { code: Some("unknown_path".to_owned()), ..Error::new(Kind::NotFound, Origin::Caller, what) };
+            Err((speaks, error))
+        }
+    }
+}
+
+fn wrong_method(method: &Method, path: &str, right: &str) -> Error {
+    Error::new(Kind::MethodNotAllowed, Origin::Caller, format!("{path} takes {right}, not {method}"))
+}
+
+/// The dialect of a request whose path does not tell: by the headers that its SDK always sends.
+fn guess(head: &Parts) -> Option<&'static Dialect> {
+    let has = |name: &str| head.headers.contains_key(name);
+    let path = head.uri.path();
+    let name = if has("anthropic-version") || path.starts_with("/v1/messages") {
+        "anthropic-messages"
+    } else if path.starts_with("/v1beta") || has("x-goog-api-key") || has("x-goog-api-client") {
+        "gemini"
+    } else {
+        "openai-chat"
+    };
+    dialect::find(name)
+}

@@ -1,0 +1,250 @@
+//! Replies: status, headers, body.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Frame, SizeHint};
+use trunkline::codec::dialect::{self, headers as wire_headers};
+use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
+use trunkline::exchange::{Answer, Failed, Lane};
+use trunkline::relay::Pipe;
+use trunkline::{Target, ir};
+
+use super::{Health, Route};
+use crate::worker::Worker;
+
+const TARGET: HeaderName = HeaderName::from_static("x-trunkline-target");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-trunkline-attempts");
+const LOST: HeaderName = HeaderName::from_static("x-trunkline-lost");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-trunkline-request-id");
+const ESTIMATED: HeaderName = HeaderName::from_static("x-trunkline-estimated");
+/// Some clients refuse headers that are longer.
+const LOST_LIMIT: usize = 2048;
+
+/// The body of a reply.
+pub enum ReplyBody {
+    /// All there is.
+    Whole(Bytes),
+    /// As it comes.
+    Stream(Box<Pipe>),
+}
+
+/// What is told about a call in its headers.
+#[derive(Clone)]
+pub struct Facts {
+    /// The gateway's id of the call.
+    pub id: String,
+    /// Who answered or was asked last.
+    pub target: Option<String>,
+    /// How many were asked.
+    pub attempts: u32,
+    /// What the provider could not be told.
+    pub losses: Losses,
+    /// The answer is the gateway's own guess.
+    pub estimated: bool,
+    dialect: &'static Dialect,
+}
+
+impl Facts {
+    /// Nothing is known yet but the id.
+    pub fn new(id: &str, dialect: &'static Dialect) -> Self {
+        Facts { id: id.to_owned(), target: None, attempts: 0, losses: Losses::default(), estimated: false, dialect }
+    }
+
+    /// The next target is asked.
+    pub fn begin(&mut self, target: &Target) {
+        self.target = Some(target.name());
+        self.attempts += 1;
+    }
+
+    fn write(&self, headers: &mut HeaderMap) {
+        let value = |text: &str| HeaderValue::from_str(text).ok();
+        if let Some(id) = value(&self.id) {
+            headers.entry(wire_headers::request_id(self.dialect.name)).or_insert_with(|| id.clone());
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some(target) = self.target.as_deref().and_then(value) {
+            headers.insert(TARGET, target);
+            headers.insert(ATTEMPTS, HeaderValue::from(self.attempts));
+        }
+        if let Some(lost) = lost(&self.losses).as_deref().and_then(value) {
+            headers.insert(LOST, lost);
+        }
+        if self.estimated {
+            headers.insert(ESTIMATED, HeaderValue::from_static("true"));
+        }
+    }
+}
+
+/// The names of the lost fields, comma-separated; what no header can carry is written as `?`.
+fn lost(losses: &Losses) -> Option<String> {
+    let mut text = String::new();
+    for loss in losses.iter() {
+        if text.len() + loss.field.len() > LOST_LIMIT {
+            text.push_str(", …");
+            break;
+        }
+        let comma = if text.is_empty() { "" } else { ", " };
+        let _ = write!(text, "{comma}{}", loss.field);
+    }
+    let ascii = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
+    (!text.is_empty()).then(|| ascii.collect())
+}
+
+/// A JSON reply of the gateway's own.
+pub fn json(bytes: Vec<u8>, facts: &Facts) -> Response<ReplyBody> {
+    whole(bytes.into(), "application/json", &HeaderMap::new(), facts)
+}
+
+/// A whole answer; `from` are the provider's headers.
+pub fn whole(bytes: Bytes, media: &'static str, from: &HeaderMap, facts: &Facts) -> Response<ReplyBody> {
+    let mut reply = Response::new(ReplyBody::Whole(bytes));
+    let headers = reply.headers_mut();
+    headers.reserve(12);
+    let same = facts.losses.is_empty();
+    wire_headers::reply(same, from, headers);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    facts.write(headers);
+    reply
+}
+
+/// A streamed answer.
+pub fn stream(answer: Answer, facts: &Facts, pipe: impl FnOnce(Answer) -> Pipe) -> Response<ReplyBody> {
+    let mut headers = HeaderMap::with_capacity(12);
+    wire_headers::reply(answer.lane == Lane::Same, &answer.headers, &mut headers);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Proxies such as nginx would otherwise hold a stream back until they have a buffer full of it.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    facts.write(&mut headers);
+    let pipe = pipe(answer);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(pipe.content_type()));
+    let mut reply = Response::new(ReplyBody::Stream(Box::new(pipe)));
+    *reply.headers_mut() = headers;
+    reply
+}
+
+/// An error before any target was asked; without a dialect it is told in OpenAI's, the most common.
+pub fn error(dialect: impl Into<Option<&'static Dialect>>, error: &Error, id: &str) -> Response<ReplyBody> {
+    let Some(dialect) = dialect.into().or_else(|| dialect::find("openai-chat")) else {
+        return Response::new(ReplyBody::Whole(Bytes::new()));
+    };
+    failure(dialect, &Failed { error: error.clone(), reply: None }, &Facts::new(id, dialect))
+}
+
+/// A call that failed. A provider's error in the caller's own dialect is passed on as it came, unless it speaks of
+/// our credential, which is no business of the caller's.
+pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Response<ReplyBody> {
+    let Failed { error, reply: theirs } = failed;
+    let status = error.caller_status();
+    let theirs = theirs.as_ref().filter(|theirs| theirs.status.as_u16() == status && !theirs.body.is_empty());
+    let (bytes, empty) = match theirs {
+        Some(theirs) => (theirs.body.clone(), None),
+        None => (dialect.downstream.write_error(error, &facts.id).into(), Some(HeaderMap::new())),
+    };
+    let from = theirs.map(|theirs| &theirs.headers).or(empty.as_ref());
+    let media = theirs.and_then(|theirs| theirs.headers.get(header::CONTENT_TYPE).cloned());
+    let mut reply = Response::new(ReplyBody::Whole(bytes));
+    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = reply.headers_mut();
+    if let Some(from) = from {
+        wire_headers::reply(true, from, headers);
+    }
+    headers.insert(header::CONTENT_TYPE, media.unwrap_or(HeaderValue::from_static("application/json")));
+    if let Some(seconds) = error.retry_after_seconds() {
+        headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));
+    }
+    if status >= 500 && error.retry == Retry::Never {
+        // The SDKs try every 5xx again unless they are told that it is of no use.
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    if error.kind == Kind::MethodNotAllowed {
+        let right = if error.message.contains("takes POST") { "POST" } else { "GET" };
+        headers.insert(header::ALLOW, HeaderValue::from_static(right));
+    }
+    facts.write(headers);
+    reply
+}
+
+/// `/v1/models`, `/v1/models/{id}`, `/stats`.
+pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
+    match route {
+        Route::Models(dialect) => json(dialect.downstream.write_models(&worker.client.models()), &Facts::new(id, dialect)),
+        Route::Model(dialect, name) => {
+            let name = percent_decode(name);
+            let known = worker.client.models().into_iter().find(|model| model.id == name);
+            let model = match known {
+                Some(model) => Ok(model),
+                None => worker.client.plan(&name).map(|plan| {
+                    let owner = plan.first().map(|target| target.service.provider.id.clone()).unwrap_or_default();
+                    ir::Model { id: name.clone(), owner, created: 0 }
+                }),
+            };
+            match model {
+                Ok(model) => json(dialect.downstream.write_model(&model), &Facts::new(id, dialect)),
+                Err(error) => self::error(*dialect, &error, id),
+            }
+        }
+        Route::Stats(dialect) => {
+            let snapshot = worker.counters.snapshot();
+            json(serde_json::to_vec(&snapshot).unwrap_or_default(), &Facts::new(id, dialect))
+        }
+        Route::Call(..) | Route::Health(_) => {
+            error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id)
+        }
+    }
+}
+
+/// `/health/live` and `/health/ready`.
+pub fn health(worker: &Worker, kind: Health) -> Response<ReplyBody> {
+    let ready = kind == Health::Live || !*worker.draining.borrow();
+    let text: &'static [u8] = if ready { br#"{"status":"ok"}"# } else { br#"{"status":"stopping"}"# };
+    let mut reply = Response::new(ReplyBody::Whole(Bytes::from_static(text)));
+    if !ready {
+        *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = (first == b'%').then(|| tail.get(..2)).flatten();
+        let decoded = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(decoded.unwrap_or(first));
+        rest = if decoded.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl http_body::Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            ReplyBody::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            ReplyBody::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            ReplyBody::Stream(pipe) => Pin::new(&mut **pipe).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ReplyBody::Whole(bytes) => bytes.is_empty(),
+            ReplyBody::Stream(pipe) => pipe.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            ReplyBody::Stream(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Who calls.
+
+use http::{HeaderMap, header};
+use trunkline::codec::{Error, Kind, Origin, Result};
+use trunkline::Secret;
+
+/// Checks the caller's key, wherever the dialects' SDKs put it: `Authorization: Bearer`, `x-api-key`,
+/// `x-goog-api-key`, `?key=`.
+///
+/// # Errors
+/// `Unauthenticated`, without telling what was sent.
+pub fn identify(key: Option<&Secret>, headers: &HeaderMap, query: Option<&str>) -> Result<()> {
+    let Some(key) = key else { return Ok(()) };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = header(header::AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let in_query = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("key=")));
+    let sent = [bearer, header("x-api-key"), header("x-goog-api-key"), in_query];
+    if sent.into_iter().flatten().any(|sent| key.matches(sent)) {
+        return Ok(());
+    }
+    let what = if sent.iter().all(Option::is_none) {
+        "no key was sent; send the gateway's key as `Authorization: Bearer …`"
+    } else {
+        "the key is not the gateway's; check the key that your program sends"
+    };
+    Err(Error::new(Kind::Unauthenticated, Origin::Caller, what))
+}

@@ -1,0 +1,234 @@
+//! The way of a call, on one page. Each step takes what the one before it gives.
+//!
+//! ```text
+//! bytes ─► route       path -> (dialect, operation)                      404, 405
+//!       ─► identify    headers -> caller                                 401
+//!       ─► receive     body, up to the limit                             413
+//!       ─► peek        body -> model, stream, spans                      400
+//!       ─► plan        model -> targets                                  404
+//!       ─► exchange    lane -> codec -> sign -> send -> head
+//!       ─► relay       same: bytes as they come; translate: frame -> event -> bytes
+//!       ─► reply       status, headers; the outcome is recorded when the body is over
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::Response;
+use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
+use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
+use trunkline::exchange::{Answer, Ask, Failed, exchange};
+use trunkline::ir::Request;
+use trunkline::monitor::OpenCall;
+use trunkline::relay::{self, Pipe, Settings, Whole};
+use trunkline::{Target, call};
+
+use crate::edge::reply::{self, Facts, ReplyBody};
+use crate::edge::{Route, body, route};
+use crate::identify::identify;
+use crate::worker::Worker;
+
+/// Answers one request, whatever it is.
+pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
+    let id = worker.ids.next();
+    let (head, incoming) = request.into_parts();
+    let route = match route(&head) {
+        Ok(route) => route,
+        Err((dialect, error)) => return body::refuse(incoming, reply::error(dialect, &error, &id)),
+    };
+    if let Route::Health(kind) = route {
+        return reply::health(&worker, kind);
+    }
+    if let Err(error) = identify(worker.key.as_ref(), &head.headers, head.uri.query()) {
+        return body::refuse(incoming, reply::error(route.dialect(), &error, &id));
+    }
+    let (dialect, operation) = match route {
+        Route::Call(dialect, operation) => (dialect, operation),
+        other => return reply::list(&worker, &other, &id),
+    };
+    let limit = worker.client.config().server.body_limit;
+    let received = match body::receive(&head, incoming, limit).await {
+        Ok(received) => received,
+        Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, &id)),
+    };
+    let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _);
+    match run(&worker, &head, received, (dialect, operation), &mut call, &id).await {
+        Ok(Ready::Reply(reply)) => {
+            call.close(None);
+            reply
+        }
+        Ok(Ready::Stream { answer, cx, facts }) => {
+            let settings = Settings {
+                idle_seconds: worker.client.config().network.idle_seconds,
+                frame_limit: worker.client.config().network.frame_limit,
+                cut: worker.cut.clone(),
+            };
+            reply::stream(answer, &facts, |answer| Pipe::new(answer, dialect, cx, call, settings))
+        }
+        Err((failed, facts)) => {
+            let reply = reply::failure(dialect, &failed, &facts);
+            call.close(Some(failed.error));
+            reply
+        }
+    }
+}
+
+enum Ready {
+    Reply(Response<ReplyBody>),
+    Stream { answer: Answer, cx: Cx, facts: Facts },
+}
+
+/// Peek → plan → exchange → relay.
+async fn run(
+    worker: &Worker,
+    head: &Parts,
+    body: Bytes,
+    (dialect, operation): (&'static Dialect, Operation),
+    call: &mut OpenCall,
+    id: &str,
+) -> std::result::Result<Ready, (Failed, Facts)> {
+    let mut facts = Facts::new(id, dialect);
+    let seen = Head { path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
+    let peeked = dialect.downstream.peek(&seen, &body, operation);
+    let planned = peeked.and_then(|peek| worker.client.plan(&peek.model).map(|plan| (peek, plan)));
+    let (peek, plan) = planned.map_err(|error| (error.into(), facts.clone()))?;
+    if let Some(outcome) = call.outcome() {
+        outcome.model.clone_from(&peek.model);
+    }
+    let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body };
+    let mut last = Failed::from(Error::new(Kind::Unavailable, Origin::Gateway, "no target can take this call"));
+    for target in plan {
+        facts.begin(&target);
+        note(call, &facts);
+        match try_target(worker, &target, &caller, &mut facts).await {
+            Ok(Tried::Counted(reply)) => return Ok(Ready::Reply(*reply)),
+            Ok(Tried::Answered(answer)) => return finish(worker, *answer, &caller, call, facts).await,
+            Err(failed) if may_go_on(&failed.error) => last = failed,
+            Err(failed) => return Err((failed, facts)),
+        }
+    }
+    Err((last, facts))
+}
+
+/// What the caller sent.
+struct Caller<'a> {
+    dialect: &'static Dialect,
+    operation: Operation,
+    head: Head<'a>,
+    peek: &'a Peek,
+    body: &'a Bytes,
+}
+
+enum Tried {
+    Answered(Box<Answer>),
+    Counted(Box<Response<ReplyBody>>),
+}
+
+/// One exchange with one target, in the lane that its dialects allow.
+async fn try_target(worker: &Worker, target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> std::result::Result<Tried, Failed> {
+    let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation) else {
+        return estimate(target, caller, facts);
+    };
+    if dialect.name == caller.dialect.name {
+        let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
+        let answer = exchange(&worker.client, target, dialect, ask).await?;
+        return Ok(Tried::Answered(Box::new(answer)));
+    }
+    let request = read(caller, target)?;
+    let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
+    let mut answer = exchange(&worker.client, target, dialect, ask).await?;
+    facts.losses = std::mem::take(&mut answer.losses);
+    Ok(Tried::Answered(Box::new(answer)))
+}
+
+fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
+    let mut request = caller.dialect.downstream.read_request(&caller.head, caller.body, caller.operation)?;
+    request.model.clone_from(&target.model);
+    request.stream = caller.peek.stream;
+    Ok(request)
+}
+
+/// Nobody can count these tokens: a guess that says so.
+fn estimate(target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> std::result::Result<Tried, Failed> {
+    if caller.operation != Operation::CountTokens {
+        let what = format!("{} speaks no dialect that can do this", target.service.provider.id);
+        return Err(Error::new(Kind::Unsupported, Origin::Gateway, what).into());
+    }
+    let count = call::estimate(&read(caller, target)?);
+    facts.estimated = true;
+    Ok(Tried::Counted(Box::new(reply::json(caller.dialect.downstream.write_count(count), facts))))
+}
+
+/// The head is good: whole answers are collected, streams are handed over.
+async fn finish(
+    worker: &Worker,
+    answer: Answer,
+    caller: &Caller<'_>,
+    call: &mut OpenCall,
+    facts: Facts,
+) -> std::result::Result<Ready, (Failed, Facts)> {
+    note(call, &facts);
+    let limit = worker.client.config().network.reply_limit;
+    let cx = context(worker, caller, &facts);
+    let streamed = caller.peek.stream && caller.operation == Operation::Chat;
+    if streamed && !relay::is_whole_instead(&answer, cx.framing) {
+        return Ok(Ready::Stream { answer, cx, facts });
+    }
+    let headers = answer.headers.clone();
+    let finished = if streamed {
+        relay::whole_as_stream(answer, caller.dialect, &cx, limit).await.map(|(bytes, usage)| (bytes, usage, cx.framing.content_type()))
+    } else if caller.operation == Operation::CountTokens {
+        count(answer, caller.dialect, limit).await.map(|bytes| (bytes, None, "application/json"))
+    } else {
+        relay::whole(answer, limit).await.map(|whole| match whole {
+            Whole::Same { body, usage } => (body, usage, "application/json"),
+            Whole::Read(response) => {
+                (caller.dialect.downstream.write_response(&response, &cx).into(), response.usage, "application/json")
+            }
+        })
+    };
+    let (bytes, usage, media) = finished.map_err(|error| (error.into(), facts.clone()))?;
+    if let Some(outcome) = call.outcome() {
+        outcome.usage = usage;
+    }
+    Ok(Ready::Reply(reply::whole(bytes, media, &headers, &facts)))
+}
+
+async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Result<Bytes> {
+    let dialect = answer.dialect;
+    let body = relay::collect(answer, limit).await?;
+    if dialect.name == inbound.name {
+        return Ok(body);
+    }
+    Ok(inbound.downstream.write_count(dialect.upstream.read_count(&body)?).into())
+}
+
+fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
+    Cx {
+        id: facts.id.clone(),
+        request_id: facts.id.clone(),
+        created: worker.now(),
+        model: caller.peek.model.clone(),
+        framing: caller.peek.framing,
+        stream_usage: caller.peek.stream_usage,
+    }
+}
+
+fn note(call: &mut OpenCall, facts: &Facts) {
+    if let Some(outcome) = call.outcome() {
+        outcome.target.clone_from(&facts.target);
+        outcome.attempts = facts.attempts;
+        outcome.losses = Losses::clone(&facts.losses);
+    }
+}
+
+/// Another target may do better unless the caller's request is at fault.
+fn may_go_on(error: &Error) -> bool {
+    let callers_fault = matches!(
+        error.kind,
+        Kind::BadRequest | Kind::NotFound | Kind::TooLarge | Kind::ContextTooLong | Kind::Unsupported | Kind::Filtered
+    );
+    !callers_fault
+}
+

@@ -1,0 +1,220 @@
+//! Listening, threads, and stopping gracefully.
+//!
+//! One thread accepts and hands connections round to the workers, each a single-threaded runtime with a pool of its
+//! own: no lock and no work stealing on the way of a call, and connections are spread evenly however few there are.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use trunkline::codec::{Error, Kind, Origin, Result};
+use trunkline::config::resolve_secret;
+use trunkline::monitor::Counters;
+use trunkline::{Client, Secret};
+
+use crate::pipeline;
+use crate::worker::{Ids, Worker};
+
+/// After running streams were cut, their last bytes have this long to leave.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A caller may not take for ever to send its headers.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// Connections that wait for a worker.
+const WAITING: usize = 1024;
+
+/// A gateway that listens.
+pub struct Server {
+    listener: TcpListener,
+    client: Client,
+    key: Option<Secret>,
+    counters: Arc<Counters>,
+    /// What its user should know, in sentences.
+    pub notices: Vec<String>,
+}
+
+/// Stops a [`Server`].
+pub struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    /// A switch, and what [`Server::run`] watches.
+    pub fn new() -> (Self, watch::Receiver<bool>) {
+        let (sender, receiver) = watch::channel(false);
+        (Stop(sender), receiver)
+    }
+
+    /// No new calls; running ones may finish.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Server {
+    /// Binds the address of the client's configuration. Without a key: loopback only.
+    ///
+    /// # Errors
+    /// When the address is not one, or is taken, or the key's variable is not set.
+    pub async fn bind(client: Client) -> Result<Self> {
+        let config = &client.config().server;
+        let wrong = |what: String| Error::new(Kind::Internal, Origin::Gateway, what);
+        let mut notices = Vec::new();
+        let key = match &config.key {
+            Some(reference) => match resolve_secret(reference, client.environment())? {
+                Some(key) => Some(key),
+                None => return Err(wrong(format!("[server] key: {reference} is not set; set it, or remove the key to listen on loopback only"))),
+            },
+            None => None,
+        };
+        let named = tokio::net::lookup_host(&config.listen).await.ok().and_then(|mut found| found.next());
+        let mut address: SocketAddr = named
+            .ok_or_else(|| wrong(format!("[server] listen: `{}` is not an address like 127.0.0.1:4000", config.listen)))?;
+        if key.is_none() && !address.ip().is_loopback() {
+            let loopback: IpAddr = if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
+            address.set_ip(loopback);
+            notices.push(format!("no [server] key is set, so only this machine may call: listening on {address} instead of {}", config.listen));
+        } else if key.is_none() {
+            notices.push("no [server] key is set, so only this machine may call".to_owned());
+        }
+        let listener = TcpListener::bind(address).await.map_err(|error| wrong(format!("cannot listen on {address}: {error}")))?;
+        Ok(Server { listener, client, key, counters: Arc::default(), notices })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.listener.local_addr().map_err(|error| Error::new(Kind::Internal, Origin::Gateway, error.to_string()))
+    }
+
+    /// Serves until `stop` turns true and running calls are over, or cut after the configured time.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<()> {
+        let Server { listener, client, key, counters, .. } = self;
+        let drain = Duration::from_secs(client.config().server.drain_seconds);
+        let (cut, cut_watch) = watch::channel(false);
+        let mut workers = Vec::new();
+        for _ in 0..threads(&client) {
+            let (sender, receiver) = mpsc::channel(WAITING);
+            let worker = Seed {
+                client: client.clone(),
+                key: key.clone(),
+                counters: Arc::clone(&counters),
+                cut: cut_watch.clone(),
+                draining: stop.clone(),
+            };
+            workers.push((sender, start(worker, receiver)?));
+        }
+        accept(&listener, &workers, &mut stop).await;
+        drop(listener);
+        let (senders, handles): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
+        drop(senders);
+        let mut joined = tokio::task::spawn_blocking(move || handles.into_iter().for_each(|handle| _ = handle.join()));
+        if tokio::time::timeout(drain, &mut joined).await.is_err() {
+            cut.send_replace(true);
+            let _ = tokio::time::timeout(LAST_WORDS, joined).await;
+        }
+        Ok(())
+    }
+}
+
+fn threads(client: &Client) -> usize {
+    match client.config().server.threads {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        threads => threads.min(256),
+    }
+}
+
+type Connections = mpsc::Sender<std::net::TcpStream>;
+
+async fn accept(listener: &TcpListener, workers: &[(Connections, JoinHandle<()>)], stop: &mut watch::Receiver<bool>) {
+    let mut next = workers.iter().cycle();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted.and_then(|(stream, _)| prepare(stream)) {
+            Ok(stream) => {
+                if let Some((worker, _)) = next.next() {
+                    // A worker that is this far behind would only make the caller wait longer.
+                    let _ = worker.try_send(stream);
+                }
+            }
+            // Out of file descriptors, mostly: others will be closed soon.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+fn prepare(stream: TcpStream) -> std::io::Result<std::net::TcpStream> {
+    // Without this, the first delta of a stream waits for an acknowledgement: 40 ms.
+    stream.set_nodelay(true)?;
+    stream.into_std()
+}
+
+/// What a worker is made of; its client's pool belongs to its own runtime.
+struct Seed {
+    client: Client,
+    key: Option<Secret>,
+    counters: Arc<Counters>,
+    cut: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
+}
+
+fn start(seed: Seed, connections: mpsc::Receiver<std::net::TcpStream>) -> Result<JoinHandle<()>> {
+    let wrong = |what: String| Error::new(Kind::Internal, Origin::Gateway, format!("cannot start a thread: {what}"));
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| wrong(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| wrong(error.to_string()))?;
+    let body = move || {
+        runtime.block_on(async move {
+            let Seed { client, key, counters, cut, draining } = seed;
+            let ids = Ids::new(u64::from_ne_bytes(random));
+            let worker = Worker { client: client.with_own_pool(), key, counters, cut, draining, ids };
+            work(Arc::new(worker), connections).await;
+        });
+    };
+    std::thread::Builder::new().name("trunkline".to_owned()).spawn(body).map_err(|error| wrong(error.to_string()))
+}
+
+/// Serves connections until no more come and all are over.
+async fn work(worker: Arc<Worker>, mut connections: mpsc::Receiver<std::net::TcpStream>) {
+    let (alive, mut all_over) = mpsc::channel::<()>(1);
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).pipeline_flush(true);
+    server.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_PATIENCE);
+    let server = Arc::new(server);
+    while let Some(stream) = connections.recv().await {
+        let Ok(stream) = TcpStream::from_std(stream) else { continue };
+        let (server, worker, alive) = (Arc::clone(&server), Arc::clone(&worker), alive.clone());
+        tokio::spawn(async move {
+            serve(&server, worker, stream).await;
+            drop(alive);
+        });
+    }
+    drop(alive);
+    all_over.recv().await;
+}
+
+async fn serve(server: &auto::Builder<TokioExecutor>, worker: Arc<Worker>, stream: TcpStream) {
+    let mut draining = worker.draining.clone();
+    let service = service_fn(move |request| {
+        let worker = Arc::clone(&worker);
+        async move { Ok::<_, std::convert::Infallible>(pipeline::answer(worker, request).await) }
+    });
+    let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), service));
+    // An error here is the caller's connection breaking: there is nobody left to tell.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}

@@ -1,0 +1,59 @@
+//! What one thread of the gateway has: a client with a pool of its own, the key, ids.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use trunkline::monitor::Counters;
+use trunkline::{Client, Secret};
+
+/// One thread's share of the gateway.
+pub struct Worker {
+    /// Calls providers.
+    pub client: Client,
+    /// What callers must send, if anything.
+    pub key: Option<Secret>,
+    /// Where outcomes go.
+    pub counters: Arc<Counters>,
+    /// Turns true when running streams must end.
+    pub cut: watch::Receiver<bool>,
+    /// True while new calls are taken.
+    pub draining: watch::Receiver<bool>,
+    pub(crate) ids: Ids,
+}
+
+impl Worker {
+    /// Unix seconds.
+    pub fn now(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
+
+/// Ids that nobody has used before: a counter through a mixing function, started at a random point.
+pub(crate) struct Ids(AtomicU64);
+
+impl Ids {
+    pub(crate) fn new(start: u64) -> Self {
+        Ids(AtomicU64::new(start))
+    }
+
+    /// 24 characters of `[a-z0-9]`.
+    pub(crate) fn next(&self) -> String {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        let mut left = (u128::from(mix(number)) << 64) | u128::from(mix(number ^ 0x9E37_79B9_7F4A_7C15));
+        let digits = std::iter::repeat_with(|| {
+            let digit = (left % 36) as u32;
+            left /= 36;
+            char::from_digit(digit, 36).unwrap_or('0')
+        });
+        digits.take(24).collect()
+    }
+}
+
+/// SplitMix64's finaliser: neighbours in, strangers out.
+fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}
