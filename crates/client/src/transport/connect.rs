@@ -68,12 +68,7 @@ impl Dialer {
 
     /// Another one with the same trust and proxies.
     pub(super) fn sibling(&self) -> Self {
-        Self {
-            tcp: self.tcp.clone(),
-            proxies: Arc::clone(&self.proxies),
-            tls: Arc::clone(&self.tls),
-            patience: self.patience,
-        }
+        Self { tcp: self.tcp.clone(), proxies: Arc::clone(&self.proxies), tls: Arc::clone(&self.tls), patience: self.patience }
     }
 
     /// When a connection begun now must be ready.
@@ -82,57 +77,22 @@ impl Dialer {
     }
 
     /// Connects to the server of an address of this scheme.
-    pub(super) async fn dial(
-        &self,
-        secure: bool,
-        authority: &Authority,
-        deadline: Instant,
-    ) -> Result<Dialed, Failure> {
+    pub(super) async fn dial(&self, secure: bool, authority: &Authority, deadline: Instant) -> Result<Dialed, Failure> {
         let reach = timeout_at(deadline, self.reach(secure, authority));
-        let late = |phase| {
-            Failure::new(
-                phase,
-                format!("could not connect to {} in time", place(authority)),
-            )
-            .timed_out()
-        };
+        let late = |phase| Failure::new(phase, format!("could not connect to {} in time", place(authority))).timed_out();
         let (wire, forward) = reach.await.map_err(|_| late(Phase::Connect))??;
         if !secure {
-            return Ok(Dialed {
-                wire,
-                http2: false,
-                forward,
-            });
+            return Ok(Dialed { wire, http2: false, forward });
         }
-        let handshake = timeout_at(
-            deadline,
-            self.tls.secure(wire, authority.host(), Peer::Provider),
-        );
+        let handshake = timeout_at(deadline, self.tls.secure(wire, authority.host(), Peer::Provider));
         let (wire, http2) = handshake.await.map_err(|_| late(Phase::Tls))??;
-        Ok(Dialed {
-            wire,
-            http2,
-            forward: None,
-        })
+        Ok(Dialed { wire, http2, forward: None })
     }
 
     /// Up to the point where the provider, or a forwarding proxy, listens.
-    async fn reach(
-        &self,
-        secure: bool,
-        authority: &Authority,
-    ) -> Result<(Wire, Option<Forward>), Failure> {
-        let (host, port) = (
-            authority.host(),
-            authority
-                .port_u16()
-                .unwrap_or(if secure { 443 } else { 80 }),
-        );
-        let address = address(
-            if secure { Scheme::HTTPS } else { Scheme::HTTP },
-            host,
-            port,
-        )?;
+    async fn reach(&self, secure: bool, authority: &Authority) -> Result<(Wire, Option<Forward>), Failure> {
+        let (host, port) = (authority.host(), authority.port_u16().unwrap_or(if secure { 443 } else { 80 }));
+        let address = address(if secure { Scheme::HTTPS } else { Scheme::HTTP }, host, port)?;
         let Some(proxy) = self.proxies.find(&address)? else {
             return Ok((self.tcp(address, "").await?, None));
         };
@@ -169,9 +129,7 @@ fn is_socks(proxy: &Intercept) -> bool {
 /// The proxy's own address, with the port that its kind usually has if it names none.
 fn entrance(proxy: &Intercept) -> Result<Uri, Failure> {
     match proxy.uri().host() {
-        Some(host) if is_socks(proxy) && proxy.uri().port().is_none() => {
-            address(Scheme::HTTP, host, 1080)
-        }
+        Some(host) if is_socks(proxy) && proxy.uri().port().is_none() => address(Scheme::HTTP, host, 1080),
         _ => Ok(proxy.uri().clone()),
     }
 }
@@ -230,11 +188,7 @@ pub(super) enum Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -243,22 +197,14 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
