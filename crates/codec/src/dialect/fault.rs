@@ -41,13 +41,26 @@ fn describe(json: &[u8], base: &str, fault: &serde_json::Error) -> Error {
     }
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
     let what = match what.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
-        Some((found, expected)) => format!("expected {expected}, found {found}"),
+        Some((found, expected)) => format!("expected {}, found {}", plain(expected), plain(found)),
         None => what.to_owned(),
     };
     let path = join(base, &locate(json, offset(json, fault.line(), fault.column())));
     match path.is_empty() {
         true => Error::bad_request(what),
         false => Error::bad_request(format!("{path}: {what}")).at(path),
+    }
+}
+
+/// Names of types as people who write JSON know them.
+fn plain(name: &str) -> &str {
+    match name {
+        "f64" => "a number",
+        "u64" | "u32" | "i64" | "i32" => "a whole number",
+        "a boolean" => "true or false",
+        "a sequence" | "sequence" => "a list",
+        "a map" | "map" => "an object",
+        name if name.starts_with("struct ") => "an object",
+        name => name,
     }
 }
 

@@ -16,7 +16,11 @@ use crate::loss::Losses;
 mod anthropic_messages;
 mod fault;
 mod gemini;
+mod fields;
 pub mod headers;
+mod object;
+mod openai_chat;
+mod openai_completions;
 mod shared;
 
 pub use crate::json::Edit;
@@ -35,11 +39,21 @@ pub struct Dialect {
 /// Every dialect. The only list of them.
 pub static ALL: &[Dialect] = &[
     Dialect {
+        name: openai_chat::NAME,
+        upstream: &openai_chat::OpenAiChat,
+        downstream: &openai_chat::OpenAiChat,
+    },
+    Dialect {
+        name: openai_completions::NAME,
+        upstream: &openai_completions::OpenAiCompletions,
+        downstream: &openai_completions::OpenAiCompletions,
+    },
+    Dialect {
         name: anthropic_messages::NAME,
         upstream: &anthropic_messages::AnthropicMessages,
         downstream: &anthropic_messages::AnthropicMessages,
     },
-    Dialect { name: "gemini", upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
 ];
 
 /// The dialect of this name.

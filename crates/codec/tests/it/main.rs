@@ -4,6 +4,9 @@
 mod anthropic_fixtures;
 mod anthropic_messages;
 mod catalog;
+mod fixture;
 mod frame;
 mod gemini;
 mod json;
+mod law;
+mod openai_chat;

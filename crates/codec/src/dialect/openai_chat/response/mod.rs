@@ -1,0 +1,12 @@
+//! Whole answers, and what whole and streamed answers have in common.
+
+mod read;
+mod write;
+
+pub(crate) use read::{
+    failed, flatten, made_up_id, read_answer, read_arguments, read_call_signature, read_citation, read_detail, read_extra,
+    read_finish, read_image, read_logprobs, read_part, read_response, read_url, reasoning_text, wrap_input,
+};
+pub(crate) use write::{
+    DataUrl, DetailOut, LogprobsOut, UsageOut, citation_out, detail_out, unwrap_input, write_finish, write_response,
+};

@@ -1,0 +1,9 @@
+//! Streamed answers: `data: {chunk}` frames, ended by `data: [DONE]`.
+
+mod observe;
+mod read;
+mod write;
+
+pub(crate) use observe::{Watch, observe_response};
+pub(crate) use read::Reader;
+pub(crate) use write::Writer;

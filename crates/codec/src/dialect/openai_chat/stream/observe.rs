@@ -1,0 +1,92 @@
+//! A look at frames that pass by unchanged.
+
+use memchr::memmem;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::super::wire::Tokens;
+use crate::dialect::Observe;
+use crate::frame::Frame;
+use crate::ir::Usage;
+
+/// Watches one stream.
+pub(crate) struct Watch {
+    /// Whether the provider ends a stream with `[DONE]`; else the last choice's end is the end.
+    done: bool,
+    usage: Option<Usage>,
+    complete: bool,
+    usage_only: bool,
+}
+
+/// As much of a frame as matters here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Glance {
+    choices: Option<Vec<Piece>>,
+    usage: Option<Tokens>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Piece {
+    usage: Option<Tokens>,
+    finish_reason: Option<String>,
+}
+
+impl Watch {
+    pub(crate) fn new(done: bool) -> Self {
+        Watch { done, usage: None, complete: false, usage_only: false }
+    }
+
+    fn look(&mut self, data: &[u8]) {
+        let Ok(glance) = serde_json::from_slice::<Glance>(data) else { return };
+        let choices = glance.choices.unwrap_or_default();
+        let tokens = glance.usage.or_else(|| choices.iter().find_map(|choice| choice.usage));
+        let usage = tokens.and_then(|tokens| tokens.usage());
+        self.usage_only = choices.is_empty() && glance.usage.is_some();
+        self.usage = usage.or(self.usage);
+        self.complete |= glance.error.is_some();
+        let ended = |choice: &Piece| choice.finish_reason.as_deref().is_some_and(|word| !matches!(word, "" | "null"));
+        self.complete |= !self.done && choices.iter().any(ended);
+    }
+}
+
+impl Observe for Watch {
+    fn frame(&mut self, frame: Frame<'_>) {
+        self.usage_only = false;
+        let data = frame.data.trim_ascii();
+        if data == b"[DONE]" {
+            self.complete = true;
+        } else if says(data, b"\"usage\"") || says(data, b"\"error\"") || (!self.done && says(data, b"\"finish_reason\"")) {
+            self.look(data);
+        }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    fn is_usage_only(&self) -> bool {
+        self.usage_only
+    }
+}
+
+/// Whether the key is there with a value other than null.
+fn says(data: &[u8], key: &[u8]) -> bool {
+    memmem::find_iter(data, key).any(|at| {
+        let rest = data.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
+        rest.strip_prefix(b":").is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
+    })
+}
+
+/// The usage of a whole answer, without reading the rest of it.
+pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
+    let glance: Glance = serde_json::from_slice(body).ok()?;
+    let choices = glance.choices.unwrap_or_default();
+    glance.usage.or_else(|| choices.iter().find_map(|choice| choice.usage))?.usage()
+}

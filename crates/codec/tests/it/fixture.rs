@@ -1,0 +1,424 @@
+//! Walks `fixtures/<dialect>/<case>/` and checks everything that can be checked of each case.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `request.json` | a caller's request in the dialect |
+//! | `path.txt` | its path and query, where it is not the dialect's usual one |
+//! | `sent.json` | the body that is sent to a provider of the same dialect |
+//! | `losses.json` | what could not be sent; no file: nothing |
+//! | `refused.json` | instead of `sent.json`: the error that the request is answered with |
+//! | `quirks.toml` | the provider's departures, where it has any |
+//! | `reply.json`, `reply.sse`, `reply.array` | a provider's answer: whole, or streamed in either framing |
+//! | `status.txt`, `headers.txt` | of an error answer |
+//! | `events.json` | what is read from the answer: a stream's events (a last element `{"error":…}` when it breaks), a whole answer's response or error |
+//!
+//! With `UPDATE_FIXTURES=1` in the environment the expected files are written instead; read them before you keep them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use trunkline_codec::catalog::Quirks;
+use trunkline_codec::dialect::{self, Cx, Dialect, Framing, Head, Operation};
+use trunkline_codec::frame::{ArrayReader, Frame, ReadFrame, SseReader};
+use trunkline_codec::ir::{Content, Event, Response, fold};
+use trunkline_codec::{Error, Origin, Result};
+
+use crate::law;
+
+struct Case {
+    dialect: &'static Dialect,
+    folder: PathBuf,
+    name: String,
+    quirks: Quirks,
+}
+
+impl Case {
+    fn read(&self, file: &str) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(file)).ok()
+    }
+
+    fn text(&self, file: &str) -> Option<String> {
+        self.read(file).map(|bytes| String::from_utf8(bytes).unwrap().trim().to_owned())
+    }
+
+    /// Compares with a file, or writes it; `None` stands for no file.
+    fn expect(&self, file: &str, actual: Option<Value>) {
+        let path = self.folder.join(file);
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            match actual {
+                Some(actual) => fs::write(path, format!("{actual:#}\n")).unwrap(),
+                None => drop(fs::remove_file(path)),
+            }
+            return;
+        }
+        let expected = self.read(file).map(|bytes| serde_json::from_slice::<Value>(&bytes).unwrap());
+        assert!(
+            actual == expected,
+            "{}/{file}:\n  actual {}\nexpected {}",
+            self.name,
+            actual.unwrap_or_default(),
+            expected.unwrap_or_default()
+        );
+    }
+}
+
+#[test]
+fn every_fixture_holds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    let only = std::env::var("FIXTURE").unwrap_or_default();
+    let mut seen = 0;
+    for dialect in dialect::ALL {
+        let Ok(cases) = fs::read_dir(root.join(dialect.name)) else { continue };
+        let mut folders: Vec<PathBuf> = cases.map(|case| case.unwrap().path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        for folder in folders {
+            let name = format!("{}/{}", dialect.name, folder.file_name().unwrap().to_string_lossy());
+            if name.contains(&only) {
+                let quirks = fs::read_to_string(folder.join("quirks.toml")).unwrap_or_default();
+                let quirks = toml::from_str(&quirks).unwrap_or_else(|error| panic!("{name}/quirks.toml: {error}"));
+                check(&Case { dialect, folder, name, quirks });
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0, "no fixtures found");
+}
+
+fn check(case: &Case) {
+    let mut checked = false;
+    if let Some(body) = case.read("request.json") {
+        check_request(case, &body);
+        checked = true;
+    }
+    let whole = case.read("reply.json").map(|body| check_whole(case, &body));
+    let streams = [(Framing::Sse, "reply.sse"), (Framing::Array, "reply.array")];
+    for (framing, file) in streams {
+        if let Some(bytes) = case.read(file) {
+            let streamed = check_stream(case, framing, &bytes);
+            if let (Some(Some(whole)), Some(streamed)) = (&whole, streamed) {
+                assert_same(&format!("{}: whole and streamed", case.name), whole, &streamed, Depth::Parts);
+            }
+            checked = true;
+        }
+    }
+    assert!(checked || whole.is_some(), "{}: nothing to check", case.name);
+}
+
+// Requests
+
+fn usual_path(dialect: &str) -> &'static str {
+    match dialect {
+        "openai-chat" => "/v1/chat/completions",
+        "openai-completions" => "/v1/completions",
+        "anthropic-messages" => "/v1/messages",
+        _ => "/v1beta/models/some-model:generateContent",
+    }
+}
+
+fn check_request(case: &Case, body: &[u8]) {
+    let path = case.text("path.txt").unwrap_or_else(|| usual_path(case.dialect.name).to_owned());
+    let (path, query) = path.split_once('?').map_or((path.as_str(), None), |(path, query)| (path, Some(query)));
+    let headers = HeaderMap::new();
+    let head = Head { path, query, headers: &headers };
+    let operation = dialect::route(path).map_or(Operation::Chat, |(_, operation)| operation);
+    let down = case.dialect.downstream;
+    let read = down.peek(&head, body, operation).and_then(|peek| {
+        let same = case.dialect.upstream.forward(&head, &peek, body, &peek.model, &case.quirks)?;
+        if !same.drop_usage {
+            assert!(same.edits.is_empty(), "{}: nothing to edit", case.name);
+        }
+        let request = down.read_request(&head, body, operation)?;
+        assert_eq!(peek.stream, request.stream, "{}: stream", case.name);
+        assert_eq!(peek.model, request.model, "{}: model", case.name);
+        Ok(request)
+    });
+    let request = match read {
+        Ok(request) => request,
+        Err(error) => {
+            assert_ne!(error.origin, Origin::Provider, "{}: no provider was asked", case.name);
+            return case.expect("refused.json", Some(error_value(&error)));
+        }
+    };
+    for dialect in dialect::ALL {
+        let own = dialect.name == case.dialect.name;
+        let usual = Quirks::default();
+        let quirks = if own { &case.quirks } else { &usual };
+        if !dialect.upstream.can(operation) {
+            continue;
+        }
+        let outgoing = match dialect.upstream.write_request(&request, operation, quirks) {
+            Ok(outgoing) => outgoing,
+            Err(error) if own => panic!("{}: {error}", case.name),
+            Err(_) => continue,
+        };
+        let sent: Value =
+            serde_json::from_slice(&outgoing.body).unwrap_or_else(|error| panic!("{} for {}: {error}", case.name, dialect.name));
+        if own {
+            case.expect("sent.json", Some(sent));
+            let losses = serde_json::to_value(&outgoing.losses).unwrap();
+            case.expect("losses.json", (!outgoing.losses.is_empty()).then_some(losses));
+        }
+        // What we send, our own reader must understand, and the last thing that was said must be in it.
+        let (path, query) = outgoing.path.split_once('?').map_or((outgoing.path.as_str(), None), |(p, q)| (p, Some(q)));
+        let head = Head { path, query, headers: &outgoing.headers };
+        let again = dialect.downstream.read_request(&head, &outgoing.body, operation);
+        let again = again.unwrap_or_else(|error| panic!("{} for {}: {error}", case.name, dialect.name));
+        let said = request.messages.iter().rev().map(|message| message.plain_text()).find(|text| !text.is_empty());
+        let text: String = again.messages.iter().map(|message| message.plain_text()).collect();
+        if let Some(said) = said {
+            assert!(text.contains(&said), "{} for {}: {said:?} is missing", case.name, dialect.name);
+        }
+    }
+}
+
+// Answers
+
+fn error_value(error: &Error) -> Value {
+    json!({ "error": error })
+}
+
+fn headers_of(case: &Case) -> HeaderMap {
+    let text = case.text("headers.txt").unwrap_or_default();
+    let line = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        Some((name.trim().parse::<HeaderName>().unwrap(), value.trim().parse::<HeaderValue>().unwrap()))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// The response, unless the answer is an error.
+fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
+    let up = case.dialect.upstream;
+    let status: u16 = case.text("status.txt").map_or(200, |status| status.parse().unwrap());
+    let read = if status == 200 { up.read_response(body) } else { Err(up.read_error(status, &headers_of(case), body)) };
+    let streamed_too = ["reply.sse", "reply.array"].iter().any(|file| case.folder.join(file).exists());
+    match read {
+        Err(error) => {
+            if !streamed_too {
+                case.expect("events.json", Some(error_value(&error)));
+            }
+            check_error(case, &error);
+            None
+        }
+        Ok(response) => {
+            if !streamed_too {
+                case.expect("events.json", Some(serde_json::to_value(&response).unwrap()));
+            }
+            let observed = up.observe_response(body).map(|usage| (usage.input, usage.output));
+            let read = response.usage.map(|usage| (usage.input, usage.output));
+            assert_eq!(observed, read, "{}: the observer and the reader count alike", case.name);
+            for dialect in dialect::ALL {
+                let bytes = dialect.downstream.write_response(&response, &cx(Framing::Sse));
+                let again = dialect.upstream.read_response(&bytes);
+                let what = format!("{} as {}", case.name, dialect.name);
+                let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert_same(&what, &response, &again, depth(case.dialect, dialect));
+            }
+            law::check(&case.name, &fold::unfold(response.clone()), true);
+            Some(response)
+        }
+    }
+}
+
+/// An error must be tellable to any caller, and keep its class among those that can tell it.
+fn check_error(case: &Case, error: &Error) {
+    for dialect in dialect::ALL {
+        let body = dialect.downstream.write_error(error, "req_1");
+        let what = format!("{} as {}", case.name, dialect.name);
+        serde_json::from_slice::<Value>(&body).unwrap_or_else(|fault| panic!("{what}: {fault}"));
+        let again = dialect.upstream.read_error(error.caller_status(), &HeaderMap::new(), &body);
+        assert!(again.message.contains(&error.message), "{what}: {:?} lost its words", again.message);
+        let frame = dialect.downstream.write_stream_error(error, &cx(Framing::Sse));
+        let (events, broken) = decode(dialect, &Quirks::default(), Framing::Sse, &[&frame]);
+        assert!(broken.is_some(), "{what}: the error frame is read as {events:?}");
+    }
+}
+
+/// The response that the stream folds to, if it ended well.
+fn check_stream(case: &Case, framing: Framing, bytes: &[u8]) -> Option<Response> {
+    let whole = decode(case.dialect, &case.quirks, framing, &[bytes]);
+    let (events, broken) = &whole;
+    let mut told = serde_json::to_value(events).unwrap();
+    told.as_array_mut().unwrap().extend(broken.as_ref().map(error_value));
+    case.expect("events.json", Some(told));
+    if !events.is_empty() {
+        law::check(&case.name, events, broken.is_none());
+    }
+    for at in 1..bytes.len() {
+        let (front, back) = bytes.split_at(at);
+        assert_eq!(decode(case.dialect, &case.quirks, framing, &[front, back]), whole, "{}: split at byte {at}", case.name);
+    }
+    let single: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert_eq!(decode(case.dialect, &case.quirks, framing, &single), whole, "{}: byte by byte", case.name);
+    // Cut short, it must never look complete (where nothing but a finish reason ends it, less may be enough).
+    let end = if case.quirks.done { events.len() } else { 0 };
+    for at in 0..bytes.len().saturating_sub(16) {
+        let (events, cut) = decode(case.dialect, &case.quirks, framing, &[&bytes[..at]]);
+        let complete = cut.is_none() && events.len() < end;
+        assert!(!complete, "{}: looks complete when cut at byte {at}", case.name);
+    }
+    let mut folded = fold::Fold::default();
+    events.iter().cloned().for_each(|event| folded.push(event));
+    let response = folded.into_response();
+    check_observer(case, framing, bytes, &response, broken.as_ref());
+    for dialect in dialect::ALL {
+        for framing in [Framing::Sse, Framing::Array] {
+            if framing == Framing::Sse || dialect.name == "gemini" {
+                check_written(case, dialect, framing, &whole, &response);
+            }
+        }
+    }
+    broken.is_none().then_some(response)
+}
+
+fn check_observer(case: &Case, framing: Framing, bytes: &[u8], response: &Response, broken: Option<&Error>) {
+    let mut watch = case.dialect.upstream.observe(&case.quirks);
+    each_frame(framing, &[bytes], |frame| {
+        watch.frame(frame);
+        Ok(())
+    })
+    .unwrap();
+    let count = |usage: Option<trunkline_codec::ir::Usage>| usage.map(|usage| (usage.input, usage.output, usage.cache_read));
+    assert_eq!(count(watch.usage()), count(response.usage), "{}: the observer and the reader count alike", case.name);
+    if broken.is_none_or(|error| error.kind == trunkline_codec::Kind::Truncated) {
+        assert_eq!(watch.is_complete(), broken.is_none(), "{}: the observer and the reader see the same end", case.name);
+    }
+}
+
+/// The events, written for callers of `dialect`, must read the same again.
+fn check_written(
+    case: &Case,
+    dialect: &'static Dialect,
+    framing: Framing,
+    (events, broken): &(Vec<Event>, Option<Error>),
+    response: &Response,
+) {
+    let what = format!("{} as {}", case.name, dialect.name);
+    let mut writer = dialect.downstream.write_stream(&cx(framing));
+    let mut out = Vec::new();
+    events.iter().for_each(|event| writer.push(event, &mut out));
+    match broken {
+        None => writer.finish(&mut out),
+        Some(error) => writer.fail(error, &mut out),
+    }
+    let (again, fault) = decode(dialect, &Quirks::default(), framing, &[&out]);
+    match (broken, fault) {
+        (None, Some(error)) => panic!("{what}: {error}\n{}", String::from_utf8_lossy(&out)),
+        (Some(_), None) => panic!("{what}: a broken stream looks complete\n{}", String::from_utf8_lossy(&out)),
+        (Some(_), Some(_)) => {}
+        (None, None) => {
+            law::check(&what, &again, true);
+            let mut folded = fold::Fold::default();
+            again.into_iter().for_each(|event| folded.push(event));
+            assert_same(&what, response, folded.response(), depth(case.dialect, dialect));
+        }
+    }
+}
+
+fn cx(framing: Framing) -> Cx {
+    Cx {
+        id: "abcdefghijklmnopqrstuvwx".to_owned(),
+        request_id: "req_1".to_owned(),
+        created: 1_700_000_000,
+        model: "some-model".to_owned(),
+        framing,
+        stream_usage: true,
+    }
+}
+
+fn decode(dialect: &Dialect, quirks: &Quirks, framing: Framing, chunks: &[&[u8]]) -> (Vec<Event>, Option<Error>) {
+    let mut reader = dialect.upstream.read_stream(quirks);
+    let mut events = Vec::new();
+    let read = each_frame(framing, chunks, |frame| reader.push(frame, &mut events));
+    let read = read.and_then(|()| reader.finish(&mut events));
+    (events, read.err())
+}
+
+fn each_frame(framing: Framing, chunks: &[&[u8]], mut take: impl FnMut(Frame<'_>) -> Result<()>) -> Result<()> {
+    let mut frames: Box<dyn ReadFrame> = match framing {
+        Framing::Sse => Box::new(SseReader::new(1 << 20)),
+        Framing::Array => Box::new(ArrayReader::new(1 << 20)),
+    };
+    for chunk in chunks {
+        let mut rest = *chunk;
+        while let Some(frame) = frames.next(&mut rest).unwrap() {
+            take(frame)?;
+        }
+    }
+    let end = frames.finish();
+    match end.frame {
+        Some(frame) if !end.cut => take(frame),
+        Some(_) => Err(Error::truncated("the stream broke off within a frame")),
+        None => Ok(()),
+    }
+}
+
+// Comparing
+
+/// How much of an answer must survive.
+#[derive(Clone, Copy, PartialEq)]
+enum Depth {
+    /// Every part, what is not acted on aside.
+    Parts,
+    /// Text, tool calls and usage.
+    Meaning,
+    /// Text and usage.
+    Text,
+}
+
+fn depth(from: &Dialect, to: &Dialect) -> Depth {
+    match (from.name == to.name, to.name) {
+        (true, _) => Depth::Parts,
+        (_, "openai-completions") => Depth::Text,
+        _ => Depth::Meaning,
+    }
+}
+
+fn assert_same(what: &str, left: &Response, right: &Response, depth: Depth) {
+    let several = depth == Depth::Parts;
+    let count = if several { left.choices.len() } else { 1 };
+    assert!(right.choices.len() >= count.min(left.choices.len()), "{what}: choices are missing");
+    for (left, right) in left.choices.iter().zip(&right.choices).take(count) {
+        assert_eq!(text_of(&left.parts), text_of(&right.parts), "{what}: text");
+        if depth != Depth::Text {
+            assert_eq!(calls_of(&left.parts), calls_of(&right.parts), "{what}: tool calls");
+        }
+        if several {
+            assert_eq!(bare(&left.parts), bare(&right.parts), "{what}: parts");
+            assert_eq!(left.finish, right.finish, "{what}: finish");
+            assert_eq!(left.logprobs, right.logprobs, "{what}: probabilities");
+        }
+    }
+    let count = |response: &Response| response.usage.map(|usage| (usage.input, usage.output));
+    if left.usage.is_some() {
+        assert_eq!(count(left), count(right), "{what}: usage");
+    }
+}
+
+/// Parts without what is not acted on, as JSON.
+fn bare(parts: &[trunkline_codec::ir::Part]) -> Value {
+    let mut parts = parts.to_vec();
+    parts.iter_mut().for_each(|part| part.extra = Default::default());
+    serde_json::to_value(parts).unwrap()
+}
+
+fn text_of(parts: &[trunkline_codec::ir::Part]) -> String {
+    let text = parts.iter().filter_map(|part| match &part.content {
+        Content::Text { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    text.collect()
+}
+
+fn calls_of(parts: &[trunkline_codec::ir::Part]) -> Vec<(String, Value)> {
+    let call = |part: &trunkline_codec::ir::Part| match &part.content {
+        Content::ToolCall { name, arguments, .. } => {
+            let arguments = if arguments.is_empty() { "{}" } else { arguments };
+            Some((name.clone(), serde_json::from_str(arguments).unwrap_or_else(|_| json!({ "broken": true }))))
+        }
+        _ => None,
+    };
+    parts.iter().filter_map(call).collect()
+}
