@@ -7,4 +7,5 @@
     clippy::indexing_slicing
 )]
 
+pub mod bench;
 pub mod provider;

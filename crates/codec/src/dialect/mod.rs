@@ -16,6 +16,7 @@ use crate::loss::Losses;
 mod anthropic_messages;
 mod fault;
 mod fields;
+mod gemini;
 pub mod headers;
 mod object;
 mod openai_chat;
@@ -52,6 +53,7 @@ pub static ALL: &[Dialect] = &[
         upstream: &anthropic_messages::AnthropicMessages,
         downstream: &anthropic_messages::AnthropicMessages,
     },
+    Dialect { name: "gemini", upstream: &gemini::Gemini, downstream: &gemini::Gemini },
 ];
 
 /// The dialect of this name.

@@ -5,6 +5,7 @@ mod anthropic_messages;
 mod catalog;
 mod fixture;
 mod frame;
+mod gemini;
 mod json;
 mod law;
 mod openai_chat;

@@ -1,0 +1,135 @@
+//! Requests: `generateContent` and `countTokens`, read from callers and written for providers.
+
+use http::{HeaderMap, Method};
+use serde_json::Map;
+
+use crate::catalog::Quirks;
+use crate::dialect::{Head, Operation, Outgoing};
+use crate::error::{Error, Result};
+use crate::ir::{Extra, Message, Request, Role};
+use crate::loss::Losses;
+
+use super::route::{self, Verb};
+use super::text::{self, Object, nested};
+use super::wire::{Body, value};
+use super::{NAME, config, message, tool};
+
+/// Reads a caller's request.
+pub(super) fn read(head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request> {
+    let (model, verb) = route::read(head.path)?;
+    let outer: Body<'_> = text::read(body)?;
+    let mut request = match (operation, outer.inner) {
+        (Operation::CountTokens, Some(inner)) => read_body(text::read(inner.get().as_bytes())?)?,
+        _ => read_body(outer)?,
+    };
+    request.model = model;
+    request.stream = verb == Verb::Stream;
+    request.stream_usage = Some(true).filter(|_| request.stream);
+    Ok(request)
+}
+
+fn read_body(body: Body<'_>) -> Result<Request> {
+    if let Some(key) = body.repeated {
+        return Err(Error::bad_request(format!("the key \"{key}\" is repeated")).at(key));
+    }
+    let contents = body.contents.filter(|contents| !contents.0.is_empty());
+    let contents = contents.ok_or_else(|| Error::bad_request("contents is required").at("contents"))?;
+    let mut request = Request::default();
+    let mut calls = message::Calls::default();
+    if let Some(system) = body.system {
+        let mut message = message::read(system, 0, &mut calls)?;
+        message.role = Role::System;
+        request.messages.push(message);
+    }
+    for (at, turn) in contents.0.into_iter().enumerate() {
+        let message: Message = message::read(turn, at, &mut calls)?;
+        request.messages.push(message);
+    }
+    let mut extra = Map::new();
+    tool::read(body.tools.map(|tools| tools.0).unwrap_or_default(), &mut request)?;
+    if let Some(choice) = body.tool_config {
+        tool::read_config(choice, &mut request, &mut extra);
+    }
+    if let Some(settings) = body.config {
+        config::read(settings, &mut request, &mut extra);
+    }
+    request.service_tier = body.service_tier.map(|tier| match &*tier {
+        "standard" => "default".to_owned(),
+        other => other.to_owned(),
+    });
+    for (key, raw) in body.rest {
+        // The model stands in the path; a copy of it in the body says nothing more.
+        if key != "model" {
+            extra.insert(key.into_owned(), value(raw));
+        }
+    }
+    request.extra = Extra::new(NAME, extra);
+    Ok(request)
+}
+
+/// Writes a request for a provider.
+pub(super) fn write(request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
+    let verb = match operation {
+        Operation::CountTokens => Verb::Count,
+        Operation::Chat if request.stream => Verb::Stream,
+        Operation::Chat => Verb::Generate,
+    };
+    let mut path = route::write(&request.model, verb, quirks)?;
+    if verb == Verb::Stream {
+        path.push_str("?alt=sse");
+    }
+    let mut losses = Losses::default();
+    let mut body = Vec::with_capacity(1024);
+    match operation {
+        Operation::Chat => {
+            let mut object = Object::new(&mut body);
+            write_body(request, quirks, &mut object, &mut losses)?;
+            object.end();
+        }
+        Operation::CountTokens => write_count(request, &mut body, &mut losses)?,
+    }
+    Ok(Outgoing { method: Method::POST, path, headers: HeaderMap::new(), body, losses })
+}
+
+/// Contents alone, or the whole request inside when there is more to count; never both.
+fn write_count(request: &Request, out: &mut Vec<u8>, losses: &mut Losses) -> Result<()> {
+    let mut outer = Object::new(out);
+    let plain = request.tools.is_empty() && request.messages.iter().all(|message| message.role != Role::System);
+    if plain {
+        message::write(request, &mut outer, losses)?;
+    } else {
+        let mut inner = outer.object("generateContentRequest");
+        let name = request.model.strip_prefix("models/").unwrap_or(&request.model);
+        inner.put("model", &format!("models/{name}"));
+        message::write(request, &mut inner, losses)?;
+        tool::write(request, &mut inner, losses);
+        tool::write_config(request, &mut inner);
+        inner.end();
+    }
+    outer.end();
+    Ok(())
+}
+
+fn write_body(request: &Request, quirks: &Quirks, body: &mut Object<'_>, losses: &mut Losses) -> Result<()> {
+    message::write(request, body, losses)?;
+    tool::write(request, body, losses);
+    tool::write_config(request, body);
+    config::write(request, quirks, body, losses);
+    if request.parallel_tools == Some(false) {
+        losses.add("parallel_tools", "gemini may always call several tools at once");
+    }
+    losses.add_if_some(&request.user, "user", "not supported by gemini");
+    losses.add_if_some(&request.cache, "cache", "gemini caches by itself or by a resource of its own");
+    if !request.metadata.is_empty() {
+        losses.add("metadata", "not supported by gemini");
+    }
+    match request.service_tier.as_deref() {
+        None | Some("auto") => {}
+        Some("default" | "standard") => body.put("serviceTier", "standard"),
+        Some(tier @ ("flex" | "priority")) => body.put("serviceTier", tier),
+        Some(_) => losses.add("service_tier", "gemini knows standard, flex and priority"),
+    }
+    losses.add_foreign("", &request.extra, NAME);
+    body.put_all(nested(&request.extra, "", &["generationConfig.", "toolConfig."]));
+    Ok(())
+}
