@@ -15,8 +15,8 @@ use crate::loss::Losses;
 
 mod anthropic_messages;
 mod fault;
-mod fields;
 mod gemini;
+mod fields;
 pub mod headers;
 mod object;
 mod openai_chat;
@@ -53,7 +53,7 @@ pub static ALL: &[Dialect] = &[
         upstream: &anthropic_messages::AnthropicMessages,
         downstream: &anthropic_messages::AnthropicMessages,
     },
-    Dialect { name: "gemini", upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
 ];
 
 /// The dialect of this name.

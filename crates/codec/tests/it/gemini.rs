@@ -46,14 +46,7 @@ fn fold(events: Vec<Event>) -> Response {
 }
 
 fn cx(framing: Framing) -> Cx {
-    Cx {
-        id: "abc".into(),
-        request_id: "req_1".into(),
-        created: 1,
-        model: "small".into(),
-        framing,
-        stream_usage: true,
-    }
+    Cx { id: "abc".into(), request_id: "req_1".into(), created: 1, model: "small".into(), framing, stream_usage: true }
 }
 
 fn written(events: &[Event], framing: Framing) -> String {
@@ -131,8 +124,11 @@ fn a_stream_is_read_and_written() {
     assert_eq!(response.choices[0].finish, Reason::Stop.into());
     let sse = written(&events, Framing::Sse);
     let array: Value = serde_json::from_str(&written(&events, Framing::Array)).unwrap();
-    let frames: Vec<Value> =
-        sse.split("\n\n").filter(|f| !f.is_empty()).map(|f| serde_json::from_str(f.strip_prefix("data: ").unwrap()).unwrap()).collect();
+    let frames: Vec<Value> = sse
+        .split("\n\n")
+        .filter(|f| !f.is_empty())
+        .map(|f| serde_json::from_str(f.strip_prefix("data: ").unwrap()).unwrap())
+        .collect();
     assert_eq!(array, Value::Array(frames.clone()));
     assert_eq!(fold(self::events(&frames).unwrap()), response);
 }
@@ -185,8 +181,14 @@ fn the_model_is_read_from_the_path() {
     let stream = "/v1/models/m:streamGenerateContent";
     assert_eq!(peek(stream, Some("key=x&alt=sse")).unwrap().framing, Framing::Sse);
     assert_eq!(peek(stream, None).unwrap().framing, Framing::Array);
-    for path in ["/v1beta/models/../x:generateContent", "/v1beta/models/%2e%2e/x:generateContent", "/v1beta/models/a//b:generateContent",
-        "/v1beta/models/a%252Fb:generateContent", "/v1beta/models/a%00:generateContent", "/v1beta/models/:generateContent"] {
+    for path in [
+        "/v1beta/models/../x:generateContent",
+        "/v1beta/models/%2e%2e/x:generateContent",
+        "/v1beta/models/a//b:generateContent",
+        "/v1beta/models/a%252Fb:generateContent",
+        "/v1beta/models/a%00:generateContent",
+        "/v1beta/models/:generateContent",
+    ] {
         assert_eq!(peek(path, None).unwrap_err().kind, Kind::BadRequest, "{path}");
     }
     let peek = peek(stream, Some("key=x&alt=sse&prettyPrint=false")).unwrap();

@@ -10,7 +10,9 @@ use super::{NAME, wire};
 use crate::dialect::Operation;
 use crate::dialect::fault::read_json;
 use crate::error::{Error, Result};
-use crate::ir::{Content, Effort, Format, Message, Part, Raw, Reasoning, Request, Role, Sampling, Tool, ToolChoice, ToolKind};
+use crate::ir::{
+    Content, Effort, Extra, Format, Message, Part, Raw, Reasoning, Request, Role, Sampling, Tool, ToolChoice, ToolKind,
+};
 
 mod field;
 mod forward;
@@ -68,7 +70,8 @@ pub(super) fn read_request(body: &[u8], operation: Operation) -> Result<Request>
         user: metadata.user_id,
         service_tier: body.service_tier.map(|tier| if tier == "standard_only" { "default".to_owned() } else { tier }),
         cache: body.cache_control.map(read_cache),
-        extra: read_extra(extra),
+        // The name stands there even without fields: it says who asked (see `decide_thinking`).
+        extra: Extra::new(NAME, extra),
         ..Request::default()
     })
 }

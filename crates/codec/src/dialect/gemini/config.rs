@@ -96,7 +96,8 @@ fn read_thinking(thinking: Thinking<'_>) -> Reasoning {
 /// A prebuilt voice by its name, anything else as the whole object.
 fn read_voice(speech: &RawValue) -> Raw {
     let tree = value(speech);
-    let name = tree.pointer("/voiceConfig/prebuiltVoiceConfig/voiceName").filter(|_| tree.as_object().is_some_and(|o| o.len() == 1));
+    let name =
+        tree.pointer("/voiceConfig/prebuiltVoiceConfig/voiceName").filter(|_| tree.as_object().is_some_and(|o| o.len() == 1));
     name.map_or_else(|| Raw(speech.to_owned()), Raw::of)
 }
 

@@ -68,13 +68,7 @@ pub(super) fn read(turn: Turn<'_>, at: usize, calls: &mut Calls) -> Result<Messa
     Ok(Message { role, name: None, parts: results, extra: Extra::new(NAME, own(turn.rest, "")) })
 }
 
-fn read_piece(
-    piece: Piece<'_>,
-    path: impl Fn() -> String,
-    message: usize,
-    made: &mut usize,
-    calls: &mut Calls,
-) -> Result<Part> {
+fn read_piece(piece: Piece<'_>, path: impl Fn() -> String, message: usize, made: &mut usize, calls: &mut Calls) -> Result<Part> {
     let need = |what: &str| Error::bad_request(format!("{}.{what} is required", path())).at(format!("{}.{what}", path()));
     let Some(call) = &piece.call else {
         if let Some(result) = piece.result {
@@ -379,7 +373,14 @@ impl<'r> Turns<'r> {
         }
     }
 
-    fn write_media(&mut self, source: &Source, usual: &'static str, part: &Part, path: Path, object: &mut Object<'_>) -> Result<()> {
+    fn write_media(
+        &mut self,
+        source: &Source,
+        usual: &'static str,
+        part: &Part,
+        path: Path,
+        object: &mut Object<'_>,
+    ) -> Result<()> {
         match source {
             Source::Base64 { media_type, data } => {
                 let mut blob = object.object("inlineData");
@@ -411,7 +412,8 @@ impl<'r> Turns<'r> {
                 file.end();
             }
             Source::File { id } => {
-                let words = format!("gemini has no file `{id}`: it was uploaded to another provider; send the bytes or an address");
+                let words =
+                    format!("gemini has no file `{id}`: it was uploaded to another provider; send the bytes or an address");
                 return Err(Error::new(Kind::Unsupported, Origin::Caller, words).at(path.to_string()));
             }
         }

@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
 
 /// The dialect's name.
-const NAME: &str = "gemini";
+pub(super) const NAME: &str = "gemini";
 
 /// The dialect.
 pub(super) struct Gemini;

@@ -28,7 +28,8 @@ impl Arguments {
     /// Takes one piece.
     pub(super) fn push(&mut self, piece: PartialArg<'_>) -> Result<()> {
         let path = piece.path.as_deref().unwrap_or_default().to_owned();
-        let steps = read_path(&path).ok_or_else(|| Error::malformed(format!("a piece of a call's arguments has the path `{path}`")))?;
+        let steps =
+            read_path(&path).ok_or_else(|| Error::malformed(format!("a piece of a call's arguments has the path `{path}`")))?;
         self.bytes += path.len() + piece.string.as_deref().map_or(8, str::len);
         if self.bytes > MOST_BYTES {
             return Err(Error::new(Kind::Malformed, Origin::Provider, "the arguments of a call are longer than 16 MiB"));

@@ -308,10 +308,25 @@ fn read_finish(word: &str, message: Option<&str>) -> Finish {
     let reason = match word {
         "STOP" => Reason::Stop,
         "MAX_TOKENS" => Reason::Length,
-        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "IMAGE_SAFETY"
-        | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" | "MODEL_ARMOR" | "PUP_LIMITED_DISABLED" => Reason::Filtered,
-        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS" | "MISSING_THOUGHT_SIGNATURE"
-        | "MALFORMED_RESPONSE" | "OTHER" | "IMAGE_OTHER" | "NO_IMAGE" => Reason::Failed,
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "MODEL_ARMOR"
+        | "PUP_LIMITED_DISABLED" => Reason::Filtered,
+        "MALFORMED_FUNCTION_CALL"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS"
+        | "MISSING_THOUGHT_SIGNATURE"
+        | "MALFORMED_RESPONSE"
+        | "OTHER"
+        | "IMAGE_OTHER"
+        | "NO_IMAGE" => Reason::Failed,
         "CONTINUATION" | "ESCALATION" => Reason::Pause,
         // A word of the future says at least that the answer has ended.
         _ => Reason::Stop,

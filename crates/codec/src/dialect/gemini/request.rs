@@ -4,22 +4,23 @@ use http::{HeaderMap, Method};
 use serde_json::Map;
 
 use crate::catalog::Quirks;
+use crate::dialect::fault::read_json;
 use crate::dialect::{Head, Operation, Outgoing};
 use crate::error::{Error, Result};
 use crate::ir::{Extra, Message, Request, Role};
 use crate::loss::Losses;
 
 use super::route::{self, Verb};
-use super::text::{self, Object, nested};
+use super::text::{Object, nested};
 use super::wire::{Body, value};
 use super::{NAME, config, message, tool};
 
 /// Reads a caller's request.
 pub(super) fn read(head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request> {
     let (model, verb) = route::read(head.path)?;
-    let outer: Body<'_> = text::read(body)?;
+    let outer: Body<'_> = read_json(body, "")?;
     let mut request = match (operation, outer.inner) {
-        (Operation::CountTokens, Some(inner)) => read_body(text::read(inner.get().as_bytes())?)?,
+        (Operation::CountTokens, Some(inner)) => read_body(read_json(inner.get().as_bytes(), "generateContentRequest")?)?,
         _ => read_body(outer)?,
     };
     request.model = model;

@@ -19,7 +19,8 @@ use super::{NAME, error};
 
 /// Reads a whole answer: a stream of one chunk.
 pub(super) fn read(body: &[u8]) -> Result<Response> {
-    let chunks = read_chunks(body).map_err(|error| Error::malformed(format!("the answer is no reply of gemini: {error}")).with_raw(body))?;
+    let chunks = read_chunks(body)
+        .map_err(|error| Error::malformed(format!("the answer is no reply of gemini: {error}")).with_raw(body))?;
     let mut reader = Reader::whole();
     let mut events = Vec::new();
     let mut extras = Vec::new();
@@ -57,7 +58,8 @@ pub(super) fn read_count(body: &[u8]) -> Result<TokenCount> {
     if let Some(error) = json::member(body, "error").and_then(|span| body.get(span)) {
         return Err(error::read_inside(error, body));
     }
-    let count: Count<'_> = serde_json::from_slice(body).map_err(|error| Error::malformed(format!("the answer is no token count: {error}")).with_raw(body))?;
+    let count: Count<'_> = serde_json::from_slice(body)
+        .map_err(|error| Error::malformed(format!("the answer is no token count: {error}")).with_raw(body))?;
     // A count of 0 is left out on the wire.
     Ok(TokenCount { input: count.total.map_or(0, Num::count), estimated: false })
 }
@@ -137,7 +139,9 @@ pub(super) fn write_part(part: &Part, parts: &mut List<'_>) {
             object.put("thought", &true);
         }
         Content::ToolCall { id, name, arguments } => write_call(id, name, arguments, &mut object),
-        Content::Image { source, .. } | Content::Document { source, .. } | Content::Video { source } => write_media(source, &mut object),
+        Content::Image { source, .. } | Content::Document { source, .. } | Content::Video { source } => {
+            write_media(source, &mut object)
+        }
         Content::Audio { source, transcript, .. } => match transcript {
             Some(text) if is_silent(source) => object.put("text", text),
             _ => write_media(source, &mut object),
@@ -194,10 +198,28 @@ pub(super) fn write_call(id: &str, name: &str, arguments: &str, object: &mut Obj
 
 /// Words for reasons that the wire has, by which a detail is recognised as one.
 const WORDS: [&str; 22] = [
-    "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL",
-    "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "IMAGE_SAFETY",
-    "IMAGE_PROHIBITED_CONTENT", "IMAGE_OTHER", "IMAGE_RECITATION", "NO_IMAGE", "ESCALATION", "CONTINUATION", "MODEL_ARMOR",
-    "STOP", "MAX_TOKENS",
+    "SAFETY",
+    "RECITATION",
+    "LANGUAGE",
+    "OTHER",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MALFORMED_FUNCTION_CALL",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MISSING_THOUGHT_SIGNATURE",
+    "MALFORMED_RESPONSE",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_OTHER",
+    "IMAGE_RECITATION",
+    "NO_IMAGE",
+    "ESCALATION",
+    "CONTINUATION",
+    "MODEL_ARMOR",
+    "STOP",
+    "MAX_TOKENS",
 ];
 
 /// Writes `finishReason` and, where there is more to say, `finishMessage`.

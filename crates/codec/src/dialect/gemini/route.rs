@@ -108,7 +108,9 @@ pub(super) fn write(model: &str, verb: Verb, quirks: &Quirks) -> Result<String> 
 fn encode(segment: &str, path: &mut String) {
     for byte in segment.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b'+' => path.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b'+' => {
+                path.push(char::from(byte))
+            }
             // Writing into a string cannot fail.
             _ => drop(write!(path, "%{byte:02X}")),
         }
@@ -125,7 +127,8 @@ fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, &str)> {
 
 fn framing(head: &Head<'_>, verb: Verb) -> Framing {
     let sse = pairs(head.query).any(|(name, pair)| {
-        matches!(name.as_str(), "alt" | "$alt") && pair.split_once('=').is_some_and(|(_, value)| value.eq_ignore_ascii_case("sse"))
+        matches!(name.as_str(), "alt" | "$alt")
+            && pair.split_once('=').is_some_and(|(_, value)| value.eq_ignore_ascii_case("sse"))
     });
     if verb == Verb::Stream && !sse { Framing::Array } else { Framing::Sse }
 }

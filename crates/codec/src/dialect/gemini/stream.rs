@@ -45,7 +45,12 @@ enum Open {
     /// Sound of this type.
     Audio(String),
     /// A call waits until its arguments are whole.
-    Call { id: String, name: String, arguments: String, signature: Option<Signature> },
+    Call {
+        id: String,
+        name: String,
+        arguments: String,
+        signature: Option<Signature>,
+    },
     /// Was written when it began, save for a signature.
     Whole,
 }

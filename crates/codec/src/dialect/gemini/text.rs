@@ -1,9 +1,8 @@
-//! Writing JSON by hand, and saying where a caller's JSON is wrong.
+//! Writing JSON by hand.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
 use crate::ir::Extra;
 
 use super::NAME;
@@ -132,90 +131,4 @@ pub(super) fn nested<'e>(
         let name = key.strip_prefix(path)?;
         (!but.iter().any(|deeper| name.starts_with(deeper))).then_some((name, value))
     })
-}
-
-/// Reads a caller's JSON; an error names the place in the caller's words.
-pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        if !error.is_data() {
-            return Error::bad_request(format!("the body is not valid JSON: {error}"));
-        }
-        let path = path_at(body, offset(body, error.line(), error.column()));
-        let words = error.to_string();
-        let words = words.split(" at line ").next().unwrap_or_default();
-        let sentence = match words.strip_prefix("invalid type: ").and_then(|words| words.split_once(", expected ")) {
-            Some((found, expected)) => format!("expected {expected}, found {found}"),
-            None => words.to_owned(),
-        };
-        if path.is_empty() {
-            return Error::bad_request(format!("the body: {sentence}"));
-        }
-        Error::bad_request(format!("{path}: {sentence}")).at(path)
-    })
-}
-
-fn offset(body: &[u8], line: usize, column: usize) -> usize {
-    let lines = body.split_inclusive(|byte| *byte == b'\n');
-    lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum::<usize>() + column
-}
-
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
-/// The path of the value that is being read at `end`: the keys and indices that are open there.
-fn path_at(body: &[u8], end: usize) -> String {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut bytes = body.iter().enumerate().take(end);
-    let mut expects_key = false;
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'{' => {
-                steps.push(Step::Key(String::new()));
-                expects_key = true;
-            }
-            b'[' => {
-                steps.push(Step::Index(0));
-                expects_key = false;
-            }
-            b'}' | b']' => {
-                steps.pop();
-                expects_key = false;
-            }
-            b',' => match steps.last_mut() {
-                Some(Step::Index(index)) => *index += 1,
-                _ => expects_key = true,
-            },
-            b'"' => {
-                let mut last = at;
-                while let Some((here, byte)) = bytes.next() {
-                    last = here;
-                    match byte {
-                        b'\\' => drop(bytes.next()),
-                        b'"' => break,
-                        _ => {}
-                    }
-                }
-                if let (true, Some(Step::Key(key))) = (expects_key, steps.last_mut()) {
-                    let quoted = body.get(at..=last).unwrap_or_default();
-                    *key = serde_json::from_slice(quoted).unwrap_or_default();
-                    expects_key = false;
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut path = String::new();
-    for step in steps {
-        match step {
-            Step::Key(key) if path.is_empty() => path = key,
-            Step::Key(key) => {
-                path.push('.');
-                path.push_str(&key);
-            }
-            Step::Index(index) => path.push_str(&format!("[{index}]")),
-        }
-    }
-    path
 }
