@@ -155,13 +155,30 @@ struct OutObject<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     message: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<OutDetails<'a>>,
 }
+
+#[derive(Serialize)]
+struct OutDetails<'a> {
+    error_code: &'a str,
+    unsupported: Vec<&'a str>,
+}
+
+/// A request that leaves its history with the provider. In another lane there is nobody who has it: the official SDK
+/// sends the whole conversation instead when it is told so by this code.
+pub(super) const THREAD_UNSUPPORTED: &str = "thread_unsupported_request";
 
 /// Writes an error's body.
 pub(super) fn write_error(error: &Error, request_id: &str) -> Vec<u8> {
+    let details = error.code.as_deref().filter(|code| *code == THREAD_UNSUPPORTED);
     let out = Out {
         kind: "error",
-        error: OutObject { kind: error.caller_words().anthropic_type, message: Cow::Owned(error.caller_message()) },
+        error: OutObject {
+            kind: error.caller_words().anthropic_type,
+            message: Cow::Owned(error.caller_message()),
+            details: details.map(|error_code| OutDetails { error_code, unsupported: vec!["thread"] }),
+        },
         request_id: (!request_id.is_empty()).then_some(request_id),
     };
     serde_json::to_vec(&out).unwrap_or_default()

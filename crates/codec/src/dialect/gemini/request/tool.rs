@@ -7,12 +7,12 @@ use crate::error::{Error, Result};
 use crate::ir::{Extra, Raw, Request, Tool, ToolChoice, ToolKind};
 use crate::loss::Losses;
 
-use super::NAME;
-use super::text::{List, Object, nested};
-use super::wire::{Calling, Function, ToolConfig, ToolSet, value};
+use crate::dialect::gemini::NAME;
+use crate::dialect::gemini::text::{List, Object, nested};
+use crate::dialect::gemini::wire::{Calling, Function, ToolConfig, ToolSet, value};
 
 /// Reads `tools`.
-pub(super) fn read(sets: Vec<ToolSet<'_>>, request: &mut Request) -> Result<()> {
+pub(crate) fn read(sets: Vec<ToolSet<'_>>, request: &mut Request) -> Result<()> {
     for (at, set) in sets.into_iter().enumerate() {
         for (index, function) in set.functions.into_iter().flat_map(|list| list.0).enumerate() {
             let path = format!("tools[{at}].functionDeclarations[{index}].name");
@@ -52,7 +52,7 @@ fn read_function(function: Function<'_>, path: String) -> Result<Tool> {
 }
 
 /// The service's own `Schema` as JSON Schema.
-pub(super) fn read_schema(schema: &RawValue) -> Raw {
+pub(crate) fn read_schema(schema: &RawValue) -> Raw {
     Raw::of(&translate(value(schema)))
 }
 
@@ -95,7 +95,7 @@ fn translate(schema: Value) -> Value {
 }
 
 /// Reads `toolConfig`.
-pub(super) fn read_config(config: ToolConfig<'_>, request: &mut Request, extra: &mut Map<String, Value>) {
+pub(crate) fn read_config(config: ToolConfig<'_>, request: &mut Request, extra: &mut Map<String, Value>) {
     for (key, raw) in config.rest {
         extra.insert(format!("toolConfig.{key}"), value(raw));
     }
@@ -125,7 +125,7 @@ fn read_choice(calling: &Calling<'_>, extra: &mut Map<String, Value>) -> Option<
 }
 
 /// Writes `tools`.
-pub(super) fn write(request: &Request, body: &mut Object<'_>, losses: &mut Losses) {
+pub(crate) fn write(request: &Request, body: &mut Object<'_>, losses: &mut Losses) {
     if request.tools.is_empty() {
         return;
     }
@@ -197,7 +197,7 @@ fn takes_nothing(schema: &Value) -> bool {
 }
 
 /// Writes `toolConfig`.
-pub(super) fn write_config(request: &Request, body: &mut Object<'_>) {
+pub(crate) fn write_config(request: &Request, body: &mut Object<'_>) {
     let (mode, names): (_, &[String]) = match &request.tool_choice {
         None => ("", &[]),
         Some(ToolChoice::None) => ("NONE", &[]),

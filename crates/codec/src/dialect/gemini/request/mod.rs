@@ -1,23 +1,28 @@
 //! Requests: `generateContent` and `countTokens`, read from callers and written for providers.
 
+mod config;
+pub(crate) mod path;
+mod tool;
+pub(crate) mod turn;
+
 use http::{HeaderMap, Method};
 use serde_json::Map;
 
 use crate::catalog::Quirks;
 use crate::dialect::fault::read_json;
+use crate::dialect::gemini::NAME;
+use crate::dialect::gemini::text::{Object, nested};
+use crate::dialect::gemini::wire::{Body, value};
 use crate::dialect::{Head, Operation, Outgoing};
 use crate::error::{Error, Result};
-use crate::ir::{Extra, Message, Request, Role};
+use crate::ir::{Extra, Request, Role};
 use crate::loss::Losses;
 
-use super::route::{self, Verb};
-use super::text::{Object, nested};
-use super::wire::{Body, value};
-use super::{NAME, config, message, tool};
+use self::path::Verb;
 
 /// Reads a caller's request.
-pub(super) fn read(head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request> {
-    let (model, verb) = route::read(head.path)?;
+pub(crate) fn read(head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request> {
+    let (model, verb) = path::read(head.path)?;
     let outer: Body<'_> = read_json(body, "")?;
     let mut request = match (operation, outer.inner) {
         (Operation::CountTokens, Some(inner)) => read_body(read_json(inner.get().as_bytes(), "generateContentRequest")?)?,
@@ -36,16 +41,12 @@ fn read_body(body: Body<'_>) -> Result<Request> {
     let contents = body.contents.filter(|contents| !contents.0.is_empty());
     let contents = contents.ok_or_else(|| Error::bad_request("contents is required").at("contents"))?;
     let mut request = Request::default();
-    let mut calls = message::Calls::default();
+    let mut conversation = turn::Conversation::default();
     if let Some(system) = body.system {
-        let mut message = message::read(system, 0, &mut calls)?;
-        message.role = Role::System;
-        request.messages.push(message);
+        conversation.push_system(system);
     }
-    for (at, turn) in contents.0.into_iter().enumerate() {
-        let message: Message = message::read(turn, at, &mut calls)?;
-        request.messages.push(message);
-    }
+    contents.0.into_iter().enumerate().try_for_each(|(at, turn)| conversation.push(turn, at))?;
+    request.messages = conversation.finish();
     let mut extra = Map::new();
     tool::read(body.tools.map(|tools| tools.0).unwrap_or_default(), &mut request)?;
     if let Some(choice) = body.tool_config {
@@ -69,15 +70,15 @@ fn read_body(body: Body<'_>) -> Result<Request> {
 }
 
 /// Writes a request for a provider.
-pub(super) fn write(request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
+pub(crate) fn write(request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
     let verb = match operation {
         Operation::CountTokens => Verb::Count,
         Operation::Chat if request.stream => Verb::Stream,
         Operation::Chat => Verb::Generate,
     };
-    let mut path = route::write(&request.model, verb, quirks)?;
+    let mut place = path::write(&request.model, verb, quirks)?;
     if verb == Verb::Stream {
-        path.push_str("?alt=sse");
+        place.push_str("?alt=sse");
     }
     let mut losses = Losses::default();
     let mut body = Vec::with_capacity(1024);
@@ -89,7 +90,7 @@ pub(super) fn write(request: &Request, operation: Operation, quirks: &Quirks) ->
         }
         Operation::CountTokens => write_count(request, &mut body, &mut losses)?,
     }
-    Ok(Outgoing { method: Method::POST, path, headers: HeaderMap::new(), body, losses })
+    Ok(Outgoing { method: Method::POST, path: place, headers: HeaderMap::new(), body, losses })
 }
 
 /// Contents alone, or the whole request inside when there is more to count; never both.
@@ -97,12 +98,12 @@ fn write_count(request: &Request, out: &mut Vec<u8>, losses: &mut Losses) -> Res
     let mut outer = Object::new(out);
     let plain = request.tools.is_empty() && request.messages.iter().all(|message| message.role != Role::System);
     if plain {
-        message::write(request, &mut outer, losses)?;
+        turn::write(request, &mut outer, losses)?;
     } else {
         let mut inner = outer.object("generateContentRequest");
         let name = request.model.strip_prefix("models/").unwrap_or(&request.model);
         inner.put("model", &format!("models/{name}"));
-        message::write(request, &mut inner, losses)?;
+        turn::write(request, &mut inner, losses)?;
         tool::write(request, &mut inner, losses);
         tool::write_config(request, &mut inner);
         inner.end();
@@ -112,10 +113,10 @@ fn write_count(request: &Request, out: &mut Vec<u8>, losses: &mut Losses) -> Res
 }
 
 fn write_body(request: &Request, quirks: &Quirks, body: &mut Object<'_>, losses: &mut Losses) -> Result<()> {
-    message::write(request, body, losses)?;
+    turn::write(request, body, losses)?;
     tool::write(request, body, losses);
     tool::write_config(request, body);
-    config::write(request, quirks, body, losses);
+    body.object_if("generationConfig", |settings| config::write(request, quirks, settings, losses));
     if request.parallel_tools == Some(false) {
         losses.add("parallel_tools", "gemini may always call several tools at once");
     }
@@ -126,6 +127,7 @@ fn write_body(request: &Request, quirks: &Quirks, body: &mut Object<'_>, losses:
     }
     match request.service_tier.as_deref() {
         None | Some("auto") => {}
+        Some(_) if quirks.refuses("service_tier") => losses.add("service_tier", "this provider does not take it"),
         Some("default" | "standard") => body.put("serviceTier", "standard"),
         Some(tier @ ("flex" | "priority")) => body.put("serviceTier", tier),
         Some(_) => losses.add("service_tier", "gemini knows standard, flex and priority"),

@@ -7,60 +7,64 @@ use serde_json::value::RawValue;
 
 use crate::ir::{Citation, Raw};
 
-use super::NAME;
-use super::text::Object;
-use super::wire::{CitationSource, Grounding, Num, Str};
+use crate::dialect::gemini::NAME;
+use crate::dialect::gemini::text::Object;
+use crate::dialect::gemini::wire::{CitationSource, Grounding, Num, Str};
 
 /// Where the bytes and the characters of an answer's text lie to each other.
 #[derive(Debug, Default)]
-pub(super) struct Ruler {
-    /// Bytes so far.
-    bytes: u64,
-    /// For each character of several bytes: where it starts, and how many bytes more than characters there are after it.
-    marks: Vec<(u64, u64)>,
+pub(crate) struct Ruler {
+    /// Bytes and characters so far.
+    end: Mark,
+    /// The end of each character that takes several bytes; between two marks a byte is a character.
+    marks: Vec<Mark>,
 }
 
-/// More marks than this are not kept; offsets behind them are not told.
+/// One place in a text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    byte: u64,
+    char: u64,
+}
+
+/// More marks than this are not kept; offsets are not told then.
 const MOST_MARKS: usize = 1 << 17;
 
 impl Ruler {
     /// Takes more text.
-    pub(super) fn add(&mut self, text: &str) {
-        if !text.is_ascii() && self.marks.len() < MOST_MARKS {
-            let mut surplus = self.marks.last().map_or(0, |mark| mark.1);
-            for (at, letter) in text.char_indices().filter(|(_, letter)| !letter.is_ascii()) {
-                surplus += letter.len_utf8() as u64 - 1;
-                self.marks.push((self.bytes + at as u64, surplus));
+    pub(crate) fn add(&mut self, text: &str) {
+        if text.is_ascii() {
+            self.end.byte += text.len() as u64;
+            self.end.char += text.len() as u64;
+            return;
+        }
+        for letter in text.chars() {
+            self.end.byte += letter.len_utf8() as u64;
+            self.end.char += 1;
+            if !letter.is_ascii() && self.marks.len() <= MOST_MARKS {
+                self.marks.push(self.end);
             }
         }
-        self.bytes += text.len() as u64;
     }
 
-    fn is_whole(&self) -> bool {
-        self.marks.len() < MOST_MARKS
+    fn last_mark(&self, is_before: impl Fn(&Mark) -> bool) -> Option<Mark> {
+        let count = self.marks.partition_point(is_before);
+        let mark = count.checked_sub(1).and_then(|at| self.marks.get(at)).copied().unwrap_or_default();
+        (self.marks.len() <= MOST_MARKS).then_some(mark)
     }
 
     fn to_char(&self, byte: u64) -> Option<u64> {
-        let before = self.marks.partition_point(|(start, _)| *start < byte);
-        let surplus = before.checked_sub(1).and_then(|last| self.marks.get(last)).map_or(0, |mark| mark.1);
-        self.is_whole().then(|| byte.saturating_sub(surplus))
+        self.last_mark(|mark| mark.byte <= byte).map(|mark| mark.char + (byte - mark.byte))
     }
 
     fn to_byte(&self, char: u64) -> Option<u64> {
-        let mut before = 0;
-        for (start, surplus) in &self.marks {
-            if start.saturating_sub(before) >= char {
-                break;
-            }
-            before = *surplus;
-        }
-        self.is_whole().then_some(char + before)
+        self.last_mark(|mark| mark.char <= char).map(|mark| mark.byte + (char - mark.char))
     }
 }
 
 /// Reads sources, each once, however often the stream repeats them.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     seen: HashSet<u64>,
 }
 
@@ -76,7 +80,7 @@ impl Reader {
     }
 
     /// One source of `citationMetadata`.
-    pub(super) fn read_source(&mut self, raw: &RawValue, ruler: &Ruler, out: &mut Vec<Citation>) {
+    pub(crate) fn read_source(&mut self, raw: &RawValue, ruler: &Ruler, out: &mut Vec<Citation>) {
         let Ok(source) = serde_json::from_str::<CitationSource<'_>>(raw.get()) else { return };
         let end = source.end.and_then(|end| ruler.to_char(end.count()));
         let citation = Citation {
@@ -93,7 +97,7 @@ impl Reader {
     }
 
     /// `groundingMetadata`: a citation for every source of every supported segment. The first one carries the whole.
-    pub(super) fn read_grounding(&mut self, raw: &RawValue, ruler: &Ruler, out: &mut Vec<Citation>) {
+    pub(crate) fn read_grounding(&mut self, raw: &RawValue, ruler: &Ruler, out: &mut Vec<Citation>) {
         let Ok(grounding) = serde_json::from_str::<Grounding<'_>>(raw.get()) else { return };
         let sources: Vec<(Option<String>, Option<String>)> = grounding
             .chunks
@@ -138,7 +142,7 @@ fn owned(text: Option<Str<'_>>) -> Option<String> {
 }
 
 /// Writes what a candidate's citations are, as they came where they are our own.
-pub(super) fn write(citations: &[&Citation], ruler: &Ruler, candidate: &mut Object<'_>) {
+pub(crate) fn write(citations: &[&Citation], ruler: &Ruler, candidate: &mut Object<'_>) {
     let own = |citation: &&&Citation| citation.from == NAME && citation.raw.is_some();
     let is_grounding = |raw: &Raw| raw.value().get("groundingChunks").is_some();
     let raws = || citations.iter().filter(own).filter_map(|citation| citation.raw.as_ref());
@@ -181,4 +185,22 @@ pub(super) fn write(citations: &[&Citation], ruler: &Ruler, candidate: &mut Obje
     }
     supports.end();
     metadata.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_characters_are_told_apart() {
+        let text = "aé漢字b😀";
+        let mut ruler = Ruler::default();
+        for piece in ["aé", "漢", "字b", "😀"] {
+            ruler.add(piece);
+        }
+        for (char, (byte, _)) in text.char_indices().chain([(text.len(), ' ')]).enumerate() {
+            assert_eq!(ruler.to_char(byte as u64), Some(char as u64));
+            assert_eq!(ruler.to_byte(char as u64), Some(byte as u64));
+        }
+    }
 }

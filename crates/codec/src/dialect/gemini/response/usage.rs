@@ -7,11 +7,11 @@ use crate::frame::Frame;
 use crate::ir::Usage;
 use crate::json::KeyFinder;
 
-use super::text::Object;
-use super::wire::{Many, ModalityCount, Num, UsageMetadata};
+use crate::dialect::gemini::text::Object;
+use crate::dialect::gemini::wire::{Many, ModalityCount, Num, UsageMetadata};
 
 /// The prompt is what was sent and what tools of the provider added; the answer is the text and the thoughts.
-pub(super) fn read(usage: &UsageMetadata<'_>) -> Usage {
+pub(crate) fn read(usage: &UsageMetadata<'_>) -> Usage {
     let count = |number: Option<Num>| number.map_or(0, Num::count);
     let input = count(usage.prompt).saturating_add(count(usage.tool_prompt));
     let output = match (usage.answer, usage.thoughts) {
@@ -37,7 +37,7 @@ fn audio(details: &Option<Many<ModalityCount<'_>>>) -> Option<u64> {
 }
 
 /// Writes the field `usageMetadata`.
-pub(super) fn write(usage: &Usage, object: &mut Object<'_>) {
+pub(crate) fn write(usage: &Usage, object: &mut Object<'_>) {
     let mut inner = object.object("usageMetadata");
     inner.put("promptTokenCount", &usage.input);
     inner.put_some("cachedContentTokenCount", &usage.cache_read);
@@ -68,7 +68,7 @@ static BLOCK: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("blockReason
 static ERROR: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("error"));
 
 /// The usage that a whole reply tells; of a streamed array, the last one.
-pub(super) fn find(body: &[u8]) -> Option<Usage> {
+pub(crate) fn find(body: &[u8]) -> Option<Usage> {
     let mut found = None;
     let mut rest = body;
     while let Some(span) = USAGE.value(rest) {
@@ -84,7 +84,7 @@ fn parse(json: &[u8]) -> Option<Usage> {
 
 /// Watches a stream that passes by.
 #[derive(Default)]
-pub(super) struct Observer {
+pub(crate) struct Observer {
     /// The last `usageMetadata` as it came: nearly every frame has one, and only the last one counts.
     usage: Vec<u8>,
     complete: bool,

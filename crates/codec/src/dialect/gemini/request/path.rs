@@ -9,7 +9,7 @@ use crate::json::{self, members};
 
 /// What follows the model's name in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     Generate,
     Stream,
     Count,
@@ -32,7 +32,7 @@ impl Verb {
 const COLLECTIONS: [&str; 5] = ["tunedModels", "dynamic", "publishers", "projects", "endpoints"];
 
 /// The model's name and the verb, from a path such as `/v1beta/models/house/small:generateContent`.
-pub(super) fn read(path: &str) -> Result<(String, Verb)> {
+pub(crate) fn read(path: &str) -> Result<(String, Verb)> {
     let not_found = || Error::new(Kind::NotFound, Origin::Caller, NO_METHOD);
     let (place, verb) = path.rsplit_once(':').ok_or_else(not_found)?;
     let verb = Verb::WORDS.iter().find(|(_, word)| *word == verb).map(|(verb, _)| *verb).ok_or_else(not_found)?;
@@ -88,7 +88,7 @@ fn bad_model(what: &str) -> Error {
 }
 
 /// The path of a model and its verb: `/v1beta/models/gemini-2.5-flash:generateContent`.
-pub(super) fn write(model: &str, verb: Verb, quirks: &Quirks) -> Result<String> {
+pub(crate) fn write(model: &str, verb: Verb, quirks: &Quirks) -> Result<String> {
     let name = model.strip_prefix("models/").unwrap_or(model);
     check(name)?;
     let mut path = format!("/{}", quirks.gemini_version);
@@ -137,7 +137,7 @@ fn framing(head: &Head<'_>, verb: Verb) -> Framing {
 const SECRET: [&str; 5] = ["key", "$key", "access_token", "$access_token", "oauth_token"];
 
 /// The caller's own request to the provider: its verb and its query, but not its key.
-pub(super) fn forward(head: &Head<'_>, model: &str, quirks: &Quirks) -> Result<Forward> {
+pub(crate) fn forward(head: &Head<'_>, model: &str, quirks: &Quirks) -> Result<Forward> {
     let (_, verb) = read(head.path)?;
     let mut path = write(model, verb, quirks)?;
     let mut mark = '?';
@@ -152,7 +152,7 @@ pub(super) fn forward(head: &Head<'_>, model: &str, quirks: &Quirks) -> Result<F
 }
 
 /// The few fields that routing needs: most of them stand in the path.
-pub(super) fn peek(head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Peek> {
+pub(crate) fn peek(head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Peek> {
     let (model, verb) = read(head.path)?;
     if verb.operation() != operation {
         return Err(Error::new(Kind::NotFound, Origin::Caller, NO_METHOD));

@@ -1,24 +1,26 @@
 //! Whole answers, counts and model lists.
 
+pub(crate) mod citation;
+pub(crate) mod usage;
+
 use serde_json::Map;
 
+use crate::dialect::gemini::media::seal;
+use crate::dialect::gemini::request::turn::put_arguments;
+use crate::dialect::gemini::stream::Reader;
+use crate::dialect::gemini::text::{List, Object, nested};
+use crate::dialect::gemini::wire::{Chunk, Count, Num, read_chunks, value};
+use crate::dialect::gemini::{NAME, error};
 use crate::dialect::{Cx, ReadStream};
 use crate::error::{Error, Result};
 use crate::ir::fold::Fold;
 use crate::ir::{Choice, Citation, Content, Extra, Finish, Model, Part, Reason, Response, Source, TokenCount, TokenLogprob};
 use crate::json;
 
-use super::citation::{self, Ruler};
-use super::media::seal;
-use super::message::put_arguments;
-use super::reader::Reader;
-use super::text::{List, Object, nested};
-use super::usage;
-use super::wire::{Chunk, Count, Num, read_chunks, value};
-use super::{NAME, error};
+use self::citation::Ruler;
 
 /// Reads a whole answer: a stream of one chunk.
-pub(super) fn read(body: &[u8]) -> Result<Response> {
+pub(crate) fn read(body: &[u8]) -> Result<Response> {
     let chunks = read_chunks(body)
         .map_err(|error| Error::malformed(format!("the answer is no reply of gemini: {error}")).with_raw(body))?;
     let mut reader = Reader::whole();
@@ -54,7 +56,7 @@ fn take_extras(chunk: &mut Chunk<'_>, extras: &mut Vec<(u32, Extra)>) {
 }
 
 /// Reads `countTokens`.
-pub(super) fn read_count(body: &[u8]) -> Result<TokenCount> {
+pub(crate) fn read_count(body: &[u8]) -> Result<TokenCount> {
     if let Some(error) = json::member(body, "error").and_then(|span| body.get(span)) {
         return Err(error::read_inside(error, body));
     }
@@ -65,7 +67,7 @@ pub(super) fn read_count(body: &[u8]) -> Result<TokenCount> {
 }
 
 /// Writes `countTokens`.
-pub(super) fn write_count(count: TokenCount) -> Vec<u8> {
+pub(crate) fn write_count(count: TokenCount) -> Vec<u8> {
     let mut out = Vec::new();
     let mut body = Object::new(&mut out);
     body.put("totalTokens", &count.input);
@@ -74,7 +76,7 @@ pub(super) fn write_count(count: TokenCount) -> Vec<u8> {
 }
 
 /// Writes a whole answer.
-pub(super) fn write(response: &Response, cx: &Cx) -> Vec<u8> {
+pub(crate) fn write(response: &Response, cx: &Cx) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let mut body = Object::new(&mut out);
     let mut candidates = body.list("candidates");
@@ -95,7 +97,7 @@ pub(super) fn write(response: &Response, cx: &Cx) -> Vec<u8> {
 }
 
 /// The first, unless it is empty.
-pub(super) fn or<'a>(first: &'a str, second: &'a str) -> &'a str {
+pub(crate) fn or<'a>(first: &'a str, second: &'a str) -> &'a str {
     if first.is_empty() { second } else { first }
 }
 
@@ -122,12 +124,11 @@ fn write_choice(choice: &Choice, candidate: &mut Object<'_>) {
 }
 
 /// Writes a part of an answer, unless gemini has no words for it.
-pub(super) fn write_part(part: &Part, parts: &mut List<'_>) {
-    if matches!(&part.content, Content::Foreign { from, .. } if *from != NAME) {
-        return;
-    }
-    if let Content::Foreign { value, .. } = &part.content {
-        return parts.element().extend_from_slice(value.get().as_bytes());
+pub(crate) fn write_part(part: &Part, parts: &mut List<'_>) {
+    match &part.content {
+        Content::Foreign { from: NAME, value } => return parts.element().extend_from_slice(value.get().as_bytes()),
+        Content::Foreign { .. } | Content::ToolResult { .. } => return,
+        _ => {}
     }
     let mut object = parts.object();
     let mut redacted = false;
@@ -146,7 +147,7 @@ pub(super) fn write_part(part: &Part, parts: &mut List<'_>) {
             Some(text) if is_silent(source) => object.put("text", text),
             _ => write_media(source, &mut object),
         },
-        Content::ToolResult { .. } | Content::Foreign { .. } => object.put("text", ""),
+        Content::ToolResult { .. } | Content::Foreign { .. } => {}
     }
     object.put_some("thoughtSignature", &part.signature.as_ref().map(|signature| seal(signature, redacted)));
     object.put_all(nested(&part.extra, "", &["inlineData.", "fileData."]));
@@ -188,7 +189,7 @@ fn write_media(source: &Source, object: &mut Object<'_>) {
 }
 
 /// Writes the field `functionCall`.
-pub(super) fn write_call(id: &str, name: &str, arguments: &str, object: &mut Object<'_>) {
+pub(crate) fn write_call(id: &str, name: &str, arguments: &str, object: &mut Object<'_>) {
     let mut call = object.object("functionCall");
     call.put("id", id);
     call.put("name", name);
@@ -223,7 +224,7 @@ const WORDS: [&str; 22] = [
 ];
 
 /// Writes `finishReason` and, where there is more to say, `finishMessage`.
-pub(super) fn write_finish(finish: &Finish, candidate: &mut Object<'_>) {
+pub(crate) fn write_finish(finish: &Finish, candidate: &mut Object<'_>) {
     let usual = match finish.reason {
         Reason::Stop | Reason::StopSequence | Reason::ToolCalls => "STOP",
         Reason::Length | Reason::ContextFull => "MAX_TOKENS",
@@ -248,7 +249,7 @@ pub(super) fn write_finish(finish: &Finish, candidate: &mut Object<'_>) {
 }
 
 /// Writes `logprobsResult`, if there is something in it.
-pub(super) fn write_logprobs(tokens: &[TokenLogprob], candidate: &mut Object<'_>) {
+pub(crate) fn write_logprobs(tokens: &[TokenLogprob], candidate: &mut Object<'_>) {
     if tokens.is_empty() {
         return;
     }
@@ -275,7 +276,7 @@ pub(super) fn write_logprobs(tokens: &[TokenLogprob], candidate: &mut Object<'_>
 }
 
 /// Writes the list of models.
-pub(super) fn write_models(models: &[Model]) -> Vec<u8> {
+pub(crate) fn write_models(models: &[Model]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut body = Object::new(&mut out);
     let mut list = body.list("models");
@@ -288,7 +289,7 @@ pub(super) fn write_models(models: &[Model]) -> Vec<u8> {
 }
 
 /// Writes one model.
-pub(super) fn write_model(model: &Model) -> Vec<u8> {
+pub(crate) fn write_model(model: &Model) -> Vec<u8> {
     let mut out = Vec::new();
     put_model(model, Object::new(&mut out));
     out

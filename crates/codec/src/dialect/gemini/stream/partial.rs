@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Origin, Result};
 
-use super::wire::{PartialArg, value};
+use crate::dialect::gemini::wire::{PartialArg, value};
 
 /// The arguments of a call so far.
 #[derive(Debug, Default)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     root: Map<String, Value>,
     /// The path whose string goes on with the next piece.
     open: Option<String>,
@@ -16,7 +16,7 @@ pub(super) struct Arguments {
 }
 
 /// The most bytes that the arguments of one call may have.
-pub(super) const MOST_BYTES: usize = 16 << 20;
+pub(crate) const MOST_BYTES: usize = 16 << 20;
 
 /// One step of a path.
 enum Step {
@@ -26,7 +26,7 @@ enum Step {
 
 impl Arguments {
     /// Takes one piece.
-    pub(super) fn push(&mut self, piece: PartialArg<'_>) -> Result<()> {
+    pub(crate) fn push(&mut self, piece: PartialArg<'_>) -> Result<()> {
         let path = piece.path.as_deref().unwrap_or_default().to_owned();
         let steps =
             read_path(&path).ok_or_else(|| Error::malformed(format!("a piece of a call's arguments has the path `{path}`")))?;
@@ -53,7 +53,7 @@ impl Arguments {
     }
 
     /// The arguments as JSON text.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         Value::Object(self.root).to_string()
     }
 

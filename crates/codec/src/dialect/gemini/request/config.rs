@@ -7,14 +7,14 @@ use crate::catalog::Quirks;
 use crate::ir::{Effort, Format, Raw, Reasoning, Request, Speech};
 use crate::loss::Losses;
 
-use super::text::{Object, nested};
 use super::tool::read_schema;
-use super::wire::{Config, Num, Thinking, value};
+use crate::dialect::gemini::text::{Object, nested};
+use crate::dialect::gemini::wire::{Config, Num, Thinking, value};
 
 const JSON: &str = "application/json";
 
 /// Reads it; what the canonical request has no field for goes to `extra` under its path.
-pub(super) fn read(config: Config<'_>, request: &mut Request, extra: &mut Map<String, Value>) {
+pub(crate) fn read(config: Config<'_>, request: &mut Request, extra: &mut Map<String, Value>) {
     let mut keep = |key: &str, value: Value| drop(extra.insert(format!("generationConfig.{key}"), value));
     let real = |number: Option<Num>| number.map(|number| number.0);
     let count = |number: Option<Num>| number.map(Num::count);
@@ -101,22 +101,16 @@ fn read_voice(speech: &RawValue) -> Raw {
     name.map_or_else(|| Raw(speech.to_owned()), Raw::of)
 }
 
-/// Writes it, unless it would be empty.
-pub(super) fn write(request: &Request, quirks: &Quirks, body: &mut Object<'_>, losses: &mut Losses) {
-    let mut bytes = Vec::new();
-    let mut config = Object::new(&mut bytes);
-    write_sampling(request, quirks, &mut config, losses);
-    write_format(request, quirks, &mut config, losses);
+/// Writes its fields; false when there are none.
+pub(crate) fn write(request: &Request, quirks: &Quirks, config: &mut Object<'_>, losses: &mut Losses) -> bool {
+    write_sampling(request, quirks, config, losses);
+    write_format(request, quirks, config, losses);
     if let Some(reasoning) = &request.reasoning {
-        write_thinking(reasoning, &request.model, quirks, &mut config, losses);
+        write_thinking(reasoning, &request.model, quirks, config, losses);
     }
-    write_speech(request, &mut config, losses);
+    write_speech(request, config, losses);
     config.put_all(nested(&request.extra, "generationConfig.", &[]));
-    let empty = config.is_empty();
-    config.end();
-    if !empty {
-        body.key("generationConfig").extend_from_slice(&bytes);
-    }
+    !config.is_empty()
 }
 
 const REFUSED: &str = "this provider does not take it";
@@ -128,12 +122,13 @@ fn write_sampling(request: &Request, quirks: &Quirks, config: &mut Object<'_>, l
             if quirks.refuses(name) { losses.add(field, REFUSED) } else { config.put(key, &number) }
         }
     };
-    let highest = quirks.temperature_max.map(|thousandths| f64::from(thousandths) / 1000.0);
-    let temperature = sampling.temperature.map(|asked| highest.map_or(asked, |highest| asked.min(highest)));
+    let bound = |thousandths: Option<u32>| thousandths.map(|number| f64::from(number) / 1000.0);
+    let (lowest, highest) = (bound(quirks.temperature_min), bound(quirks.temperature_max));
+    let temperature = sampling.temperature.map(|asked| asked.max(lowest.unwrap_or(asked)).min(highest.unwrap_or(f64::MAX)));
     put("temperature", "temperature", "sampling.temperature", temperature.map(Value::from));
     put("topP", "top_p", "sampling.top_p", sampling.top_p.map(Value::from));
     put("topK", "top_k", "sampling.top_k", sampling.top_k.map(Value::from));
-    put("maxOutputTokens", "max_tokens", "max_tokens", request.max_tokens.or(quirks.max_tokens_default).map(Value::from));
+    put("maxOutputTokens", "max_tokens", "max_tokens", request.max_tokens.map(Value::from));
     put("candidateCount", "n", "n", request.n.map(Value::from));
     let stop: Vec<&str> = request.stop.iter().take(MOST_STOPS).map(String::as_str).collect();
     put("stopSequences", "stop", "stop", (!stop.is_empty()).then(|| stop.into()));
@@ -143,7 +138,7 @@ fn write_sampling(request: &Request, quirks: &Quirks, config: &mut Object<'_>, l
     put("responseLogprobs", "logprobs", "sampling.logprobs", sampling.logprobs.map(Value::from));
     put("logprobs", "logprobs", "sampling.top_logprobs", sampling.top_logprobs.map(Value::from));
     if temperature != sampling.temperature {
-        losses.add("sampling.temperature", "lowered to the highest that this provider takes");
+        losses.add("sampling.temperature", "moved into the range that this provider takes");
     }
     if request.stop.len() > MOST_STOPS {
         losses.add("stop", "gemini takes five; the rest was left out");
@@ -184,18 +179,11 @@ fn write_thinking(reasoning: &Reasoning, model: &str, quirks: &Quirks, config: &
         _ if off => thinking.put("thinkingBudget", &0),
         (Some(budget), _) => thinking.put("thinkingBudget", &budget),
         (None, Some(effort)) if knows_levels(model) => {
-            let strong = quirks.efforts.iter().any(|word| word.eq_ignore_ascii_case("xhigh"));
-            let word = match effort {
-                Effort::None | Effort::Minimal => "MINIMAL",
-                Effort::Low => "LOW",
-                Effort::Medium => "MEDIUM",
-                Effort::Xhigh | Effort::Max if strong => "XHIGH",
-                Effort::High | Effort::Xhigh | Effort::Max => "HIGH",
-            };
-            if effort > Effort::High && !strong {
-                losses.add("reasoning.effort", "the highest level of gemini is HIGH");
+            let nearest = nearest_level(effort, quirks);
+            if nearest != effort {
+                losses.add("reasoning.effort", format!("{} is the nearest that this provider takes", nearest.word()));
             }
-            thinking.put("thinkingLevel", word);
+            thinking.put("thinkingLevel", &nearest.word().to_ascii_uppercase());
         }
         (None, Some(effort)) => thinking.put("thinkingBudget", &effort.budget()),
         (None, None) if reasoning.enabled == Some(true) => thinking.put("thinkingBudget", &-1),
@@ -205,8 +193,18 @@ fn write_thinking(reasoning: &Reasoning, model: &str, quirks: &Quirks, config: &
     thinking.end();
 }
 
+/// The levels that every service of this dialect takes.
+const LEVELS: [Effort; 4] = [Effort::Minimal, Effort::Low, Effort::Medium, Effort::High];
+
+fn nearest_level(effort: Effort, quirks: &Quirks) -> Effort {
+    let known: Vec<Effort> = quirks.efforts.iter().filter_map(|word| Effort::parse(word)).collect();
+    let known = if known.is_empty() { LEVELS.as_slice() } else { &known };
+    let distance = |level: &Effort| (*level as i32 - effort as i32).abs();
+    known.iter().copied().min_by_key(|level| distance(level)).unwrap_or(effort)
+}
+
 /// Whether a model takes `thinkingLevel` and asks for thought signatures: those before the third generation do not.
-pub(super) fn knows_levels(model: &str) -> bool {
+pub(crate) fn knows_levels(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or_default();
     !["gemini-1", "gemini-2"].iter().any(|old| name.starts_with(old))
 }

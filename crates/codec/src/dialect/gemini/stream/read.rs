@@ -8,18 +8,16 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::ir::{Citation, Delta, Event, Extra, Finish, PartStart, Reason, TokenLogprob, TopLogprob, Usage};
 
-use super::NAME;
-use super::citation;
-use super::error;
-use super::media::{self, unseal};
-use super::message::{make_id, read_plain};
+use crate::dialect::gemini::media::{self, unseal};
+use crate::dialect::gemini::request::turn::{make_id, read_plain};
+use crate::dialect::gemini::response::{citation, usage};
+use crate::dialect::gemini::{NAME, error};
 use super::partial::Arguments;
-use super::usage;
-use super::wire::{Call, Candidate, Chunk, LogprobsResult, Piece, TokenProbability, read_chunks, value};
+use crate::dialect::gemini::wire::{Call, Candidate, Chunk, LogprobsResult, Piece, TokenProbability, read_chunks, value};
 
 /// Reads one stream.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     started: bool,
     /// The response's id, part of the ids that are made up for calls.
     id: String,
@@ -57,6 +55,9 @@ enum Open {
 
 impl ReadStream for Reader {
     fn push(&mut self, frame: Frame<'_>, out: &mut Vec<Event>) -> Result<()> {
+        if matches!(frame.data.trim_ascii(), b"" | b"[DONE]") {
+            return Ok(());
+        }
         let chunks = read_chunks(frame.data)
             .map_err(|error| Error::malformed(format!("a frame is no reply of gemini: {error}")).with_raw(frame.data))?;
         chunks.0.into_iter().try_for_each(|chunk| self.read(chunk, frame.data, out))
@@ -89,12 +90,12 @@ impl ReadStream for Reader {
 
 impl Reader {
     /// For a reply that came whole.
-    pub(super) fn whole() -> Self {
+    pub(crate) fn whole() -> Self {
         Reader { whole: true, ..Reader::default() }
     }
 
     /// Reads one chunk; `raw` is what it came in.
-    pub(super) fn read(&mut self, chunk: Chunk<'_>, raw: &[u8], out: &mut Vec<Event>) -> Result<()> {
+    pub(crate) fn read(&mut self, chunk: Chunk<'_>, raw: &[u8], out: &mut Vec<Event>) -> Result<()> {
         if let Some(error) = chunk.error {
             return Err(error::read_inside(error.get().as_bytes(), raw));
         }
@@ -158,7 +159,7 @@ impl Answer {
         if let Some(call) = piece.call {
             return self.read_call(call, piece.signature.as_deref(), id, out);
         }
-        let media = piece.blob.is_some() || piece.file.is_some() || piece.result.is_some();
+        let media = piece.blob.is_some() || piece.file.is_some();
         if !media && (piece.text.is_some() || piece.rest.is_empty()) {
             self.read_text(&piece, out);
             return Ok(());
@@ -187,11 +188,7 @@ impl Answer {
             return;
         }
         let thought = piece.thought == Some(true);
-        // A signature alone belongs to what was said last.
-        let keeps = text.is_empty() && matches!(self.open, Open::Text | Open::Reasoning);
-        if !keeps {
-            self.ensure(if thought { Open::Reasoning } else { Open::Text }, out);
-        }
+        self.ensure(if thought { Open::Reasoning } else { Open::Text }, out);
         if !text.is_empty() {
             if !thought {
                 self.ruler.add(text);
@@ -219,9 +216,13 @@ impl Answer {
             self.open = Open::Call(Arguments::default());
         }
         let Open::Call(arguments) = &mut self.open else {
-            return Err(Error::malformed("a function call has no name"));
+            return match call.args {
+                Some(_) => Err(Error::malformed("a function call has no name")),
+                // The empty call that ends one whose arguments came in pieces, once more.
+                None => Ok(()),
+            };
         };
-        let pieced = call.partial.is_some() || call.more.is_some();
+        let pieced = call.partial.is_some() || call.more == Some(true);
         for piece in call.partial.into_iter().flat_map(|list| list.0) {
             arguments.push(piece)?;
         }
@@ -229,7 +230,9 @@ impl Answer {
             self.sign(text, out);
         }
         if let Some(args) = call.args.filter(|args| !pieced && args.get() != "{}") {
-            self.delta(Delta::Arguments(args.get().to_owned()), out);
+            // Some servers write the object as a string.
+            let text = serde_json::from_str(args.get()).unwrap_or_else(|_| args.get().to_owned());
+            self.delta(Delta::Arguments(text), out);
             self.open = Open::None;
             self.end(out);
         } else if call.more != Some(true) {
