@@ -6,6 +6,7 @@ use criterion::{criterion_group, criterion_main};
 mod chat;
 mod frame;
 mod json;
+mod messages;
 
-criterion_group!(benches, json::bench, frame::bench, chat::bench);
+criterion_group!(benches, json::bench, frame::bench, chat::bench, messages::bench);
 criterion_main!(benches);

@@ -1,5 +1,7 @@
 //! Who calls.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, header};
 use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::Secret;
@@ -27,4 +29,15 @@ pub fn identify(key: Option<&Secret>, headers: &HeaderMap, query: Option<&str>) 
         "the key is not the gateway's; check the key that your program sends"
     };
     Err(Error::new(Kind::Unauthenticated, Origin::Caller, what))
+}
+
+/// A caller's query without its key, which is for the gateway and for nobody behind it.
+pub fn without_key(query: Option<&str>) -> Option<Cow<'_, str>> {
+    let query = query?;
+    let is_key = |pair: &&str| pair.starts_with("key=");
+    if !query.split('&').any(|pair| is_key(&pair)) {
+        return Some(Cow::Borrowed(query));
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_key(pair)).collect();
+    (!kept.is_empty()).then(|| Cow::Owned(kept.join("&")))
 }

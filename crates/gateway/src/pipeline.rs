@@ -26,7 +26,7 @@ use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Route, body, route};
-use crate::identify::identify;
+use crate::identify::{identify, without_key};
 use crate::worker::Worker;
 
 /// Answers one request, whatever it is.
@@ -89,7 +89,8 @@ async fn run(
     id: &str,
 ) -> std::result::Result<Ready, (Failed, Facts)> {
     let mut facts = Facts::new(id, dialect);
-    let seen = Head { path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
+    let query = without_key(head.uri.query());
+    let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let peeked = dialect.downstream.peek(&seen, &body, operation);
     let planned = peeked.and_then(|peek| worker.client.plan(&peek.model).map(|plan| (peek, plan)));
     let (peek, plan) = planned.map_err(|error| (error.into(), facts.clone()))?;

@@ -40,35 +40,34 @@ impl Sift {
             }
             Blocks::Sse { split, held, joined, limit } => (split, held, joined, *limit),
         };
-        // Bytes before `from` have left or were dropped; those up to `to` may leave.
+        // Bytes before `from` were copied to `out` or dropped; those from there up to `to` may leave as they are.
         let (mut from, mut to) = (0, 0);
         let mut out = BytesMut::new();
         for Part { span, ends } in split.split(&chunk) {
             let part = chunk.get(span.clone()).unwrap_or_default();
-            if !ends || !held.is_empty() {
+            let is_begun = !held.is_empty();
+            if is_begun || !ends {
                 if held.len() + part.len() > limit {
                     return Err(TooLong { limit });
                 }
                 held.extend_from_slice(part);
-                from = span.end;
             }
             if !ends {
                 break;
             }
-            let block = if held.is_empty() { part } else { held.as_slice() };
-            if let Some(frame) = read_block(block, joined) {
+            if let Some(frame) = read_block(if is_begun { held } else { part }, joined) {
                 observe.frame(frame);
             }
             let dropped = *drop_usage && observe.is_usage_only();
-            match (dropped, held.is_empty()) {
-                (false, true) => to = span.end,
-                (false, false) => out.extend_from_slice(held),
-                (true, true) => {
-                    out.extend_from_slice(chunk.get(from..span.start).unwrap_or_default());
-                    from = span.end;
-                }
-                (true, false) => {}
+            if is_begun && !dropped {
+                out.extend_from_slice(held);
+            } else if dropped {
+                out.extend_from_slice(chunk.get(from..to).unwrap_or_default());
             }
+            if is_begun || dropped {
+                from = span.end;
+            }
+            to = span.end;
             held.clear();
         }
         Ok(join(out, &chunk, from, to))

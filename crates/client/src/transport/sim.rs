@@ -6,6 +6,7 @@
 mod answer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Response as HttpResponse, StatusCode, header};
@@ -37,7 +38,7 @@ impl Transport for SimTransport {
                 Ok((media, bytes)) => reply(StatusCode::OK, media, bytes),
                 Err(error) => {
                     let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    reply(status, "application/json", route.0.downstream.write_error(&error, ""))
+                    reply(status, "application/json", route.0.downstream.write_error(&error, &id(number)))
                 }
             };
             Ok(reply)
@@ -67,13 +68,17 @@ fn simulate((dialect, operation): (&'static Dialect, Operation), head: &Head<'_>
     Ok((peek.framing.content_type(), out))
 }
 
-/// Ids count up and time stands still: the same calls in the same order give the same bytes.
+fn id(number: u64) -> String {
+    format!("sim{number:021}")
+}
+
+/// Ids count up: the same calls in the same order give the same answers but for the time.
 fn context(peek: &Peek, number: u64) -> Cx {
-    let id = format!("sim{number:021}");
+    let id = id(number);
     Cx {
         request_id: id.clone(),
         id,
-        created: 0,
+        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         model: peek.model.clone(),
         framing: peek.framing,
         stream_usage: peek.stream_usage,

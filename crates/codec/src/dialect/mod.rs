@@ -15,6 +15,7 @@ use crate::loss::Losses;
 
 mod anthropic_messages;
 mod fault;
+mod gemini;
 mod fields;
 pub mod headers;
 mod object;
@@ -52,6 +53,7 @@ pub static ALL: &[Dialect] = &[
         upstream: &anthropic_messages::AnthropicMessages,
         downstream: &anthropic_messages::AnthropicMessages,
     },
+    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
 ];
 
 /// The dialect of this name.

@@ -30,7 +30,7 @@ pub(super) fn answer(request: &Request, id: &str) -> Result<Response> {
     let (mut part, mut reason) = match (wanted_tool(request), &request.format) {
         (Some(tool), _) => (tool_call(tool, id), Reason::ToolCalls),
         (None, Format::Json) => (Part::text(json!({"echo": last_text(request)}).to_string()), Reason::Stop),
-        (None, Format::Schema { schema, .. }) => (Part::text(fill(&schema.value(), DEPTH).to_string()), Reason::Stop),
+        (None, Format::Schema { schema, .. }) => (Part::text(fill_schema(&schema.value()).to_string()), Reason::Stop),
         (None, Format::Text) if model == "lorem" => (Part::text(lorem(request)), lorem_reason(request)),
         (None, Format::Text) => (Part::text(last_text(request)), Reason::Stop),
     };
@@ -108,16 +108,24 @@ fn wanted_tool(request: &Request) -> Option<&Tool> {
 
 fn tool_call(tool: &Tool, id: &str) -> Part {
     let arguments = match &tool.kind {
-        ToolKind::Function { schema: Some(schema), .. } => fill(&schema.value(), DEPTH),
+        ToolKind::Function { schema: Some(schema), .. } => fill_schema(&schema.value()),
         _ => json!({}),
     };
     Content::ToolCall { id: format!("call_{id}"), name: tool.name.clone(), arguments: arguments.to_string() }.into()
 }
 
 /// A value that a JSON Schema allows, as far as its plain keywords say.
-fn fill(schema: &Value, depth: usize) -> Value {
+fn fill_schema(schema: &Value) -> Value {
+    fill(schema, schema, DEPTH)
+}
+
+fn fill(schema: &Value, root: &Value, depth: usize) -> Value {
     if depth == 0 {
         return Value::Null;
+    }
+    let referred = schema.get("$ref").and_then(Value::as_str).and_then(|path| root.pointer(path.strip_prefix('#')?));
+    if let Some(referred) = referred {
+        return fill(referred, root, depth - 1);
     }
     if let Some(constant) = schema.get("const") {
         return constant.clone();
@@ -127,7 +135,7 @@ fn fill(schema: &Value, depth: usize) -> Value {
     }
     for either in ["anyOf", "oneOf", "allOf"] {
         if let Some(first) = schema.get(either).and_then(Value::as_array).and_then(|choices| choices.first()) {
-            return fill(first, depth - 1);
+            return fill(first, root, depth - 1);
         }
     }
     let kind = match schema.get("type") {
@@ -137,12 +145,12 @@ fn fill(schema: &Value, depth: usize) -> Value {
     match kind {
         Some("object") | None if schema.get("properties").is_some() || kind.is_some() => {
             let properties = schema.get("properties").and_then(Value::as_object);
-            let filled = properties.into_iter().flatten().map(|(name, schema)| (name.clone(), fill(schema, depth - 1)));
+            let filled = properties.into_iter().flatten().map(|(name, schema)| (name.clone(), fill(schema, root, depth - 1)));
             Value::Object(filled.collect::<Map<_, _>>())
         }
         Some("array") => {
             let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(1).clamp(1, 16);
-            let item = schema.get("items").map_or(Value::Null, |items| fill(items, depth - 1));
+            let item = schema.get("items").map_or(Value::Null, |items| fill(items, root, depth - 1));
             Value::Array(vec![item; least as usize])
         }
         Some("integer") => json!(schema.get("minimum").and_then(Value::as_i64).unwrap_or(1)),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::dialect::read_retry;
@@ -28,6 +29,8 @@ struct Object {
     kind: Option<String>,
     message: Option<String>,
     details: Option<Details>,
+    /// Not of this dialect, but of many who imitate it.
+    code: Option<Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -40,9 +43,10 @@ struct Details {
 pub(super) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let object = read_object(body);
     let mut error = build(Some(status), object, body);
-    if error.retry != Retry::Never || error.kind != Kind::QuotaExhausted {
-        error.retry = read_retry(error.kind, headers);
-    }
+    error.retry = match error.kind {
+        Kind::QuotaExhausted | Kind::Unauthenticated => Retry::Never,
+        kind => read_retry(kind, headers),
+    };
     error
 }
 
@@ -52,7 +56,9 @@ pub(super) fn read_inband_error(body: &[u8]) -> Error {
 }
 
 fn read_object(body: &[u8]) -> Object {
-    let Ok(body) = serde_json::from_slice::<Body<'_>>(body) else { return Object::default() };
+    let Ok(body) = serde_json::from_slice::<Body<'_>>(body) else {
+        return Object { message: read_plain(body), ..Object::default() };
+    };
     let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
     let mut object = match body.error {
         Some(raw) => {
@@ -65,8 +71,18 @@ fn read_object(body: &[u8]) -> Object {
     object
 }
 
+/// A short text that is no page of HTML is a message.
+fn read_plain(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    (!text.is_empty() && text.len() <= 500 && !text.starts_with(['<', '{', '['])).then(|| text.to_owned())
+}
+
 fn build(status: Option<u16>, object: Object, body: &[u8]) -> Error {
-    let code = object.details.and_then(|details| details.error_code);
+    let code = object.details.and_then(|details| details.error_code).or(match object.code {
+        Some(Value::String(code)) => Some(code),
+        Some(Value::Number(code)) => Some(code.to_string()),
+        _ => None,
+    });
     let word = object.kind.as_deref().unwrap_or_default();
     let message = object.message.unwrap_or_else(|| match (status, word) {
         (Some(status), "") => format!("the provider answered with HTTP {status} and did not say why"),
@@ -74,14 +90,10 @@ fn build(status: Option<u16>, object: Object, body: &[u8]) -> Error {
         (_, word) => word.to_owned(),
     });
     let kind = classify(status, word, code.as_deref(), &message);
-    let mut error = Error::new(kind, origin(kind), message).with_raw(body);
+    let mut error = Error::new(kind, Origin::Provider, message).with_raw(body);
     error.status = Some(status.unwrap_or_else(|| usual_status(word, kind)));
     error.code = code.or_else(|| object.kind.filter(|word| !word.is_empty()));
     error
-}
-
-fn origin(_kind: Kind) -> Origin {
-    Origin::Provider
 }
 
 /// The kind by the code, then by what the text says, then by the type word, then by the status.
@@ -143,13 +155,30 @@ struct OutObject<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     message: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<OutDetails<'a>>,
 }
+
+#[derive(Serialize)]
+struct OutDetails<'a> {
+    error_code: &'a str,
+    unsupported: Vec<&'a str>,
+}
+
+/// A request that leaves its history with the provider. In another lane there is nobody who has it: the official SDK
+/// sends the whole conversation instead when it is told so by this code.
+pub(super) const THREAD_UNSUPPORTED: &str = "thread_unsupported_request";
 
 /// Writes an error's body.
 pub(super) fn write_error(error: &Error, request_id: &str) -> Vec<u8> {
+    let details = error.code.as_deref().filter(|code| *code == THREAD_UNSUPPORTED);
     let out = Out {
         kind: "error",
-        error: OutObject { kind: error.caller_words().anthropic_type, message: Cow::Owned(error.caller_message()) },
+        error: OutObject {
+            kind: error.caller_words().anthropic_type,
+            message: Cow::Owned(error.caller_message()),
+            details: details.map(|error_code| OutDetails { error_code, unsupported: vec!["thread"] }),
+        },
         request_id: (!request_id.is_empty()).then_some(request_id),
     };
     serde_json::to_vec(&out).unwrap_or_default()

@@ -49,6 +49,8 @@ pub(super) struct RequestBody<'a> {
 pub(super) struct Message<'a> {
     pub(super) role: &'static str,
     pub(super) content: Content<'a>,
+    #[serde(flatten)]
+    pub(super) extra: Option<&'a Map<String, Value>>,
 }
 
 /// Blocks; a single plain text is written as a string.

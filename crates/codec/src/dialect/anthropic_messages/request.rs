@@ -6,11 +6,14 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::block::{missing, need, read_cache, read_extra, read_list};
+use super::error::THREAD_UNSUPPORTED;
 use super::{NAME, wire};
 use crate::dialect::Operation;
 use crate::dialect::fault::read_json;
-use crate::error::{Error, Result};
-use crate::ir::{Content, Effort, Format, Message, Part, Raw, Reasoning, Request, Role, Sampling, Tool, ToolChoice, ToolKind};
+use crate::error::{Error, Kind, Origin, Result};
+use crate::ir::{
+    Content, Effort, Extra, Format, Message, Part, Raw, Reasoning, Request, Role, Sampling, Tool, ToolChoice, ToolKind,
+};
 
 mod field;
 mod forward;
@@ -26,6 +29,7 @@ pub(super) use write::write_request;
 pub(super) fn read_request(body: &[u8], operation: Operation) -> Result<Request> {
     let body: wire::RequestBody<'_> = read_json(body, "")?;
     let mut extra = body.extra;
+    refuse_thread(&extra)?;
     let model = need(body.model, "", "model")?;
     if operation == Operation::Chat && body.max_tokens.is_none() {
         return Err(missing("", "max_tokens"));
@@ -68,9 +72,22 @@ pub(super) fn read_request(body: &[u8], operation: Operation) -> Result<Request>
         user: metadata.user_id,
         service_tier: body.service_tier.map(|tier| if tier == "standard_only" { "default".to_owned() } else { tier }),
         cache: body.cache_control.map(read_cache),
-        extra: read_extra(extra),
+        // The name stands there even without fields: it says who asked (see `decide_thinking`).
+        extra: Extra::new(NAME, extra),
         ..Request::default()
     })
+}
+
+/// A thread's history is with the one who opened it; here it would be lost without a word.
+fn refuse_thread(extra: &Map<String, Value>) -> Result<()> {
+    match extra.get("thread") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => {
+            let what = "thread: this model is not served by one who keeps threads; send the whole conversation";
+            let error = Error::new(Kind::Unsupported, Origin::Caller, what).at("thread");
+            Err(Error { code: Some(THREAD_UNSUPPORTED.to_owned()), ..error })
+        }
+    }
 }
 
 fn read_message(message: wire::Message<'_>, path: &str) -> Result<Message> {

@@ -98,7 +98,7 @@ struct Out<'a> {
     stop: Stop<'a>,
     container: Option<&'a Value>,
     diagnostics: Option<&'a Value>,
-    usage: usage::Out,
+    usage: usage::Out<'a>,
 }
 
 /// Writes a whole answer: the first of the choices, because this dialect has one.
@@ -121,7 +121,7 @@ pub(super) fn write_response(response: &Response, cx: &Cx) -> Vec<u8> {
         ),
         container: own("container"),
         diagnostics: own("diagnostics"),
-        usage: write_usage(response.usage.as_ref()),
+        usage: write_usage(response.usage.as_ref(), &response.extra),
     };
     serde_json::to_vec(&out).unwrap_or_default()
 }

@@ -2,9 +2,10 @@
 //! in the canonical form `input` is the whole prompt.
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::wire;
-use crate::ir::Usage;
+use super::{NAME, wire};
+use crate::ir::{Extra, Usage};
 
 impl wire::Usage {
     /// Takes over what `later` says. The figures of a stream are cumulative: none ever gets smaller.
@@ -50,17 +51,17 @@ impl wire::Usage {
 
 /// `usage` of an answer, with every field that its type has.
 #[derive(Serialize)]
-pub(super) struct Out {
+pub(super) struct Out<'a> {
     input_tokens: u64,
     output_tokens: u64,
     cache_creation_input_tokens: u64,
     cache_read_input_tokens: u64,
     cache_creation: Option<OutCreation>,
     output_tokens_details: Option<OutDetails>,
-    server_tool_use: Option<()>,
-    service_tier: Option<()>,
-    inference_geo: Option<()>,
-    speed: Option<()>,
+    server_tool_use: Option<&'a Value>,
+    service_tier: Option<&'a Value>,
+    inference_geo: Option<&'a Value>,
+    speed: Option<&'a Value>,
 }
 
 /// `usage` of `message_delta`, likewise.
@@ -85,8 +86,10 @@ struct OutDetails {
     thinking_tokens: u64,
 }
 
-/// The figures for an answer; zeros when nobody told any.
-pub(super) fn write_usage(usage: Option<&Usage>) -> Out {
+/// The figures for an answer; zeros when nobody told any. `extra` are the answer's fields that we do not act on.
+pub(super) fn write_usage<'a>(usage: Option<&Usage>, extra: &'a Extra) -> Out<'a> {
+    let rest = extra.of(NAME).and_then(|fields| fields.get("usage"));
+    let own = |name: &str| rest.and_then(|rest| rest.get(name));
     let usage = usage.copied().unwrap_or_default();
     let split = usage.cache_write_5m.is_some() || usage.cache_write_1h.is_some();
     Out {
@@ -99,10 +102,10 @@ pub(super) fn write_usage(usage: Option<&Usage>) -> Out {
             ephemeral_1h_input_tokens: usage.cache_write_1h.unwrap_or(0),
         }),
         output_tokens_details: details(&usage),
-        server_tool_use: None,
-        service_tier: None,
-        inference_geo: None,
-        speed: None,
+        server_tool_use: own("server_tool_use"),
+        service_tier: own("service_tier"),
+        inference_geo: own("inference_geo"),
+        speed: own("speed"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::NAME;
 use super::super::out::{self, Item};
 use crate::catalog::{Quirks, ReasoningStyle};
 use crate::ir::{CacheMark, Effort, Reasoning, Request};
@@ -36,6 +37,9 @@ pub(super) struct Thinking<'a> {
     pub(super) max_tokens: u64,
 }
 
+/// Why a field is lost that `refuses` lists.
+pub(super) const REFUSED: &str = "the provider does not take it";
+
 const LEAST_BUDGET: u64 = 1024;
 const USUAL_MAX_TOKENS: u64 = 8192;
 
@@ -58,8 +62,9 @@ pub(super) fn decide_thinking<'a>(
         }
         return thinking;
     }
-    let by_budget = quirks.reasoning == ReasoningStyle::Thinking;
-    if !by_budget {
+    // The words of the other styles are of other dialects; those who use them know the older way of this one.
+    let by_budget = quirks.reasoning != ReasoningStyle::Effort;
+    if !by_budget || !quirks.efforts.is_empty() {
         thinking.effort = reasoning.effort.and_then(|effort| word(effort, quirks, losses));
     }
     if let Some(own) = own {
@@ -72,8 +77,11 @@ pub(super) fn decide_thinking<'a>(
         return thinking;
     }
     let display = reasoning.show.map(|show| if show { "summarized" } else { "omitted" });
-    let wanted = reasoning.enabled == Some(true) || reasoning.effort.is_some();
-    let budget = reasoning.budget.or_else(|| (by_budget && wanted).then(|| usual_budget(reasoning, losses)));
+    // In this dialect effort without thinking is a wish of its own; elsewhere effort is how thinking is asked for.
+    let effort_asks = reasoning.effort.is_some() && request.extra.from != NAME;
+    let wanted = reasoning.enabled == Some(true) || effort_asks;
+    let budget =
+        reasoning.budget.or_else(|| (by_budget && wanted).then(|| usual_budget(reasoning, thinking.effort.is_some(), losses)));
     if let Some(budget) = budget {
         if lacks_thinking {
             losses.add("reasoning", "off for this turn: the thinking that led to the tool call is not in the history");
@@ -90,9 +98,9 @@ pub(super) fn decide_thinking<'a>(
     thinking
 }
 
-fn usual_budget(reasoning: &Reasoning, losses: &mut Losses) -> u64 {
+fn usual_budget(reasoning: &Reasoning, effort_is_said: bool, losses: &mut Losses) -> u64 {
     let budget = reasoning.effort.unwrap_or(Effort::Medium).budget();
-    if reasoning.effort.is_some() {
+    if reasoning.effort.is_some() && !effort_is_said {
         losses.add("reasoning.effort", format!("sent as a budget of {budget} tokens"));
     }
     budget
@@ -156,12 +164,14 @@ pub(super) fn write_sampling(
     losses: &mut Losses,
 ) {
     let sampling = &request.sampling;
-    let most = quirks.temperature_max.map_or(1.0, |thousandths| f64::from(thousandths) / 1000.0);
+    let bound = |thousandths: u32| f64::from(thousandths) / 1000.0;
+    let least = quirks.temperature_min.map_or(0.0, bound);
+    let most = quirks.temperature_max.map_or(1.0, bound).max(least);
     let mut allow = |field: &'static str, short: &str, harmless_with_thinking: bool| {
         let why = match (version, thinking && !harmless_with_thinking, quirks.refuses(short)) {
             (Version::SystemTurns, ..) => "not accepted by this version of the API",
             (_, true, _) => "not accepted together with thinking",
-            (.., true) => "the provider does not take it",
+            (.., true) => REFUSED,
             _ => return true,
         };
         losses.add(field, why);
@@ -171,9 +181,9 @@ pub(super) fn write_sampling(
     let top_p = sampling.top_p.filter(|p| allow("sampling.top_p", "top_p", *p >= 0.95));
     body.top_k = sampling.top_k.filter(|_| allow("sampling.top_k", "top_k", false));
     body.temperature = temperature.map(|asked| {
-        let sent = asked.clamp(0.0, most);
+        let sent = asked.clamp(least, most);
         if sent != asked {
-            losses.add("sampling.temperature", format!("clamped to {sent}"));
+            losses.add("sampling.temperature", format!("sent as {sent}"));
         }
         sent
     });
@@ -200,7 +210,15 @@ pub(super) fn write_rest<'a>(
     body: &mut out::RequestBody<'a>,
     losses: &mut Losses,
 ) {
-    for (at, stop) in request.stop.iter().enumerate() {
+    let refused = |value: bool, field: &'static str, losses: &mut Losses| {
+        let refused = value && quirks.refuses(field);
+        if refused {
+            losses.add(field, REFUSED);
+        }
+        refused
+    };
+    let stop = if refused(!request.stop.is_empty(), "stop", losses) { &[][..] } else { &request.stop };
+    for (at, stop) in stop.iter().enumerate() {
         if stop.trim().is_empty() {
             losses.add(format!("stop[{at}]"), "white space alone cannot end an answer here");
         } else {
@@ -208,8 +226,9 @@ pub(super) fn write_rest<'a>(
         }
     }
     let metadata = own_metadata.and_then(Value::as_object);
-    if request.user.is_some() || metadata.is_some() {
-        body.metadata = Some(out::Metadata { user_id: request.user.as_deref(), extra: metadata });
+    let user = if refused(request.user.is_some(), "user", losses) { None } else { request.user.as_deref() };
+    if user.is_some() || metadata.is_some() {
+        body.metadata = Some(out::Metadata { user_id: user, extra: metadata });
     }
     if !request.metadata.is_empty() {
         losses.add("metadata", "no labels but the end user's id");
@@ -226,6 +245,16 @@ pub(super) fn write_rest<'a>(
         Some(_) if body.service_tier.is_none() => losses.add("service_tier", "no such tier here"),
         _ => {}
     }
+}
+
+/// The marker that puts itself on the last part that can carry one.
+pub(super) fn write_top_cache(request: &Request, quirks: &Quirks, losses: &mut Losses) -> Option<out::CacheControl> {
+    let mark = request.cache.as_ref()?;
+    if quirks.refuses("cache_control") {
+        losses.add("cache", REFUSED);
+        return None;
+    }
+    Some(write_cache(mark, "cache", losses))
 }
 
 /// A prompt-cache marker; of the lifetimes only 5m and 1h exist.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::NAME;
 use super::super::out::{self, Item};
-use super::field::write_cache;
+use super::field::{REFUSED, write_cache};
 use crate::catalog::Quirks;
 use crate::ir::{Raw, Request, Tool, ToolChoice, ToolKind};
 use crate::loss::Losses;
@@ -16,6 +16,10 @@ type Written<'a> = (Vec<Item<'a, out::Tool<'a>>>, Option<out::ToolChoice<'a>>);
 
 /// Writes the tools and the choice among them.
 pub(super) fn write_tools<'a>(request: &'a Request, thinking: bool, quirks: &Quirks, losses: &mut Losses) -> Written<'a> {
+    if !request.tools.is_empty() && quirks.refuses("tools") {
+        losses.add("tools", REFUSED);
+        return (Vec::new(), None);
+    }
     let allowed = match &request.tool_choice {
         Some(ToolChoice::Allowed { names, .. }) => Some(names),
         _ => None,
@@ -23,7 +27,7 @@ pub(super) fn write_tools<'a>(request: &'a Request, thinking: bool, quirks: &Qui
     let mut tools = Vec::with_capacity(request.tools.len());
     for (at, tool) in request.tools.iter().enumerate() {
         if allowed.is_none_or(|names| names.contains(&tool.name)) {
-            tools.extend(write_tool(tool, &format!("tools[{at}]"), losses));
+            tools.extend(write_tool(tool, &format!("tools[{at}]"), quirks, losses));
         }
     }
     let choice = write_choice(request, thinking, quirks, losses);
@@ -36,7 +40,7 @@ pub(super) fn write_tools<'a>(request: &'a Request, thinking: bool, quirks: &Qui
     (tools, choice)
 }
 
-fn write_tool<'a>(tool: &'a Tool, path: &str, losses: &mut Losses) -> Option<Item<'a, out::Tool<'a>>> {
+fn write_tool<'a>(tool: &'a Tool, path: &str, quirks: &Quirks, losses: &mut Losses) -> Option<Item<'a, out::Tool<'a>>> {
     let (input_schema, strict) = match &tool.kind {
         ToolKind::Foreign { from, value } if *from == NAME => return Some(Item::Raw(&value.0)),
         ToolKind::Foreign { from, .. } => {
@@ -53,12 +57,17 @@ fn write_tool<'a>(tool: &'a Tool, path: &str, losses: &mut Losses) -> Option<Ite
         }
     };
     losses.add_foreign(path, &tool.extra, NAME);
+    let strict = strict.filter(|_| !quirks.refuses("tools.strict"));
+    let cache = tool.cache.as_ref().filter(|_| !quirks.refuses("cache_control"));
+    if tool.cache.is_some() && cache.is_none() {
+        losses.add(format!("{path}.cache"), REFUSED);
+    }
     Some(Item::Own(out::Tool {
         name: &tool.name,
         description: tool.description.as_deref(),
         input_schema,
         strict,
-        cache_control: tool.cache.as_ref().map(|mark| write_cache(mark, &format!("{path}.cache"), losses)),
+        cache_control: cache.map(|mark| write_cache(mark, &format!("{path}.cache"), losses)),
         extra: tool.extra.of(NAME),
     }))
 }
@@ -101,8 +110,14 @@ fn write_choice<'a>(request: &'a Request, thinking: bool, quirks: &Quirks, losse
         Some(ToolChoice::Required | ToolChoice::Allowed { required: true, .. }) => ("any", None),
         Some(ToolChoice::Tool(name)) => ("tool", Some(name.as_str())),
     };
-    if quirks.refuses("tool_choice") {
-        losses.add("tool_choice", "the provider does not take it");
+    let field = match kind {
+        "any" => "tool_choice.required",
+        "tool" => "tool_choice.named",
+        "none" => "tool_choice.none",
+        _ => "tool_choice",
+    };
+    if quirks.refuses("tool_choice") || quirks.refuses(field) {
+        losses.add("tool_choice", REFUSED);
         return None;
     }
     let forced = matches!(kind, "any" | "tool");
@@ -110,6 +125,10 @@ fn write_choice<'a>(request: &'a Request, thinking: bool, quirks: &Quirks, losse
         losses.add("tool_choice", "sent as auto: a call cannot be forced together with thinking");
     }
     let (kind, name) = if forced && thinking { ("auto", None) } else { (kind, name) };
-    let disable_parallel_tool_use = request.parallel_tools == Some(false) && kind != "none";
+    let one = request.parallel_tools == Some(false) && kind != "none";
+    let disable_parallel_tool_use = one && !quirks.refuses("parallel_tool_calls");
+    if one && !disable_parallel_tool_use {
+        losses.add("parallel_tools", REFUSED);
+    }
     Some(out::ToolChoice { kind, name, disable_parallel_tool_use })
 }

@@ -6,9 +6,12 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use serde_json::{Map, Value};
+
 use super::super::out::{self, Block, Content as Blocks, Item};
 use super::field::Version;
-use super::part::{plain, write_part};
+use super::part::{Scribe, plain};
+use crate::catalog::{Quirks, ReasoningReplay};
 use crate::error::{Error, Result};
 use crate::ir::{Content, Message, Part, Request, Role};
 use crate::loss::Losses;
@@ -28,17 +31,20 @@ struct Turn<'a> {
     blocks: Vec<Item<'a, Block<'a>>>,
     /// Ids of calls that have no result yet, and where they stand.
     open: Vec<(String, String)>,
+    /// Fields of the message that we do not act on.
+    extra: Option<&'a Map<String, Value>>,
 }
 
 impl Turn<'_> {
     fn new(role: Role) -> Self {
-        Turn { role, results: Vec::new(), blocks: Vec::new(), open: Vec::new() }
+        Turn { role, results: Vec::new(), blocks: Vec::new(), open: Vec::new(), extra: None }
     }
 }
 
 /// Writes all messages.
-pub(super) fn write_messages<'a>(request: &'a Request, version: Version, losses: &mut Losses) -> Result<Turns<'a>> {
-    let mut order = Order { turns: Vec::new(), ids: Ids::default(), losses };
+pub(super) fn write_messages<'a>(request: &'a Request, quirks: &Quirks, losses: &mut Losses) -> Result<Turns<'a>> {
+    let version = Version::of(quirks);
+    let mut order = Order { turns: Vec::new(), ids: Ids::default(), quirks, losses };
     let mut system = Vec::new();
     let head = request.messages.iter().take_while(|message| message.role == Role::System).count();
     for (at, message) in request.messages.iter().enumerate() {
@@ -48,9 +54,12 @@ pub(super) fn write_messages<'a>(request: &'a Request, version: Version, losses:
             if at >= head && !message.parts.is_empty() {
                 order.losses.add(path.clone(), "its position: instructions stand before all messages");
             }
-            system.extend(write_system(message, &path, order.losses));
+            system.extend(order.write_system(message, &path));
         } else {
             order.take(message, &path);
+            if let (Some(extra), Some(turn)) = (message.extra.of(super::NAME), order.turns.last_mut()) {
+                turn.extra = Some(extra);
+            }
         }
     }
     order.settle();
@@ -68,18 +77,6 @@ fn note_extra(message: &Message, path: &str, losses: &mut Losses) {
     losses.add_foreign(path, &message.extra, super::NAME);
 }
 
-fn write_system<'a>(message: &'a Message, path: &str, losses: &mut Losses) -> Vec<Item<'a, Block<'a>>> {
-    let mut blocks = Vec::with_capacity(message.parts.len());
-    for (at, part) in message.parts.iter().enumerate() {
-        let path = format!("{path}.parts[{at}]");
-        match part.content {
-            Content::Text { .. } => blocks.extend(write_part(part, Role::System, &path, losses)),
-            _ => losses.add(path, "instructions can only be text"),
-        }
-    }
-    blocks
-}
-
 fn write_turn(turn: Turn<'_>) -> out::Message<'_> {
     let role = match turn.role {
         Role::System => "system",
@@ -91,7 +88,7 @@ fn write_turn(turn: Turn<'_>) -> out::Message<'_> {
     if turn.role == Role::Assistant {
         trim_end(blocks.last_mut());
     }
-    out::Message { role, content: Blocks(blocks) }
+    out::Message { role, content: Blocks(blocks), extra: turn.extra }
 }
 
 /// White space at the end of an answer to be continued is refused, and in the others it means nothing.
@@ -114,23 +111,48 @@ fn lacks_thinking(turns: &[Turn<'_>]) -> bool {
 struct Order<'a, 'l> {
     turns: Vec<Turn<'a>>,
     ids: Ids,
+    quirks: &'l Quirks,
     losses: &'l mut Losses,
 }
 
 impl<'a> Order<'a, '_> {
+    fn scribe(&mut self, role: Role) -> Scribe<'_> {
+        Scribe { quirks: self.quirks, losses: self.losses, role, unproven: false }
+    }
+
+    fn write_system(&mut self, message: &'a Message, path: &str) -> Vec<Item<'a, Block<'a>>> {
+        let mut blocks = Vec::with_capacity(message.parts.len());
+        for (at, part) in message.parts.iter().enumerate() {
+            let path = format!("{path}.parts[{at}]");
+            match part.content {
+                Content::Text { .. } => blocks.extend(self.scribe(Role::System).write(part, &path)),
+                _ => self.losses.add(path, "instructions can only be text"),
+            }
+        }
+        blocks
+    }
+
     fn take(&mut self, message: &'a Message, path: &str) {
         if message.role == Role::System {
-            let blocks = write_system(message, path, self.losses);
+            let blocks = self.write_system(message, path);
             self.turn(Role::System).blocks.extend(blocks);
             return;
         }
+        let calls = || message.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
+        let unproven = match self.quirks.reasoning_replay {
+            ReasoningReplay::Never => false,
+            ReasoningReplay::Tools => calls(),
+            ReasoningReplay::Always => true,
+        };
         for (at, part) in message.parts.iter().enumerate() {
             let path = format!("{path}.parts[{at}]");
             match &part.content {
                 Content::ToolResult { id, parts, .. } => self.take_result(part, id, parts, &path),
                 Content::ToolCall { id, .. } => self.take_call(part, id, path),
                 _ => {
-                    if let Some(block) = write_part(part, message.role, &path, self.losses) {
+                    let mut scribe = self.scribe(message.role);
+                    scribe.unproven = unproven;
+                    if let Some(block) = scribe.write(part, &path) {
                         self.turn(message.role).blocks.push(block);
                     }
                 }
@@ -149,7 +171,7 @@ impl<'a> Order<'a, '_> {
     }
 
     fn take_call(&mut self, part: &'a Part, id: &str, path: String) {
-        let Some(Item::Own(mut block)) = write_part(part, Role::Assistant, &path, self.losses) else { return };
+        let Some(Item::Own(mut block)) = self.scribe(Role::Assistant).write(part, &path) else { return };
         let id = self.ids.give(id);
         block.id = Some(Cow::Owned(id.clone()));
         let turn = self.turn(Role::Assistant);
@@ -175,7 +197,7 @@ impl<'a> Order<'a, '_> {
             }
             return;
         };
-        if let Some(Item::Own(mut block)) = write_part(part, Role::User, path, self.losses) {
+        if let Some(Item::Own(mut block)) = self.scribe(Role::User).write(part, path) {
             block.tool_use_id = Some(Cow::Owned(id));
             self.answer(at).results.push(Item::Own(block));
         }

@@ -26,7 +26,7 @@ pub(in super::super) fn write_request(request: &Request, operation: Operation, q
     let own = |name: &str| extra.and_then(|fields| fields.get(name));
     losses.add_foreign("", &request.extra, NAME);
 
-    let turns = turn::write_messages(request, version, &mut losses)?;
+    let turns = turn::write_messages(request, quirks, &mut losses)?;
     let thinking = field::decide_thinking(request, own("thinking"), quirks, turns.lacks_thinking, &mut losses);
     let (tools, tool_choice) = tool::write_tools(request, thinking.on, quirks, &mut losses);
     let mut body = out::RequestBody {
@@ -37,7 +37,7 @@ pub(in super::super) fn write_request(request: &Request, operation: Operation, q
         tool_choice,
         output_config: write_output(request, thinking.effort, own("output_config"), quirks, &mut losses),
         thinking: thinking.written,
-        cache_control: request.cache.as_ref().map(|mark| field::write_cache(mark, "cache", &mut losses)),
+        cache_control: field::write_top_cache(request, quirks, &mut losses),
         extra: out::Rest { fields: extra, without: MERGED },
         ..out::RequestBody::default()
     };
@@ -77,7 +77,7 @@ fn write_output<'a>(
             losses.add("format", "JSON without a schema cannot be asked for");
             None
         }
-        Format::Schema { .. } if quirks.refuses(FORMAT) => {
+        Format::Schema { .. } if quirks.refuses(FORMAT) || quirks.refuses("response_format") => {
             losses.add("format", "the provider does not take a schema");
             None
         }

@@ -85,10 +85,10 @@ impl Writing {
     }
 
     fn ensure_begun(&mut self, start: &str, next: &mut u32, out: &mut Vec<u8>) {
-        if self.head.is_empty() {
-            if let Ok(block) = serde_json::from_str::<&serde_json::value::RawValue>(start) {
-                self.begin(&block, next, out);
-            }
+        if self.head.is_empty()
+            && let Ok(block) = serde_json::from_str::<&serde_json::value::RawValue>(start)
+        {
+            self.begin(&block, next, out);
         }
     }
 

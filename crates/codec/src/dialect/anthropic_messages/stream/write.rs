@@ -16,7 +16,7 @@ use super::super::{NAME, reply};
 use super::part::{Writing, write_json};
 use crate::dialect::{Cx, WriteStream};
 use crate::error::{Error, Kind, Origin};
-use crate::ir::{Delta, Event, Extra, Finish, PartStart, Usage};
+use crate::ir::{Content, Delta, Event, Extra, Finish, PartStart, Source, Usage};
 
 /// Parts that wait are held up to this many bytes, all together.
 const MOST_HELD: usize = 8 * 1024 * 1024;
@@ -65,7 +65,7 @@ struct Message<'a> {
     stop_details: Option<()>,
     container: Option<&'a Value>,
     diagnostics: Option<&'a Value>,
-    usage: usage::Out,
+    usage: usage::Out<'a>,
 }
 
 #[derive(Serialize)]
@@ -169,7 +169,7 @@ impl Writer {
                 stop_details: None,
                 container: own("container"),
                 diagnostics: own("diagnostics"),
-                usage: write_usage(self.usage.as_ref()),
+                usage: write_usage(self.usage.as_ref(), extra),
             },
         };
         write_frame(Some("message_start"), &start, out);
@@ -187,7 +187,7 @@ impl Writer {
         if self.open.is_none() {
             self.open = Some(Writing::open(part, start.clone(), &mut self.next, out));
         } else {
-            self.held += size_of::<Waiting>();
+            self.held += start_weight(start);
             self.waiting.push_back(Waiting { part, start: start.clone(), deltas: Vec::new(), ended: false });
         }
     }
@@ -221,7 +221,7 @@ impl Writer {
     /// Writes what waited, up to and with the first part that has not ended yet.
     fn open_waiting(&mut self, out: &mut Vec<u8>) {
         while let Some(waiting) = self.waiting.pop_front() {
-            self.held = self.held.saturating_sub(size_of::<Waiting>());
+            self.held = self.held.saturating_sub(start_weight(&waiting.start));
             let mut writing = Writing::open(waiting.part, waiting.start, &mut self.next, out);
             for delta in &waiting.deltas {
                 self.held = self.held.saturating_sub(weight(delta));
@@ -234,6 +234,20 @@ impl Writer {
             writing.close(&mut self.next, out);
         }
     }
+}
+
+/// About how many bytes a part's start takes while it is held.
+fn start_weight(start: &PartStart) -> usize {
+    let data = match start {
+        PartStart::Whole { content } => match &content.content {
+            Content::Image { source: Source::Base64 { data, .. }, .. } => data.len(),
+            Content::Foreign { value, .. } => value.get().len(),
+            Content::Text { text, .. } => text.len(),
+            _ => 0,
+        },
+        _ => 0,
+    };
+    size_of::<Waiting>() + data
 }
 
 /// About how many bytes a delta takes while it is held.

@@ -1,0 +1,54 @@
+# What people do with this repository. `make` alone lists it.
+CARGO ?= cargo
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help run build test unit sdk real lint fmt deny bench bench-gateway docs ci
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build and start the gateway; no configuration needed
+	$(TARGET)/release/trunkline serve
+
+build: ## Build the command: target/release/trunkline
+	$(CARGO) build --release -p trunkline-cli
+
+test: unit sdk ## Run everything that passes or fails
+
+# nextest, where it is installed, runs the tests of all crates at once; it leaves out the doc tests.
+unit: ## Run the tests in Rust
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --workspace && $(CARGO) test --workspace --doc; \
+	else \
+		$(CARGO) test --workspace; \
+	fi
+
+sdk: ## Call the gateway with the official Python SDKs (fetches them from PyPI once)
+	$(CARGO) build -p trunkline-cli
+	TRUNKLINE_BIN=$(TARGET)/debug/trunkline bash tests/sdk/run.sh
+
+real: build ## Call a real model through the gateway (fetches about 165 MB once; Linux on x86_64)
+	TRUNKLINE_BIN=$(TARGET)/release/trunkline bash tests/real/run.sh
+
+lint: ## Check formatting, clippy and the manual with warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+fmt: ## Format
+	$(CARGO) fmt --all
+
+deny: ## Check licences, sources and banned crates of all dependencies (needs cargo-deny)
+	$(CARGO) deny --offline check bans licenses sources
+
+bench: ## Measure the codec; ARGS="-- sse" picks some of the benches
+	$(CARGO) bench -p trunkline-codec --bench codec $(ARGS)
+
+bench-gateway: ## Measure the gateway beside nginx and a direct connection
+	bash benches/gateway/run.sh $(ARGS)
+
+docs: ## Write the generated parts of the documents again
+	UPDATE_DOCS=1 $(CARGO) test -p trunkline-testkit --test it docs
+
+ci: ## What the CI runs
+	.ci/run

@@ -1,0 +1,133 @@
+//! The documents do what they say: what a reader would copy out of them is run here.
+
+use std::path::{Path, PathBuf};
+
+use trunkline::codec::catalog::{Catalog, Lang, parse_provider, provider_table};
+use trunkline::config::{Config, Environment};
+use trunkline::{Client, Piece};
+use trunkline_testkit::provider::{Answer, LocalProvider};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The fenced blocks of a document in this language.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    let text = read(document);
+    let mut parts = text.split("```").skip(1).step_by(2);
+    let blocks = parts.by_ref().filter_map(|part| part.strip_prefix(language)?.strip_prefix('\n'));
+    blocks.map(str::to_owned).collect()
+}
+
+const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model":"acme-small","choices":[{"index":0,
+    "message":{"role":"assistant","content":"Hello.","refusal":null},"logprobs":null,"finish_reason":"stop"}],
+    "usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
+
+/// *Add a provider in five minutes*: the lines from the page, in a file, at an address that answers.
+#[tokio::test]
+async fn a_provider_is_added_as_contributing_says() {
+    let blocks = blocks("CONTRIBUTING.md", "toml");
+    let [table, quirks] = blocks.as_slice() else { panic!("CONTRIBUTING.md has {} blocks of TOML", blocks.len()) };
+    assert!(table.starts_with("[providers.acme]\n"), "{table}");
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+
+    // 1. and 3. Into a trunkline.toml; only the address is not the page's.
+    let here = table.replace("https://api.acme.example", &provider.url());
+    let folder = std::env::temp_dir().join(format!("trunkline-contributing-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("trunkline.toml");
+    std::fs::write(&file, format!("{here}\n{quirks}")).unwrap();
+
+    // 2. By its full name, and by a name that its pattern claims.
+    let variables = Environment::of([("ACME_API_KEY", "sk-of-acme")]);
+    let client = Client::builder().config_file(&file).environment(variables).build();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let client = client.unwrap();
+    for model in ["acme/acme-small", "acme-small"] {
+        let reply = client.chat(model, "Say hello in one word.").max_tokens(16).temperature(1.5).await.unwrap();
+        assert_eq!((reply.text().as_str(), reply.target.as_str()), ("Hello.", "acme/acme-small"));
+        assert!(reply.losses.iter().any(|loss| loss.field.contains("temperature")), "{:?}", reply.losses);
+    }
+    for seen in provider.requests() {
+        assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/v1/chat/completions"));
+        assert_eq!(seen.header("authorization"), "Bearer sk-of-acme");
+        let sent = seen.json();
+        assert_eq!((&sent["model"], &sent["max_completion_tokens"]), (&"acme-small".into(), &16.into()), "{sent}");
+    }
+
+    // 4. The same lines as a file of the catalogue.
+    let lines = format!("{table}\n{quirks}").replace("[providers.acme]\n", "").replace("[providers.acme.quirks]", "[quirks]");
+    let parsed = parse_provider("acme", &lines).unwrap();
+    assert!(parsed.quirks.refuses("n") && parsed.claims("acme-large-2"));
+    let mut catalog = Catalog::builtin().unwrap();
+    catalog.insert(parsed);
+    assert!(provider_table(&catalog, Lang::English).contains("[Acme AI](https://acme.example/docs) | `acme`"));
+}
+
+#[tokio::test]
+async fn the_full_configuration_is_valid() {
+    let text = read("examples/trunkline.toml");
+    let config = Config::parse(&text, "examples/trunkline.toml").unwrap();
+    Client::builder().config(config).environment(Environment::default()).build().unwrap();
+
+    // What is commented out is as true as the rest.
+    let is_key = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let setting = |line: &&str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| is_key(key));
+    let lines = text.lines().map(|line| line.strip_prefix("# ").filter(setting).unwrap_or(line));
+    let all = lines.collect::<Vec<_>>().join("\n");
+    let config = Config::parse(&all, "examples/trunkline.toml, all of it").unwrap();
+    let default = format!("{:?}{:?}", Config::default().server, Config::default().network);
+    for number in all.lines().filter_map(|line| line.split_once(" = ")?.1.split(' ').next()?.parse::<u64>().ok()) {
+        assert!(default.contains(&number.to_string()), "{number} is not a default any more");
+    }
+    assert!(config.server.key.is_some() && config.network.ca_file.is_some());
+}
+
+#[test]
+fn the_configurations_in_the_readmes_are_valid() {
+    for document in ["README.md", "README.zh-CN.md"] {
+        let blocks = blocks(document, "toml");
+        assert!(blocks.len() > 1, "{document}");
+        for block in blocks.iter().filter(|block| !block.starts_with("# Cargo.toml")) {
+            let config = Config::parse(block, document).unwrap();
+            Client::builder().config(config).environment(Environment::default()).build().unwrap();
+        }
+    }
+}
+
+/// Examples are compiled, and what the READMEs show of Rust is in one of them.
+#[test]
+fn the_rust_in_the_readmes_is_an_example() {
+    let course = ["01-ask", "02-stream", "03-tools", "04-json-schema", "05-errors"];
+    let examples: Vec<String> = course.iter().map(|name| read(&format!("examples/{name}.rs"))).collect();
+    for (name, text) in course.iter().zip(&examples) {
+        assert!(text.lines().count() <= 60, "examples/{name}.rs is longer than a screen");
+    }
+    for document in ["README.md", "README.zh-CN.md"] {
+        for block in blocks(document, "rust") {
+            let known = examples.iter().any(|text| text.contains(block.trim_end()));
+            assert!(known, "{document} shows what is in no example:\n{block}");
+        }
+    }
+}
+
+/// The first line of the library's manual, as a reader would type it: without a key there is the simulator.
+#[tokio::test]
+async fn the_simulator_needs_nothing() {
+    let client = Client::builder().config(Config::default()).environment(Environment::default()).build().unwrap();
+    let reply = client.chat("sim/echo", "Hello").await.unwrap();
+    assert_eq!(reply.text(), "Hello");
+    let mut stream = client.chat("sim/echo", "Hello, who is there?").stream().await.unwrap();
+    let (mut text, mut pieces) = (String::new(), 0);
+    while let Some(piece) = futures_util::StreamExt::next(&mut stream).await {
+        if let Piece::Text(more) = piece.unwrap() {
+            text.push_str(&more);
+            pieces += 1;
+        }
+    }
+    assert!(text == "Hello, who is there?" && pieces > 1, "{text} in {pieces}");
+}

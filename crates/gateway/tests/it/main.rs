@@ -1,0 +1,14 @@
+//! The gateway in process, called over real sockets, in front of a provider that misbehaves on command.
+//!
+//! [`gateway`] starts it, [`wire`] is a bare HTTP client that hides nothing, [`speech`] is what every dialect says;
+//! the tests walk over [`speech::all`], so that a new dialect inherits them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines, missing_docs)]
+
+mod gateway;
+mod speech;
+mod wire;
+
+mod cut;
+mod fault;
+mod hangup;
+mod lane;

@@ -1,0 +1,90 @@
+//! The documents agree with the tree. `UPDATE_DOCS=1` (`make docs`) writes the generated parts again.
+
+use trunkline_codec::catalog::{Catalog, Lang, provider_table};
+
+use crate::law::source::{Source, files, read, root};
+
+const DOCUMENTS: &[&str] = &["README.md", "README.zh-CN.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+
+#[test]
+fn the_tables_of_providers_are_fresh() {
+    let catalog = Catalog::builtin().unwrap();
+    for (document, lang) in [("README.md", Lang::English), ("README.zh-CN.md", Lang::Chinese)] {
+        let text = read(document);
+        let fresh = replace(&text, "providers", &provider_table(&catalog, lang));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(root().join(document), fresh).unwrap();
+        } else {
+            assert!(text == fresh, "the table of providers in {document} is stale; run `make docs`");
+        }
+    }
+}
+
+/// The text with other lines between `<!-- name: begin …-->` and `<!-- name: end -->`.
+fn replace(text: &str, name: &str, lines: &str) -> String {
+    let begin = text.find(&format!("<!-- {name}: begin")).expect("where the generated part begins");
+    let begin = begin + text[begin..].find("-->\n").expect("a whole line") + 4;
+    let end = text.find(&format!("<!-- {name}: end -->")).expect("where the generated part ends");
+    format!("{}{lines}{}", &text[..begin], &text[end..])
+}
+
+/// Files that a document links to exist, and so do the headings.
+#[test]
+fn the_links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for document in DOCUMENTS {
+        let text = read(document);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let path = if path.is_empty() { document } else { path };
+            let there = root().join(path).exists();
+            if !there || !(heading.is_empty() || headings(path).iter().any(|known| known == heading)) {
+                broken.push(format!("{document}: {link}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// The headings of a document as the anchors that they get.
+fn headings(document: &str) -> Vec<String> {
+    let text = read(document);
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    let plain = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    let anchor = |heading: &str| {
+        heading.trim_start_matches('#').trim().to_lowercase().chars().filter(plain).collect::<String>().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+/// The page on how the house is built stays a page, and the tests and files that it names are there.
+#[test]
+fn the_architecture_is_short_and_true() {
+    let text = read("ARCHITECTURE.md");
+    assert!(text.lines().count() <= 200, "ARCHITECTURE.md has {} lines", text.lines().count());
+    let tests: Vec<String> = files("crates", "rs").iter().flat_map(|path| names(path)).collect();
+    let mut missing = Vec::new();
+    for word in text.split('`').skip(1).step_by(2) {
+        let is_path = word.contains('/') && (word.ends_with(".rs") || word.ends_with('/')) && !word.contains(['<', '*', ' ']);
+        let is_test =
+            word.split("::").last().is_some_and(|last| last.matches('_').count() >= 3) && !word.contains(['/', ' ', '.']);
+        let known = match (is_path, is_test) {
+            (true, _) => ["", "crates/codec/src", "crates/client/src", "crates/gateway/src"]
+                .iter()
+                .any(|at| root().join(at).join(word).exists()),
+            (_, true) => tests.iter().any(|test| Some(test.as_str()) == word.split("::").last()),
+            _ => true,
+        };
+        if !known {
+            missing.push(word);
+        }
+    }
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:#?}");
+}
+
+/// The names of all functions of a file, tests included.
+fn names(path: &str) -> Vec<String> {
+    let text = read(path).replace("#[cfg(test)]", "");
+    Source::parse(path, &text).functions().into_iter().map(|function| function.name).collect()
+}
