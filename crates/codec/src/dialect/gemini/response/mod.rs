@@ -230,7 +230,8 @@ pub(crate) fn write_finish(finish: &Finish, candidate: &mut Object<'_>) {
         Reason::Stop | Reason::StopSequence | Reason::ToolCalls => "STOP",
         Reason::Length | Reason::ContextFull => "MAX_TOKENS",
         Reason::Refusal | Reason::Filtered => "SAFETY",
-        Reason::Pause | Reason::Failed => "OTHER",
+        Reason::Pause => "CONTINUATION",
+        Reason::Failed => "OTHER",
     };
     let detail = finish.detail.as_deref();
     let (first, rest) = detail.map_or((None, None), |text| match text.split_once(": ") {

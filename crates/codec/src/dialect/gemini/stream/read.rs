@@ -258,7 +258,7 @@ impl Answer {
             self.open = Open::Audio(media_type.to_owned(), Vec::new());
         }
         let Open::Audio(_, held) = &mut self.open else { return };
-        if held.is_empty() && data.len() % 4 == 0 && !data.ends_with('=') {
+        if held.is_empty() && data.len().is_multiple_of(4) && !data.ends_with('=') {
             let data = media::standard(data.into());
             return self.delta(Delta::Audio(data), out);
         }
