@@ -178,10 +178,15 @@ fn a_whole_answer_where_a_stream_was_asked_for_is_streamed() {
 #[test]
 fn a_provider_that_takes_too_long_for_its_head_is_a_timeout() {
     let house = House::with(Answer::never(), "[network]\nhead_seconds = 1");
-    for caller in speech::all() {
-        let reply = house.gateway.ask(&caller.ask(&caller.model(), false));
-        assert_eq!(caller.refusal(&reply).0, 504, "{}", reply.text());
-    }
+    std::thread::scope(|scope| {
+        for caller in speech::all() {
+            let address = house.gateway.address;
+            scope.spawn(move || {
+                let reply = caller.ask(&caller.model(), false).send(address);
+                assert_eq!(caller.refusal(&reply).0, 504, "{}", reply.text());
+            });
+        }
+    });
 }
 
 #[test]

@@ -151,6 +151,16 @@ pub(crate) fn pairs() -> impl Iterator<Item = (&'static Speech, &'static Speech)
     all().flat_map(|caller| all().map(move |provider| (caller, provider)))
 }
 
+/// Every pair at once, for tests that must wait.
+pub(crate) fn each_pair(test: impl Fn(&'static Speech, &'static Speech) + Sync) {
+    std::thread::scope(|scope| {
+        for (caller, provider) in pairs() {
+            let test = &test;
+            scope.spawn(move || test(caller, provider));
+        }
+    });
+}
+
 /// An answer's text.
 pub(crate) const TEXT: &str = "Hello ☃";
 
