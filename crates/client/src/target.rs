@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::codec::catalog::{Auth, Catalog, Provider, SecretRef};
 use crate::codec::dialect::{self, Dialect, Operation};
-use crate::codec::{Error, Kind, Origin, Result};
+use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credential, Found};
 
@@ -49,11 +49,11 @@ impl Service {
     pub(crate) fn credential(&self) -> Result<&Credential> {
         self.credential.as_ref().map_err(|lack| match lack {
             Lack::Unusable(error) => error.clone().from_provider(&self.provider.id),
-            Lack::Variables(names) => Error::new(
-                Kind::Unavailable,
-                Origin::Gateway,
-                format!("{} is not set up: set {} (a .env file will do)", self.provider.id, names.join(" or ")),
-            ),
+            Lack::Variables(names) => {
+                let what = format!("{} is not set up: set {} (a .env file will do)", self.provider.id, names.join(" or "));
+                // Waiting brings no key.
+                Error { retry: Retry::Never, ..Error::new(Kind::Unavailable, Origin::Gateway, what) }
+            }
         })
     }
 

@@ -9,10 +9,10 @@ use crate::error::{Error, Kind, Origin, Retry};
 use crate::json;
 
 use super::text::Object;
-use super::wire::{Detail, Num, Status};
+use super::wire::{Detail, Status};
 
 /// Reads an error answer of any shape.
-pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let Some(details) = find_status(body) else {
         let kind = Kind::from_status(status);
         let text = String::from_utf8_lossy(body.get(..512).unwrap_or(body)).trim().to_owned();
@@ -31,7 +31,7 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
 }
 
 /// Reads an error that came inside an answer of status 200.
-pub(super) fn read_inside(error: &[u8], body: &[u8]) -> Error {
+pub(crate) fn read_inside(error: &[u8], body: &[u8]) -> Error {
     match parse(error) {
         Some(status) => translate(None, &status).with_raw(body),
         None => Error::new(Kind::Server, Origin::Provider, "the provider reported an error without saying which").with_raw(body),
@@ -54,7 +54,8 @@ fn parse(error: &[u8]) -> Option<Status<'_>> {
 }
 
 fn translate(status: Option<u16>, body: &Status<'_>) -> Error {
-    let told = body.code.map(Num::count).and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
+    let told =
+        body.code.and_then(|code| code.get().trim_matches('"').parse().ok()).filter(|code: &u16| (400..600).contains(code));
     let status = status.or(told);
     let message = body.message.as_deref().unwrap_or_default();
     let word = body.status.as_deref().unwrap_or_default();
@@ -143,7 +144,7 @@ fn read_delay(text: &str) -> Option<Duration> {
 const RPC: &str = "type.googleapis.com/google.rpc.";
 
 /// Writes an error's body.
-pub(super) fn write(error: &Error, request_id: &str) -> Vec<u8> {
+pub(crate) fn write(error: &Error, request_id: &str) -> Vec<u8> {
     let words = error.caller_words();
     let mut out = Vec::new();
     let mut body = Object::new(&mut out);

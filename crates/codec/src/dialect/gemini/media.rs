@@ -14,17 +14,17 @@ const STANDARD_ENGINE: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const URL_ENGINE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
 /// Base64 in the standard alphabet.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     STANDARD_ENGINE.encode(bytes)
 }
 
 /// Reads either alphabet, padded or not.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD_ENGINE.decode(text).or_else(|_| URL_ENGINE.decode(text)).ok()
 }
 
 /// The content that media of this type is.
-pub(super) fn content(media_type: &str, source: Source) -> Content {
+pub(crate) fn content(media_type: &str, source: Source) -> Content {
     match media_type.split('/').next().unwrap_or_default() {
         "image" => Content::Image { source, detail: None },
         "audio" => Content::Audio { source, transcript: None, id: None },
@@ -34,7 +34,7 @@ pub(super) fn content(media_type: &str, source: Source) -> Content {
 }
 
 /// The media type that an address lets guess by its extension.
-pub(super) fn guess(url: &str) -> Option<&'static str> {
+pub(crate) fn guess(url: &str) -> Option<&'static str> {
     if url.starts_with("https://www.youtube.com/") || url.starts_with("https://youtu.be/") {
         return Some("video/*");
     }
@@ -72,7 +72,7 @@ const REDACTED: &str = "redacted:";
 
 /// How a signature is written in `thoughtSignature`: our own as it came, another's sealed and in base64,
 /// because the field is `bytes` and SDKs decode it.
-pub(super) fn seal(signature: &Signature, redacted: bool) -> String {
+pub(crate) fn seal(signature: &Signature, redacted: bool) -> String {
     if signature.owner == NAME {
         return signature.value.clone();
     }
@@ -81,7 +81,7 @@ pub(super) fn seal(signature: &Signature, redacted: bool) -> String {
 }
 
 /// Reads what [`seal`] wrote, and whether it was marked as redacted.
-pub(super) fn unseal(text: &str) -> (Signature, bool) {
+pub(crate) fn unseal(text: &str) -> (Signature, bool) {
     let own = || (Signature { owner: NAME, value: text.to_owned() }, false);
     // The longest seals start alike, so most of a provider's own signatures need no decoding.
     let Some(head) = text.get(..8).and_then(decode) else { return own() };
@@ -99,7 +99,7 @@ pub(super) fn unseal(text: &str) -> (Signature, bool) {
 }
 
 /// Base64 in the standard alphabet, whichever it came in.
-pub(super) fn standard(data: std::borrow::Cow<'_, str>) -> String {
+pub(crate) fn standard(data: std::borrow::Cow<'_, str>) -> String {
     if data.bytes().any(|byte| matches!(byte, b'-' | b'_')) {
         data.chars()
             .map(|letter| match letter {

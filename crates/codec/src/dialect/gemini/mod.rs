@@ -3,21 +3,16 @@
 //! The model stands in the path, a stream ends where the input ends, tool calls come whole and end with `STOP`,
 //! and a stream is server-sent events only where the caller asks for it with `alt=sse`; else it is one JSON array.
 
-mod citation;
-mod config;
 mod error;
 mod media;
-mod message;
-mod partial;
-mod reader;
 mod request;
 mod response;
-mod route;
 mod stream;
 mod text;
-mod tool;
-mod usage;
 mod wire;
+
+use request::path;
+use response::usage;
 
 use http::HeaderMap;
 
@@ -27,10 +22,10 @@ use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
 
 /// The dialect's name.
-pub(super) const NAME: &str = "gemini";
+pub(crate) const NAME: &str = "gemini";
 
 /// The dialect.
-pub(super) struct Gemini;
+pub(crate) struct Gemini;
 
 impl Upstream for Gemini {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
@@ -38,7 +33,7 @@ impl Upstream for Gemini {
     }
 
     fn forward(&self, head: &Head<'_>, _: &Peek, _: &[u8], model: &str, quirks: &Quirks) -> Result<Forward> {
-        route::forward(head, model, quirks)
+        path::forward(head, model, quirks)
     }
 
     fn can(&self, operation: Operation) -> bool {
@@ -54,7 +49,7 @@ impl Upstream for Gemini {
     }
 
     fn read_stream(&self, _: &Quirks) -> Box<dyn ReadStream> {
-        Box::new(reader::Reader::default())
+        Box::new(stream::Reader::default())
     }
 
     fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
@@ -72,7 +67,7 @@ impl Upstream for Gemini {
 
 impl Downstream for Gemini {
     fn peek(&self, head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Peek> {
-        route::peek(head, body, operation)
+        path::peek(head, body, operation)
     }
 
     fn read_request(&self, head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request> {

@@ -8,7 +8,7 @@ use crate::ir::Extra;
 use super::NAME;
 
 /// Writes one value.
-pub(super) fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+pub(crate) fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let start = out.len();
     if serde_json::to_writer(&mut *out, value).is_err() {
         out.truncate(start);
@@ -16,21 +16,35 @@ pub(super) fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     }
 }
 
+/// Checked JSON without the white space between its tokens: providers indent whole answers, and streamed ones not.
+pub(crate) fn compact(json: &str) -> String {
+    let (mut text, mut escaped) = (false, false);
+    let significant = json.chars().filter(|letter| {
+        let keep = text || !letter.is_ascii_whitespace();
+        if !escaped && *letter == '"' {
+            text = !text;
+        }
+        escaped = text && !escaped && *letter == '\\';
+        keep
+    });
+    significant.collect()
+}
+
 /// An object that is being written.
-pub(super) struct Object<'v> {
+pub(crate) struct Object<'v> {
     out: &'v mut Vec<u8>,
     empty: bool,
 }
 
 impl<'v> Object<'v> {
     /// Opens it.
-    pub(super) fn new(out: &'v mut Vec<u8>) -> Self {
+    pub(crate) fn new(out: &'v mut Vec<u8>) -> Self {
         out.push(b'{');
         Object { out, empty: true }
     }
 
     /// Writes a key; its value must be written next.
-    pub(super) fn key(&mut self, key: &str) -> &mut Vec<u8> {
+    pub(crate) fn key(&mut self, key: &str) -> &mut Vec<u8> {
         if !self.empty {
             self.out.push(b',');
         }
@@ -41,60 +55,72 @@ impl<'v> Object<'v> {
     }
 
     /// Writes a field.
-    pub(super) fn put(&mut self, key: &str, value: &(impl Serialize + ?Sized)) {
+    pub(crate) fn put(&mut self, key: &str, value: &(impl Serialize + ?Sized)) {
         put(self.key(key), value);
     }
 
     /// Writes a field that is there.
-    pub(super) fn put_some(&mut self, key: &str, value: &Option<impl Serialize>) {
+    pub(crate) fn put_some(&mut self, key: &str, value: &Option<impl Serialize>) {
         if let Some(value) = value {
             self.put(key, value);
         }
     }
 
     /// Writes a field that is an object.
-    pub(super) fn object(&mut self, key: &str) -> Object<'_> {
+    pub(crate) fn object(&mut self, key: &str) -> Object<'_> {
         Object::new(self.key(key))
     }
 
     /// Writes a field that is a list.
-    pub(super) fn list(&mut self, key: &str) -> List<'_> {
+    pub(crate) fn list(&mut self, key: &str) -> List<'_> {
         List::new(self.key(key))
     }
 
+    /// Writes a field that is an object, unless `write` says that there is nothing in it.
+    pub(crate) fn object_if(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>) -> bool) {
+        let (len, empty) = (self.out.len(), self.empty);
+        let mut object = self.object(key);
+        let any = write(&mut object);
+        object.end();
+        if !any {
+            self.out.truncate(len);
+            self.empty = empty;
+        }
+    }
+
     /// Writes more fields.
-    pub(super) fn put_all<'e>(&mut self, fields: impl Iterator<Item = (&'e str, &'e Value)>) {
+    pub(crate) fn put_all<'e>(&mut self, fields: impl Iterator<Item = (&'e str, &'e Value)>) {
         for (key, value) in fields {
             self.put(key, value);
         }
     }
 
     /// True when nothing was written into it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.empty
     }
 
     /// Closes it.
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         self.out.push(b'}');
     }
 }
 
 /// A list that is being written.
-pub(super) struct List<'v> {
+pub(crate) struct List<'v> {
     out: &'v mut Vec<u8>,
     empty: bool,
 }
 
 impl<'v> List<'v> {
     /// Opens it.
-    pub(super) fn new(out: &'v mut Vec<u8>) -> Self {
+    pub(crate) fn new(out: &'v mut Vec<u8>) -> Self {
         out.push(b'[');
         List { out, empty: true }
     }
 
     /// Begins an element; it must be written next.
-    pub(super) fn element(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn element(&mut self) -> &mut Vec<u8> {
         if !self.empty {
             self.out.push(b',');
         }
@@ -103,17 +129,30 @@ impl<'v> List<'v> {
     }
 
     /// Begins an element that is an object.
-    pub(super) fn object(&mut self) -> Object<'_> {
+    pub(crate) fn object(&mut self) -> Object<'_> {
         Object::new(self.element())
     }
 
+    /// Writes an element that is an object, unless `write` says that there is nothing in it.
+    pub(crate) fn object_if<E>(&mut self, write: impl FnOnce(&mut Object<'_>) -> Result<bool, E>) -> Result<(), E> {
+        let (len, empty) = (self.out.len(), self.empty);
+        let mut object = self.object();
+        let any = write(&mut object)?;
+        object.end();
+        if !any {
+            self.out.truncate(len);
+            self.empty = empty;
+        }
+        Ok(())
+    }
+
     /// True when it has no element.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.empty
     }
 
     /// Closes it.
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         self.out.push(b']');
     }
 }
@@ -121,7 +160,7 @@ impl<'v> List<'v> {
 /// Our own fields of `extra` whose names start with `path`, without it, and without deeper ones that `but` names.
 ///
 /// Fields from inside an object travel as `generationConfig.imageConfig`, so that a loss can name them.
-pub(super) fn nested<'e>(
+pub(crate) fn nested<'e>(
     extra: &'e Extra,
     path: &'static str,
     but: &'static [&'static str],
