@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::dialect::{Framing, Observe, ReadStream};
+use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, SseSplitter, TooLong, read_block};
 use crate::codec::{Error, Kind};
-use crate::codec::frame::{Frame, ArrayReader, Part, ReadFrame, SseSplitter, TooLong, read_block};
 
 /// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
 /// could not use half a block anyway.

@@ -20,8 +20,22 @@ fn counting(seen: &Seen) -> Answer {
 /// Those who can ask: path, body, and where the count stands.
 fn askers(model: &str) -> Vec<(&'static str, Ask, &'static str)> {
     let all = [
-        ("anthropic-messages", Ask::post("/v1/messages/count_tokens", format!("{{ \"messages\":[{{\"role\":\"user\",\"content\":\"hi there\"}}],\"x\":1e400, \"model\":\"{model}\"}}")), "input_tokens"),
-        ("gemini", Ask::post(&format!("/v1beta/models/{model}:countTokens"), "{ \"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi there\"}]}],\"x\":1e400}"), "totalTokens"),
+        (
+            "anthropic-messages",
+            Ask::post(
+                "/v1/messages/count_tokens",
+                format!("{{ \"messages\":[{{\"role\":\"user\",\"content\":\"hi there\"}}],\"x\":1e400, \"model\":\"{model}\"}}"),
+            ),
+            "input_tokens",
+        ),
+        (
+            "gemini",
+            Ask::post(
+                &format!("/v1beta/models/{model}:countTokens"),
+                "{ \"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi there\"}]}],\"x\":1e400}",
+            ),
+            "totalTokens",
+        ),
     ];
     all.into_iter().filter(|(name, ..)| speech::all().any(|speech| speech.name == *name)).collect()
 }
@@ -31,7 +45,10 @@ fn the_providers_own_count_passes_byte_for_byte() {
     let house = House::new(counting);
     for (name, ask, field) in askers("{}") {
         let model = format!("at-{name}/tiny-1");
-        let ask = Ask { head: ask.head.replace("{}", &model), body: String::from_utf8(ask.body).unwrap().replace("\"{}\"", &format!("\"{model}\"")).into() };
+        let ask = Ask {
+            head: ask.head.replace("{}", &model),
+            body: String::from_utf8(ask.body).unwrap().replace("\"{}\"", &format!("\"{model}\"")).into(),
+        };
         let ask = Ask::post(ask.head.split(' ').nth(1).unwrap(), ask.body);
         let reply = house.gateway.ask(&ask);
         assert_eq!(reply.status(), 200, "{}", reply.text());
@@ -67,7 +84,8 @@ fn a_failed_count_is_an_error_in_the_callers_dialect() {
         for provider in speech::all().filter(|provider| matches!(provider.name, "anthropic-messages" | "gemini")) {
             let house = House::new(Answer::json(429, provider.error).header("retry-after", "5"));
             let ask = askers(&provider.model()).into_iter().find(|(asker, ..)| *asker == name).unwrap().1;
-            let ask = Ask::post(ask.head.split(' ').nth(1).unwrap(), String::from_utf8(ask.body).unwrap().replace(",\"x\":1e400", ""));
+            let ask =
+                Ask::post(ask.head.split(' ').nth(1).unwrap(), String::from_utf8(ask.body).unwrap().replace(",\"x\":1e400", ""));
             let reply = house.gateway.ask(&ask);
             let caller = speech::all().find(|speech| speech.name == name).unwrap();
             assert_eq!(caller.refusal(&reply).0, 429, "{name} → {}", provider.name);

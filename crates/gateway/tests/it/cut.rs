@@ -103,7 +103,8 @@ fn a_frame_of_garbage_is_an_error_where_it_must_be_read_and_passes_where_it_is_n
 fn silence_in_the_middle_is_given_up() {
     each_pair(|caller, provider| {
         let cell = format!("{} → {}", caller.name, provider.name);
-        let house = House::with(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang), "[network]\nidle_seconds = 1");
+        let house =
+            House::with(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang), "[network]\nidle_seconds = 1");
         let message = cut(&house, caller, provider, &cell);
         assert!(message.contains("1 second"), "{cell}: {message}");
         assert!(until(|| house.provider.hangups().count == 1), "{cell}: the provider's connection is let go");

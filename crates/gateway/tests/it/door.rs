@@ -13,7 +13,12 @@ const KEYED: &str = "[server]\nkey = \"env:GATE_KEY\"";
 fn the_key_is_taken_wherever_an_sdk_puts_it() {
     let house = House::with(well, KEYED);
     for speech in speech::all() {
-        for (name, value) in [("authorization", "Bearer gate-key-1"), ("Authorization", "bearer  gate-key-1"), ("x-api-key", "gate-key-1"), ("x-goog-api-key", "gate-key-1")] {
+        for (name, value) in [
+            ("authorization", "Bearer gate-key-1"),
+            ("Authorization", "bearer  gate-key-1"),
+            ("x-api-key", "gate-key-1"),
+            ("x-goog-api-key", "gate-key-1"),
+        ] {
             let reply = house.gateway.ask(&speech.ask(&speech.model(), false).header(name, value));
             assert_eq!(reply.status(), 200, "{} {name}: {}", speech.name, reply.text());
             let seen = house.provider.requests().pop().unwrap();
@@ -21,7 +26,12 @@ fn the_key_is_taken_wherever_an_sdk_puts_it() {
         }
         for pair in ["key=gate-key-1", "x=1&key=gate-key-1"] {
             let path = format!("{}?{pair}", speech.path(&speech.model(), false));
-            assert_eq!(house.gateway.ask(&Ask::post(&path, speech.body(&speech.model(), false))).status(), 200, "{}", speech.name);
+            assert_eq!(
+                house.gateway.ask(&Ask::post(&path, speech.body(&speech.model(), false))).status(),
+                200,
+                "{}",
+                speech.name
+            );
         }
     }
 }
@@ -61,7 +71,11 @@ fn a_missing_or_wrong_key_is_401_in_the_callers_dialect() {
     }
     for path in ["/v1/models", "/v1beta/models", "/v1/models/x", "/stats"] {
         assert_eq!(house.gateway.ask(&Ask::get(path)).status(), 401, "{path}");
-        assert_eq!(house.gateway.ask(&Ask::get(path).header("authorization", "Bearer gate-key-1")).status() / 200, if path.ends_with('x') { 2 } else { 1 }, "{path}");
+        assert_eq!(
+            house.gateway.ask(&Ask::get(path).header("authorization", "Bearer gate-key-1")).status() / 200,
+            if path.ends_with('x') { 2 } else { 1 },
+            "{path}"
+        );
     }
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(house.gateway.ask(&Ask::get(path)).status(), 200, "{path}: load balancers have no key");
@@ -166,7 +180,10 @@ fn a_caller_of_http_1_0_and_one_that_closes_are_served() {
         assert_eq!(reply.text(), speech.whole);
         let mut line = Line::connect(house.gateway.address);
         let body = speech.body(&speech.model(), false);
-        line.write(format!("POST {} HTTP/1.0\r\ncontent-length: {}\r\n\r\n{body}", speech.path(&speech.model(), false), body.len()).as_bytes());
+        line.write(
+            format!("POST {} HTTP/1.0\r\ncontent-length: {}\r\n\r\n{body}", speech.path(&speech.model(), false), body.len())
+                .as_bytes(),
+        );
         assert_eq!(line.reply().text(), speech.whole, "{}", speech.name);
         assert!(line.is_closed());
     }
@@ -175,7 +192,12 @@ fn a_caller_of_http_1_0_and_one_that_closes_are_served() {
 #[test]
 fn what_is_not_http_harms_nothing() {
     let house = House::new(well);
-    for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\x00\x00\x00\x00", b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/messages HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!"] {
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\x00\x00\x00\x00",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /v1/messages HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
+    ] {
         let mut line = Line::connect(house.gateway.address);
         line.write(bytes);
         line.socket.shutdown(std::net::Shutdown::Write).unwrap();

@@ -7,7 +7,10 @@ use crate::speech::{self, TEXT, pairs};
 
 /// A provider's error in its own words and with headers that matter.
 fn error(speech: &speech::Speech, status: u16) -> Answer {
-    Answer::json(status, speech.error).header("retry-after", "17").header("x-request-id", "theirs-1").header("request-id", "theirs-1")
+    Answer::json(status, speech.error)
+        .header("retry-after", "17")
+        .header("x-request-id", "theirs-1")
+        .header("request-id", "theirs-1")
 }
 
 #[test]

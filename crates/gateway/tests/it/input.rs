@@ -26,8 +26,16 @@ fn what_is_not_json_is_said_to_be_so() {
             ("half", good.as_bytes()[..good.len() - 1].to_vec()),
             ("more after it", format!("{good}x").into_bytes()),
             ("two", format!("{good}{good}").into_bytes()),
-            ("comma", good.replace("}]", "},]").into_bytes()),
-            ("invalid UTF-8", [good.replace("hi", "h\u{1}").as_bytes().split(|b| *b == 1).collect::<Vec<_>>()[0], b"\xff\xfe", good.split("hi").nth(1).unwrap().as_bytes()].concat()),
+            ("comma", good.replacen('{', "{,", 1).into_bytes()),
+            (
+                "invalid UTF-8",
+                [
+                    good.replace("hi", "h\u{1}").as_bytes().split(|b| *b == 1).collect::<Vec<_>>()[0],
+                    b"\xff\xfe",
+                    good.split("hi").nth(1).unwrap().as_bytes(),
+                ]
+                .concat(),
+            ),
             ("raw control character", good.replace("hi", "h\u{0}i").into_bytes()),
         ];
         for (what, body) in bodies {
@@ -137,7 +145,10 @@ fn a_missing_model_is_named() {
 fn an_unknown_model_is_404_and_the_nearest_is_named() {
     let provider = trunkline_testkit::provider::LocalProvider::start(well);
     let alias = "[models.summary]\ntargets = [\"at-gemini/tiny-1\"]\n";
-    let gateway = crate::gateway::Gateway::with(&format!("[server]\nlisten = \"127.0.0.1:0\"\n{}{alias}", crate::gateway::providers(&provider.url())));
+    let gateway = crate::gateway::Gateway::with(&format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n{}{alias}",
+        crate::gateway::providers(&provider.url())
+    ));
     for speech in speech::all() {
         for (asked, nearest) in [("sumary", "summary"), ("at-openai-chta/tiny-1", "at-openai-chat")] {
             for stream in [false, true] {
@@ -162,11 +173,9 @@ fn deeply_nested_json_harms_nothing() {
     let house = House::new(well);
     for speech in speech::all() {
         let deep = |open: &str, close: &str, depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
-        for (what, value) in [
-            ("lists", deep("[", "]", 200_000)),
-            ("objects", deep("{\"a\":", "}", 200_000)),
-            ("not closed", "[".repeat(500_000)),
-        ] {
+        for (what, value) in
+            [("lists", deep("[", "]", 200_000)), ("objects", deep("{\"a\":", "}", 200_000)), ("not closed", "[".repeat(500_000))]
+        {
             let body = speech.body(&speech.model(), false).replacen('{', &format!("{{\"x\":{value},"), 1);
             let (status, message) = refused(&house, speech, body);
             assert_eq!(status, 400, "{} {what}: {message}", speech.name);
@@ -183,12 +192,26 @@ fn deeply_nested_json_harms_nothing() {
 #[test]
 fn a_path_trick_in_a_models_name_leads_nowhere_else() {
     let house = House::new(well);
-    let names = ["../../admin", "..", "a/../../v1/files", "a/./b", "x?key=1", "x#y", "x%2f..%2fy", "a\\..\\b", "//evil.example/x", "x:generateContent/../y"];
+    let names = [
+        "../../admin",
+        "..",
+        "a/../../v1/files",
+        "a/./b",
+        "x?key=1",
+        "x#y",
+        "x%2f..%2fy",
+        "a\\..\\b",
+        "//evil.example/x",
+        "x:generateContent/../y",
+    ];
     for (caller, provider) in speech::pairs() {
         for name in names {
             let cell = format!("{} → {} {name}", caller.name, provider.name);
             let full = format!("at-{}/{name}", provider.name);
-            let (in_path, in_body) = (full.replace('%', "%25").replace('?', "%3F").replace('#', "%23").replace("..", "%2e%2e").replace('\\', "%5C"), full.replace('\\', "\\\\"));
+            let (in_path, in_body) = (
+                full.replace('%', "%25").replace('?', "%3F").replace('#', "%23").replace("..", "%2e%2e").replace('\\', "%5C"),
+                full.replace('\\', "\\\\"),
+            );
             let before = house.provider.requests().len();
             let reply = house.gateway.ask(&Ask::post(&caller.path(&in_path, false), caller.body(&in_body, false)));
             let after = house.provider.requests();
@@ -215,10 +238,16 @@ fn a_models_name_cannot_inject_headers_or_lines() {
         for name in ["x\r\nx-evil: 1\r\n\r\nGET /evil HTTP/1.1", "x\nx-evil: 1", "x\u{0}y", "x y", "模型"] {
             let cell = format!("{} → {} {name:?}", caller.name, provider.name);
             let full = format!("at-{}/{name}", provider.name);
-            let in_path: String = full.bytes().map(|b| if b.is_ascii_alphanumeric() || b"-/.".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+            let in_path: String = full
+                .bytes()
+                .map(|b| {
+                    if b.is_ascii_alphanumeric() || b"-/.".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }
+                })
+                .collect();
             let in_body = serde_json::to_string(&full).unwrap();
             let before = house.provider.requests().len();
-            let reply = house.gateway.ask(&Ask::post(&caller.path(&in_path, false), caller.body(in_body.trim_matches('"'), false)));
+            let reply =
+                house.gateway.ask(&Ask::post(&caller.path(&in_path, false), caller.body(in_body.trim_matches('"'), false)));
             assert_eq!(reply.header("x-evil"), "", "{cell}");
             let seen = house.provider.requests();
             assert!(seen.len() <= before + 1, "{cell}: {seen:?}");

@@ -41,15 +41,34 @@ fn lists_have_the_shape_of_the_callers_dialect() {
             "anthropic-messages" => {
                 assert_eq!(list["has_more"], false);
                 assert!(list["first_id"].is_string() && list["last_id"].is_string());
-                assert!(list["data"].as_array().unwrap().iter().all(|m| m["type"] == "model" && m["display_name"].is_string() && m["created_at"].is_string()));
+                assert!(
+                    list["data"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .all(|m| m["type"] == "model" && m["display_name"].is_string() && m["created_at"].is_string())
+                );
             }
             "gemini" => {
-                let methods = |m: &Value| m["supportedGenerationMethods"].as_array().unwrap().iter().any(|m| m == "generateContent");
-                assert!(list["models"].as_array().unwrap().iter().all(|m| m["name"].as_str().unwrap().starts_with("models/") && methods(m)));
+                let methods =
+                    |m: &Value| m["supportedGenerationMethods"].as_array().unwrap().iter().any(|m| m == "generateContent");
+                assert!(
+                    list["models"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .all(|m| m["name"].as_str().unwrap().starts_with("models/") && methods(m))
+                );
             }
             _ => {
                 assert_eq!(list["object"], "list");
-                assert!(list["data"].as_array().unwrap().iter().all(|m| m["object"] == "model" && m["created"].is_u64() && m["owned_by"].is_string()));
+                assert!(
+                    list["data"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .all(|m| m["object"] == "model" && m["created"].is_u64() && m["owned_by"].is_string())
+                );
             }
         }
     }

@@ -91,7 +91,10 @@ fn a_body_of_just_the_limit_is_taken() {
             assert_eq!(reply.status(), status, "{}", speech.name);
         }
         let large = body(&speech.model(), speech, room);
-        assert_eq!(house.provider.requests().pop().unwrap().body.len(), large.len() - speech.model().len() * usize::from(speech.model_in_body()) + 6 * usize::from(speech.model_in_body()));
+        assert_eq!(
+            house.provider.requests().pop().unwrap().body.len(),
+            large.len() - speech.model().len() * usize::from(speech.model_in_body()) + 6 * usize::from(speech.model_in_body())
+        );
     }
 }
 

@@ -212,7 +212,12 @@ impl Speech {
     }
 
     pub(crate) fn whole_text(&self, reply: &Reply) -> String {
-        reply.json().pointer(self.whole_text_at).and_then(Value::as_str).unwrap_or_else(|| panic!("no text: {}", reply.text())).to_owned()
+        reply
+            .json()
+            .pointer(self.whole_text_at)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no text: {}", reply.text()))
+            .to_owned()
     }
 
     /// The message of an error body in this dialect's shape; panics at any other shape.

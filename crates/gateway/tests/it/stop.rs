@@ -80,7 +80,8 @@ fn a_running_whole_call_finishes() {
 fn a_stream_that_goes_on_too_long_is_cut_with_an_error() {
     each_pair(|caller, provider| {
         let cell = format!("{} → {}", caller.name, provider.name);
-        let house = House::with(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang), "[server]\ndrain_seconds = 1");
+        let house =
+            House::with(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang), "[server]\ndrain_seconds = 1");
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);
         line.head();
         let mut text = line.chunks_until("Hel");
@@ -101,7 +102,10 @@ fn a_stream_that_never_pauses_is_cut_as_well() {
     each_pair(|caller, provider| {
         let cell = format!("{} → {}", caller.name, provider.name);
         let chatter = std::iter::repeat_n(": still here\n\n", 4000);
-        let house = House::with(Answer::sse(provider.begun().iter().copied().chain(chatter)).drip(Duration::from_micros(300)), "[server]\ndrain_seconds = 1");
+        let house = House::with(
+            Answer::sse(provider.begun().iter().copied().chain(chatter)).drip(Duration::from_micros(300)),
+            "[server]\ndrain_seconds = 1",
+        );
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);
         line.head();
         let mut text = line.chunks_until("Hel");
