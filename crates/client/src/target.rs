@@ -57,6 +57,14 @@ impl Service {
         })
     }
 
+    /// This provider's error: named, and without our credential should it be repeated in there.
+    pub(crate) fn sign(&self, mut error: Error) -> Error {
+        if let Ok(credential) = &self.credential {
+            credential.redact(&mut error);
+        }
+        error.from_provider(&self.provider.id)
+    }
+
     /// The dialect to speak for a caller of `inbound`: the same if the provider has it, else its preferred one.
     pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation) -> Option<&'static Dialect> {
         let spoken = || self.provider.dialects.iter().filter_map(|name| dialect::find(name));

@@ -48,12 +48,17 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
         other => return reply::list(&worker, &other, &id),
     };
     let limit = worker.client.config().server.body_limit;
-    let received = match body::receive(&head, incoming, limit).await {
+    let received = match worker.unless_cut(body::receive(&head, incoming, limit)).await.unwrap_or_else(|error| Err((None, error))) {
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, &id)),
     };
     let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _);
-    match run(&worker, &head, received, (dialect, operation), &mut call, &id).await {
+    let ran = worker.unless_cut(run(&worker, &head, received, (dialect, operation), &mut call, &id)).await;
+    let ran = match ran {
+        Ok(ran) => ran,
+        Err(error) => Err((error.into(), Facts::new(&id, dialect))),
+    };
+    match ran {
         Ok(Ready::Reply(reply)) => {
             call.close(None);
             reply

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -206,15 +207,22 @@ async fn work(worker: Arc<Worker>, mut connections: mpsc::Receiver<std::net::Tcp
 
 async fn serve(server: &auto::Builder<TokioExecutor>, worker: Arc<Worker>, stream: TcpStream) {
     let mut draining = worker.draining.clone();
+    let begun = Arc::new(AtomicBool::new(false));
+    let was_begun = Arc::clone(&begun);
     let service = service_fn(move |request| {
+        begun.store(true, Ordering::Relaxed);
         let worker = Arc::clone(&worker);
         async move { Ok::<_, std::convert::Infallible>(pipeline::answer(worker, request).await) }
     });
     let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), service));
     // An error here is the caller's connection breaking: there is nobody left to tell.
     tokio::select! {
+        biased;
         _ = connection.as_mut() => return,
         _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
     }
-    let _ = connection.await;
+    // Half a head, and nothing before it: the stop would wait for the other half.
+    if was_begun.load(Ordering::Relaxed) {
+        let _ = connection.await;
+    }
 }

@@ -90,7 +90,7 @@ impl Events {
             }
             if let Some(fault) = self.fault.take() {
                 self.body = None;
-                return Some(Err(fault.from_provider(&self.target.service.provider.id)));
+                return Some(Err(self.target.service.sign(fault)));
             }
             self.advance().await?;
         }

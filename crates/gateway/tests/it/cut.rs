@@ -5,7 +5,7 @@ use std::time::Duration;
 use trunkline_testkit::provider::{Answer, Ending};
 
 use crate::gateway::{House, until};
-use crate::speech::{Speech, TEXT, pairs};
+use crate::speech::{Speech, TEXT, each_pair, pairs};
 
 /// Asks for a stream and checks that the text came and that the end is an error; gives its message.
 fn cut(house: &House, caller: &Speech, provider: &Speech, cell: &str) -> String {
@@ -22,7 +22,7 @@ fn cut(house: &House, caller: &Speech, provider: &Speech, cell: &str) -> String 
 #[test]
 fn a_stream_without_its_end_is_an_error_after_what_came() {
     let pause = Duration::from_millis(20);
-    for (caller, provider) in pairs() {
+    each_pair(|caller, provider| {
         let begun = || Answer::sse(provider.begun().iter().copied());
         let cases = [
             ("closed without the body's end", begun().pause(pause).ending(Ending::Cut)),
@@ -39,12 +39,12 @@ fn a_stream_without_its_end_is_an_error_after_what_came() {
             let message = cut(&house, caller, provider, &cell);
             assert!(message.contains(&format!("at-{}", provider.name)), "{cell} names the provider: {message}");
         }
-    }
+    });
 }
 
 #[test]
 fn deltas_are_delivered_as_they_come_and_not_at_the_end() {
-    for (caller, provider) in pairs() {
+    each_pair(|caller, provider| {
         let (first, rest) = provider.frames.split_at(provider.texts - 1);
         let house = House::new(Answer::sse(first.iter().copied()).pause(Duration::from_millis(700)).chunks(rest.iter().copied()));
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);
@@ -53,7 +53,7 @@ fn deltas_are_delivered_as_they_come_and_not_at_the_end() {
         line.chunks_until("Hel");
         assert!(start.elapsed() < Duration::from_millis(500), "{} → {}: {:?}", caller.name, provider.name, start.elapsed());
         line.rest();
-    }
+    });
 }
 
 #[test]
@@ -101,13 +101,14 @@ fn a_frame_of_garbage_is_an_error_where_it_must_be_read_and_passes_where_it_is_n
 
 #[test]
 fn silence_in_the_middle_is_given_up() {
-    for (caller, provider) in pairs() {
+    each_pair(|caller, provider| {
         let cell = format!("{} → {}", caller.name, provider.name);
-        let house = House::with(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang), "[network]\nidle_seconds = 1");
+        let house =
+            House::with(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang), "[network]\nidle_seconds = 1");
         let message = cut(&house, caller, provider, &cell);
         assert!(message.contains("1 second"), "{cell}: {message}");
         assert!(until(|| house.provider.hangups().count == 1), "{cell}: the provider's connection is let go");
-    }
+    });
 }
 
 #[test]
