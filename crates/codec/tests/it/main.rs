@@ -9,4 +9,5 @@ mod frame;
 mod gemini;
 mod json;
 mod law;
+mod matrix;
 mod openai_chat;
