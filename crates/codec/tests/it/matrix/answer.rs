@@ -130,7 +130,8 @@ fn fold(events: &[Event]) -> Response {
 /// What an answer says, without the dialects' ways to say it.
 fn project(response: &Response, signed: bool) -> Value {
     let choice = response.choices.first().cloned().unwrap_or_default();
-    let text = |kind: fn(&Content) -> Option<&str>| choice.parts.iter().filter_map(|part| kind(&part.content)).collect::<String>();
+    let text =
+        |kind: fn(&Content) -> Option<&str>| choice.parts.iter().filter_map(|part| kind(&part.content)).collect::<String>();
     let call = |part: &Part| match &part.content {
         Content::ToolCall { name, arguments, .. } => Some(json!([name, serde_json::from_str::<Value>(arguments).unwrap()])),
         _ => None,
