@@ -38,7 +38,7 @@ pub(crate) fn check(case: &mut Case<'_>) {
                 let again = stream_to_caller(case, events, framing);
                 case.expect(project(&again, false) == told, format_args!("{what}: {} instead of {told}", project(&again, false)));
                 let (left, right) = (project(&whole, true), project(&again, true));
-                case.expect(left == right, format_args!("{what}: signatures differ from the whole answer's: {left} and {right}"));
+                case.expect(left == right, format_args!("{what}: not the whole answer: {right} and {left}"));
             }
         }
         if calls && matches!(case.feature, Feature::Tools | Feature::Reasoning) {
