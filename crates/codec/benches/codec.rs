@@ -5,6 +5,7 @@ use criterion::{criterion_group, criterion_main};
 
 mod frame;
 mod json;
+mod messages;
 
-criterion_group!(benches, json::bench, frame::bench);
+criterion_group!(benches, json::bench, frame::bench, messages::bench);
 criterion_main!(benches);

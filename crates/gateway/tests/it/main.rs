@@ -8,13 +8,7 @@ mod gateway;
 mod speech;
 mod wire;
 
-mod count;
 mod cut;
-mod door;
 mod fault;
 mod hangup;
-mod input;
 mod lane;
-mod list;
-mod oversize;
-mod stop;

@@ -54,7 +54,8 @@ fn parse(error: &[u8]) -> Option<Status<'_>> {
 }
 
 fn translate(status: Option<u16>, body: &Status<'_>) -> Error {
-    let told = body.code.and_then(|code| code.get().trim_matches('"').parse().ok()).filter(|code: &u16| (400..600).contains(code));
+    let told =
+        body.code.and_then(|code| code.get().trim_matches('"').parse().ok()).filter(|code: &u16| (400..600).contains(code));
     let status = status.or(told);
     let message = body.message.as_deref().unwrap_or_default();
     let word = body.status.as_deref().unwrap_or_default();

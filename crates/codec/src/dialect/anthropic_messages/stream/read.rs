@@ -12,6 +12,7 @@ use super::super::finish::read_finish;
 use super::super::response::read_usage;
 use super::super::{NAME, wire};
 use super::open::{Body, Open};
+use super::quick::{Grows, read_delta};
 use crate::dialect::ReadStream;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -71,6 +72,9 @@ struct Grown<'a> {
 impl ReadStream for Reader {
     fn push(&mut self, frame: Frame<'_>, out: &mut Vec<Event>) -> Result<()> {
         if self.ended || frame.data.is_empty() || frame.data == b"[DONE]" {
+            return Ok(());
+        }
+        if self.grow_quickly(frame.data, out) {
             return Ok(());
         }
         let step = match serde_json::from_slice::<Step<'_>>(frame.data) {
@@ -190,6 +194,24 @@ impl Reader {
         self.next = open.part + 1;
         self.open.push(open);
         Ok(())
+    }
+
+    /// Takes a delta in its usual spelling; false when the frame is anything else.
+    fn grow_quickly(&mut self, data: &[u8], out: &mut Vec<Event>) -> bool {
+        let Some((index, grows, text)) = read_delta(data) else { return false };
+        let Some(open) = self.open.iter_mut().rfind(|open| open.index == index) else { return false };
+        let change = match (&mut open.body, grows) {
+            (Body::Text, Grows::Text) | (Body::Reasoning, Grows::Thinking) => Delta::Text,
+            (Body::Tool { grown, .. }, Grows::Input) => {
+                *grown |= !text.is_empty();
+                Delta::Arguments
+            }
+            _ => return false,
+        };
+        if !text.is_empty() {
+            out.push(delta(open.part, change(text)));
+        }
+        true
     }
 
     fn grow(&mut self, index: u64, grown: Grown<'_>, data: &[u8], out: &mut Vec<Event>) -> Result<()> {

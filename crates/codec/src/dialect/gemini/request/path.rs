@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use crate::catalog::Quirks;
+use crate::dialect::fault::{expected, read_members};
 use crate::dialect::{Forward, Framing, Head, Operation, Peek};
 use crate::error::{Error, Kind, Origin, Result};
-use crate::json::{self, members};
+use crate::json;
 
 /// What follows the model's name in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,10 +158,10 @@ pub(crate) fn peek(head: &Head<'_>, body: &[u8], operation: Operation) -> Result
     if verb.operation() != operation {
         return Err(Error::new(Kind::NotFound, Origin::Caller, NO_METHOD));
     }
-    let fields = members(body).map_err(|fault| Error::bad_request(format!("the body: {}", fault.describe(body))))?;
+    let fields = read_members(body)?;
     let config = ["generationConfig", "generation_config"].iter().find_map(|key| json::find(body, &fields, key));
-    if config.is_some_and(|config| !matches!(config.kind, json::Kind::Object | json::Kind::Null)) {
-        return Err(Error::bad_request("generationConfig: expected an object").at("generationConfig"));
+    if let Some(config) = config.filter(|config| !matches!(config.kind, json::Kind::Object | json::Kind::Null)) {
+        return Err(expected("generationConfig", "an object", config.kind));
     }
     let max_tokens = config.and_then(|config| read_max_tokens(body.get(config.value.clone())?));
     Ok(Peek {

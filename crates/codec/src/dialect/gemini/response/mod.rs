@@ -12,7 +12,7 @@ use crate::dialect::gemini::text::{List, Object, nested};
 use crate::dialect::gemini::wire::{Chunk, Count, Num, read_chunks, value};
 use crate::dialect::gemini::{NAME, error};
 use crate::dialect::{Cx, ReadStream};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ir::fold::Fold;
 use crate::ir::{Choice, Citation, Content, Extra, Finish, Model, Part, Reason, Response, Source, TokenCount, TokenLogprob};
 use crate::json;
@@ -30,9 +30,10 @@ pub(crate) fn read(body: &[u8]) -> Result<Response> {
         take_extras(&mut chunk, &mut extras);
         reader.read(chunk, body, &mut events)?;
     }
-    if reader.finish(&mut events).is_err() {
-        return Err(Error::malformed("the answer has no candidates").with_raw(body));
-    }
+    reader.finish(&mut events).map_err(|error| match error.kind {
+        Kind::Truncated => Error::malformed("the answer has no candidates").with_raw(body),
+        _ => error.with_raw(body),
+    })?;
     let mut fold = Fold::default();
     events.into_iter().for_each(|event| fold.push(event));
     let mut response = fold.into_response();
@@ -236,7 +237,12 @@ pub(crate) fn write_finish(finish: &Finish, candidate: &mut Object<'_>) {
         Some((word, rest)) => (Some(word), Some(rest)),
         None => (Some(text), None),
     });
-    match first.filter(|word| usual != "STOP" && WORDS.contains(word)) {
+    // A word that only the future knows was read as a stop.
+    let is_word = |word: &&str| match usual {
+        "STOP" => word.len() > 3 && word.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'_')),
+        _ => WORDS.contains(word),
+    };
+    match first.filter(is_word) {
         Some(word) => {
             candidate.put("finishReason", word);
             candidate.put_some("finishMessage", &rest);

@@ -4,16 +4,17 @@
 //! and the input ended. Because some servers tell the reason on every chunk, an answer is closed only then.
 
 use crate::dialect::ReadStream;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::frame::Frame;
 use crate::ir::{Citation, Delta, Event, Extra, Finish, PartStart, Reason, TokenLogprob, TopLogprob, Usage};
 
+use super::partial::Arguments;
 use crate::dialect::gemini::media::{self, unseal};
 use crate::dialect::gemini::request::turn::{make_id, read_plain};
 use crate::dialect::gemini::response::{citation, usage};
-use crate::dialect::gemini::{NAME, error};
-use super::partial::Arguments;
+use crate::dialect::gemini::text::compact;
 use crate::dialect::gemini::wire::{Call, Candidate, Chunk, LogprobsResult, Piece, TokenProbability, read_chunks, value};
+use crate::dialect::gemini::{NAME, error};
 
 /// Reads one stream.
 #[derive(Default)]
@@ -71,6 +72,11 @@ impl ReadStream for Reader {
                 false => "the reply is empty",
             };
             return Err(Error::truncated(words));
+        }
+        if let [Answer { next: 0, finish: Some(finish), .. }] = self.answers.as_slice()
+            && finish.reason == Reason::Failed
+        {
+            return Err(gave_up(finish));
         }
         for answer in &mut self.answers {
             answer.close(out);
@@ -226,16 +232,19 @@ impl Answer {
         for piece in call.partial.into_iter().flat_map(|list| list.0) {
             arguments.push(piece)?;
         }
-        if let Some(text) = signature.filter(|text| !text.is_empty()) {
+        let signature = signature.filter(|text| !text.is_empty());
+        if let Some(args) = call.args.filter(|_| !pieced) {
+            // Some servers write the object as a string.
+            let text = serde_json::from_str(args.get()).unwrap_or_else(|_| compact(args.get()));
+            if text != "{}" {
+                self.delta(Delta::Arguments(text), out);
+            }
+            self.open = Open::Call(Arguments::default());
+        }
+        if let Some(text) = signature {
             self.sign(text, out);
         }
-        if let Some(args) = call.args.filter(|args| !pieced && args.get() != "{}") {
-            // Some servers write the object as a string.
-            let text = serde_json::from_str(args.get()).unwrap_or_else(|_| args.get().to_owned());
-            self.delta(Delta::Arguments(text), out);
-            self.open = Open::None;
-            self.end(out);
-        } else if call.more != Some(true) {
+        if call.more != Some(true) {
             self.close(out);
         }
         Ok(())
@@ -298,6 +307,14 @@ impl Answer {
         }
         self.end(out);
     }
+}
+
+/// The provider broke off before it said anything: as good as no answer.
+fn gave_up(finish: &Finish) -> Error {
+    let detail = finish.detail.as_deref().unwrap_or_default();
+    let mut error = Error::new(Kind::Server, Origin::Provider, format!("the provider gave up: {detail}"));
+    error.code = detail.split(':').next().map(str::to_owned);
+    error
 }
 
 fn explain(word: &str, message: Option<&str>) -> String {

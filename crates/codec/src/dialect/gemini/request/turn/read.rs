@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::dialect::gemini::text::compact;
 use crate::dialect::gemini::wire::{Call, Outcome, Piece, Turn, value};
 use crate::dialect::gemini::{NAME, media};
 use crate::error::{Error, Result};
@@ -166,9 +167,7 @@ fn own<'a>(rest: impl IntoIterator<Item = (Cow<'a, str>, &'a RawValue)>, prefix:
 fn finish(content: Content, signature: Option<&str>, extra: Map<String, Value>) -> Part {
     let (signature, encrypted) = signature.filter(|text| !text.is_empty()).map(media::unseal).unzip();
     let content = match content {
-        Content::Reasoning { text, .. } => {
-            Content::Reasoning { redacted: encrypted == Some(true) && text.is_empty(), text }
-        }
+        Content::Reasoning { text, .. } => Content::Reasoning { redacted: encrypted == Some(true) && text.is_empty(), text },
         other => other,
     };
     Part { content, cache: None, signature, extra: Extra::new(NAME, extra) }
@@ -182,7 +181,7 @@ fn read_call(call: Call<'_>, place: Place, make: impl FnOnce() -> String) -> Res
         return Err(Error::bad_request(format!("{path}: expected an object")).at(path));
     }
     let id = call.id.map(|id| id.0.into_owned()).filter(|id| !id.is_empty()).unwrap_or_else(make);
-    Ok(Content::ToolCall { id, name: name.0.into_owned(), arguments: arguments.to_owned() })
+    Ok(Content::ToolCall { id, name: name.0.into_owned(), arguments: compact(arguments) })
 }
 
 fn read_result(id: String, name: String, result: Outcome<'_>) -> Part {

@@ -33,7 +33,8 @@ pub(crate) fn write(request: &Request, body: &mut Object<'_>, losses: &mut Losse
         at += count;
     }
     if contents.is_empty() {
-        return Err(Error::new(Kind::Unsupported, Origin::Caller, "gemini needs at least one message with something in it").at("messages"));
+        return Err(Error::new(Kind::Unsupported, Origin::Caller, "gemini needs at least one message with something in it")
+            .at("messages"));
     }
     contents.end();
     Ok(())
