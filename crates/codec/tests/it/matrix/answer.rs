@@ -38,7 +38,7 @@ pub(crate) fn check(case: &mut Case<'_>) {
                 let again = stream_to_caller(case, events, framing);
                 case.expect(project(&again, false) == told, format_args!("{what}: {} instead of {told}", project(&again, false)));
                 let (left, right) = (project(&whole, true), project(&again, true));
-                case.expect(left == right, format_args!("{what}: signatures differ from the whole answer's: {left} and {right}"));
+                case.expect(left == right, format_args!("{what}: not the whole answer: {right} and {left}"));
             }
         }
         if calls && matches!(case.feature, Feature::Tools | Feature::Reasoning) {
@@ -130,7 +130,8 @@ fn fold(events: &[Event]) -> Response {
 /// What an answer says, without the dialects' ways to say it.
 fn project(response: &Response, signed: bool) -> Value {
     let choice = response.choices.first().cloned().unwrap_or_default();
-    let text = |kind: fn(&Content) -> Option<&str>| choice.parts.iter().filter_map(|part| kind(&part.content)).collect::<String>();
+    let text =
+        |kind: fn(&Content) -> Option<&str>| choice.parts.iter().filter_map(|part| kind(&part.content)).collect::<String>();
     let call = |part: &Part| match &part.content {
         Content::ToolCall { name, arguments, .. } => Some(json!([name, serde_json::from_str::<Value>(arguments).unwrap()])),
         _ => None,

@@ -30,9 +30,7 @@ fn with(mut body: Value, more: Value) -> Value {
 fn chat(feature: Feature) -> Value {
     let body = json!({"model": "some-model", "max_tokens": 4000, "messages": [{"role": "user", "content": "Weather in Bonn?"}]});
     let function = json!({"name": "weather", "description": "The weather of a city.", "parameters": weather_schema()});
-    let call = |id: &str, city: &str| {
-        json!({"id": id, "type": "function", "function": {"name": "weather", "arguments": json!({"city": city}).to_string()}})
-    };
+    let call = |id: &str, city: &str| json!({"id": id, "type": "function", "function": {"name": "weather", "arguments": json!({"city": city}).to_string()}});
     let more = match feature {
         Feature::Text => json!({"messages": [
                 {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello."},
@@ -133,7 +131,9 @@ pub(crate) fn streamed(dialect: &str, body: Value) -> Value {
 pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str, Value)> {
     let city = json!({"city": "Bonn"});
     match (provider, feature) {
-        ("openai-chat", Feature::Text) => vec![("/messages/0/role", json!("user")), ("/temperature", json!(0.5)), ("/stop/0", json!("END"))],
+        ("openai-chat", Feature::Text) => {
+            vec![("/messages/0/role", json!("user")), ("/temperature", json!(0.5)), ("/stop/0", json!("END"))]
+        }
         ("openai-chat", Feature::Tools) => vec![
             ("/tools/0/function/name", json!("weather")),
             ("/tools/0/function/parameters", weather_schema()),
@@ -145,10 +145,9 @@ pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str,
         ("openai-chat", Feature::Images) => {
             vec![("/messages/0/content/1/image_url/url", json!(format!("data:image/png;base64,{PICTURE}")))]
         }
-        ("openai-chat", Feature::Structured) => vec![
-            ("/response_format/type", json!("json_schema")),
-            ("/response_format/json_schema/schema", weather_schema()),
-        ],
+        ("openai-chat", Feature::Structured) => {
+            vec![("/response_format/type", json!("json_schema")), ("/response_format/json_schema/schema", weather_schema())]
+        }
         ("openai-chat", Feature::Reasoning) => vec![("/reasoning_effort", json!("high"))],
         ("openai-completions", Feature::Text) => vec![("/temperature", json!(0.5)), ("/stop/0", json!("END"))],
         ("anthropic-messages", Feature::Text) => vec![
@@ -169,10 +168,9 @@ pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str,
             ("/messages/0/content/1/source/media_type", json!("image/png")),
             ("/messages/0/content/1/source/data", json!(PICTURE)),
         ],
-        ("anthropic-messages", Feature::Structured) => vec![
-            ("/output_config/format/type", json!("json_schema")),
-            ("/output_config/format/schema", weather_schema()),
-        ],
+        ("anthropic-messages", Feature::Structured) => {
+            vec![("/output_config/format/type", json!("json_schema")), ("/output_config/format/schema", weather_schema())]
+        }
         ("anthropic-messages", Feature::Reasoning) => {
             vec![("/thinking/type", json!("adaptive")), ("/output_config/effort", json!("high"))]
         }
@@ -217,9 +215,7 @@ pub(crate) fn next(dialect: &str, mut body: Value, answer: &Value, calls: &[(Str
             messages.push(json!({"role": "user", "content": results}));
         }
         "gemini" => {
-            let result = |(id, name): &(String, String)| {
-                json!({"functionResponse": {"id": id, "name": name, "response": {"result": "rain"}}})
-            };
+            let result = |(id, name): &(String, String)| json!({"functionResponse": {"id": id, "name": name, "response": {"result": "rain"}}});
             let results: Vec<Value> = calls.iter().map(result).collect();
             let contents = body["contents"].as_array_mut().unwrap();
             contents.push(answer["candidates"][0]["content"].clone());

@@ -47,9 +47,9 @@ pub(crate) fn samples(feature: Feature) -> Vec<Sample> {
             plain(&[Thought("Bonn is a city.", "c2lnbmVk"), Text("It ", "rains.")]),
             plain(&[Thought("I must look.", "c2lnbmVk"), Call("one", "Bonn"), Call("two", "Rome")]),
         ],
-        Feature::Endings => [End::Length, End::Refused]
-            .map(|end| Sample { pieces: &[Text("I will", " not")], end, cached: false })
-            .into(),
+        Feature::Endings => {
+            [End::Length, End::Refused].map(|end| Sample { pieces: &[Text("I will", " not")], end, cached: false }).into()
+        }
         Feature::Usage => vec![Sample { pieces: &[Text("Y", "es.")], end: End::Stop, cached: true }],
     }
 }
@@ -226,8 +226,11 @@ fn anthropic_stream(sample: &Sample) -> String {
         body["type"] = json!(name);
         format!("event: {name}\n{}", data(&body))
     };
-    let mut out = event("message_start", json!({"message": {"id": "msg_1", "type": "message", "role": "assistant",
-        "model": "some-model", "content": [], "stop_reason": null, "stop_sequence": null, "usage": anthropic_usage(sample, 1)}}));
+    let mut out = event(
+        "message_start",
+        json!({"message": {"id": "msg_1", "type": "message", "role": "assistant",
+        "model": "some-model", "content": [], "stop_reason": null, "stop_sequence": null, "usage": anthropic_usage(sample, 1)}}),
+    );
     out += &event("ping", json!({}));
     for (index, piece) in sample.pieces.iter().enumerate() {
         let (start, deltas) = match piece {
@@ -237,7 +240,10 @@ fn anthropic_stream(sample: &Sample) -> String {
             ),
             Thought(text, signature) => (
                 json!({"type": "thinking", "thinking": "", "signature": ""}),
-                vec![json!({"type": "thinking_delta", "thinking": text}), json!({"type": "signature_delta", "signature": signature})],
+                vec![
+                    json!({"type": "thinking_delta", "thinking": text}),
+                    json!({"type": "signature_delta", "signature": signature}),
+                ],
             ),
             Call(id, city) => {
                 let arguments = arguments(city);
@@ -255,8 +261,11 @@ fn anthropic_stream(sample: &Sample) -> String {
         }
         out += &event("content_block_stop", json!({"index": index}));
     }
-    out += &event("message_delta", json!({"delta": {"stop_reason": anthropic_end(sample), "stop_sequence": null},
-        "usage": {"output_tokens": 20}}));
+    out += &event(
+        "message_delta",
+        json!({"delta": {"stop_reason": anthropic_end(sample), "stop_sequence": null},
+        "usage": {"output_tokens": 20}}),
+    );
     out + &event("message_stop", json!({}))
 }
 
@@ -265,7 +274,9 @@ fn gemini_parts(piece: &Piece) -> Vec<Value> {
     match piece {
         Text(first, second) => vec![json!({"text": first}), json!({"text": second})],
         Thought(text, _) => vec![json!({"text": text, "thought": true})],
-        Call("one", city) => vec![json!({"functionCall": {"name": "weather", "args": {"city": city}}, "thoughtSignature": "c2lnbmVk"})],
+        Call("one", city) => {
+            vec![json!({"functionCall": {"name": "weather", "args": {"city": city}}, "thoughtSignature": "c2lnbmVk"})]
+        }
         Call(_, city) => vec![json!({"functionCall": {"name": "weather", "args": {"city": city}}})],
     }
 }

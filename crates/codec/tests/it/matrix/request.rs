@@ -21,7 +21,6 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
         let sent: Value = serde_json::from_slice(&outgoing.body).unwrap();
         for (pointer, value) in ask::must_stand(case.provider.name, case.feature) {
             let pointer = shift(case, pointer, &sent);
-            // A prompt without a limit of its own is told nothing else.
             let found = sent.pointer(&pointer);
             case.expect(found == Some(&value), format_args!("{pointer} should be {value} in {sent}"));
         }
@@ -63,7 +62,8 @@ pub(crate) fn write(case: &mut Case<'_>, request: &Request) -> Option<Outgoing> 
 
 /// What was sent, read as the provider would.
 pub(crate) fn read_sent(provider: &Dialect, outgoing: &Outgoing) -> Request {
-    let path = format!("/v1{}", outgoing.path.strip_prefix("/v1beta").or(outgoing.path.strip_prefix("/v1")).unwrap_or(&outgoing.path));
+    let path =
+        format!("/v1{}", outgoing.path.strip_prefix("/v1beta").or(outgoing.path.strip_prefix("/v1")).unwrap_or(&outgoing.path));
     let (path, query) = path.split_once('?').map_or((path.as_str(), None), |(path, query)| (path, Some(query)));
     let head = Head { path, query, headers: &outgoing.headers };
     let again = provider.downstream.read_request(&head, &outgoing.body, Operation::Chat);
@@ -86,6 +86,7 @@ fn compare(case: &mut Case<'_>, asked: &Request, sent: &Request) {
             other => other,
         };
         let lost = case.lost.iter().any(|(field, _)| field.starts_with(path));
+        case.whole &= sent[key] == *value;
         case.expect(lost || sent[key] == *value, format_args!("{key} was {value} and became {} without a loss", sent[key]));
     }
 }

@@ -10,6 +10,9 @@ struct Words {
     caller: &'static str,
     provider: &'static str,
     loss: &'static str,
+    /// The heading of the list of fields.
+    lost: &'static str,
+    anchor: &'static str,
     /// Whether the reasons, which are English, stand beside the fields.
     reasons: bool,
     columns: [&'static str; 8],
@@ -21,6 +24,8 @@ const LANGUAGES: [Words; 2] = [
         caller: "caller speaks",
         provider: "provider speaks",
         loss: "loss",
+        lost: "What is lost",
+        anchor: "what-is-lost",
         reasons: true,
         columns: ["text", "tools", "images", "structured output", "reasoning", "endings", "usage", "errors"],
     },
@@ -29,6 +34,8 @@ const LANGUAGES: [Words; 2] = [
         caller: "调用方",
         provider: "提供方",
         loss: "损失",
+        lost: "丢失的字段",
+        anchor: "丢失的字段",
         reasons: false,
         columns: ["文本", "工具", "图片", "结构化输出", "推理", "结束原因", "用量", "错误"],
     },
@@ -67,8 +74,8 @@ fn draw(rows: &[Row], words: &Words) -> String {
         for cell in &row.cells {
             match cell {
                 Cell::Unsayable => out.push_str(" – |"),
-                Cell::Carried(lost) if lost.is_empty() => out.push_str(" ✓ |"),
-                Cell::Carried(lost) => {
+                Cell::Carried { lost, .. } if lost.is_empty() => out.push_str(" ✓ |"),
+                Cell::Carried { lost, whole } => {
                     let note = |(field, why): &(String, String)| match words.reasons {
                         true => format!("`{field}` ({why})"),
                         false => format!("`{field}`"),
@@ -81,13 +88,13 @@ fn draw(rows: &[Row], words: &Words) -> String {
                         notes.push(text);
                         notes.len() - 1
                     });
-                    write!(out, " {} {} |", words.loss, at + 1).unwrap();
+                    write!(out, " {} [{}](#{}) |", if *whole { "✓" } else { words.loss }, at + 1, words.anchor).unwrap();
                 }
             }
         }
         out.push('\n');
     }
-    out.push('\n');
+    write!(out, "\n## {}\n\n", words.lost).unwrap();
     for (at, note) in notes.iter().enumerate() {
         writeln!(out, "{}. {note}", at + 1).unwrap();
     }
