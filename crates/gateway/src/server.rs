@@ -212,7 +212,8 @@ async fn serve(server: &auto::Builder<TokioExecutor>, worker: Arc<Worker>, strea
     let service = service_fn(move |request| {
         begun.store(true, Ordering::Relaxed);
         let worker = Arc::clone(&worker);
-        async move { Ok::<_, std::convert::Infallible>(pipeline::answer(worker, request).await) }
+        // Boxed: unboxed, a connection would keep room for a call's whole state as long as it lives, streams included.
+        Box::pin(async move { Ok::<_, std::convert::Infallible>(pipeline::answer(worker, request).await) })
     });
     let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), service));
     // An error here is the caller's connection breaking: there is nobody left to tell.
