@@ -69,9 +69,7 @@ impl Service {
     pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation) -> Option<&'static Dialect> {
         let spoken = || self.provider.dialects.iter().filter_map(|name| dialect::find(name));
         let able = |dialect: &&Dialect| dialect.upstream.can(operation);
-        inbound
-            .filter(|inbound| self.provider.speaks(inbound.name) && able(inbound))
-            .or_else(|| spoken().find(able))
+        inbound.filter(|inbound| self.provider.speaks(inbound.name) && able(inbound)).or_else(|| spoken().find(able))
     }
 }
 
@@ -91,10 +89,14 @@ impl std::fmt::Debug for Target {
 /// The catalogue with the configuration and the environment applied to it.
 pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Catalog, Vec<Service>)> {
     let wrong = |error: crate::codec::catalog::ParseError| {
-        Error::new(Kind::Internal, Origin::Gateway, match &config.path {
-            Some(path) => format!("{}: [providers] {error}", path.display()),
-            None => error.to_string(),
-        })
+        Error::new(
+            Kind::Internal,
+            Origin::Gateway,
+            match &config.path {
+                Some(path) => format!("{}: [providers] {error}", path.display()),
+                None => error.to_string(),
+            },
+        )
     };
     let mut catalog = Catalog::builtin().map_err(wrong)?;
     move_by_environment(&mut catalog, environment).map_err(wrong)?;

@@ -22,7 +22,8 @@ fn body(kib: usize) -> Vec<u8> {
     messages.push(json!({"role": "user", "content": "And now?"}));
     let schema = json!({"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]});
     let tool = json!({"type": "function", "function": {"name": "look_up", "description": "Looks up", "parameters": schema}});
-    let body = json!({"model": "fast", "stream": true, "max_tokens": 1024, "temperature": 0.7, "messages": messages, "tools": [tool]});
+    let body =
+        json!({"model": "fast", "stream": true, "max_tokens": 1024, "temperature": 0.7, "messages": messages, "tools": [tool]});
     serde_json::to_vec(&body).unwrap()
 }
 

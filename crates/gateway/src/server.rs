@@ -67,17 +67,25 @@ impl Server {
         let key = match &config.key {
             Some(reference) => match resolve_secret(reference, client.environment())? {
                 Some(key) => Some(key),
-                None => return Err(wrong(format!("[server] key: {reference} is not set; set it, or remove the key to listen on loopback only"))),
+                None => {
+                    return Err(wrong(format!(
+                        "[server] key: {reference} is not set; set it, or remove the key to listen on loopback only"
+                    )));
+                }
             },
             None => None,
         };
         let named = tokio::net::lookup_host(&config.listen).await.ok().and_then(|mut found| found.next());
-        let mut address: SocketAddr = named
-            .ok_or_else(|| wrong(format!("[server] listen: `{}` is not an address like 127.0.0.1:4000", config.listen)))?;
+        let mut address: SocketAddr =
+            named.ok_or_else(|| wrong(format!("[server] listen: `{}` is not an address like 127.0.0.1:4000", config.listen)))?;
         if key.is_none() && !address.ip().is_loopback() {
-            let loopback: IpAddr = if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
+            let loopback: IpAddr =
+                if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
             address.set_ip(loopback);
-            notices.push(format!("no [server] key is set, so only this machine may call: listening on {address} instead of {}", config.listen));
+            notices.push(format!(
+                "no [server] key is set, so only this machine may call: listening on {address} instead of {}",
+                config.listen
+            ));
         } else if key.is_none() {
             notices.push("no [server] key is set, so only this machine may call".to_owned());
         }

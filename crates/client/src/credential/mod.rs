@@ -83,7 +83,9 @@ impl Credential {
     /// Some providers repeat a key that they reject: their words without it.
     pub(crate) fn redact(&self, error: &mut Error) {
         let Some(secret) = self.recognisable() else { return };
-        for text in [Some(&mut error.message), error.raw.as_mut(), error.code.as_mut(), error.param.as_mut()].into_iter().flatten() {
+        for text in
+            [Some(&mut error.message), error.raw.as_mut(), error.code.as_mut(), error.param.as_mut()].into_iter().flatten()
+        {
             if text.contains(secret) {
                 *text = text.replace(secret, "***");
             }
