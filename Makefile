@@ -18,9 +18,9 @@ test: unit sdk ## Run everything that passes or fails
 # nextest, where it is installed, runs the tests of all crates at once; it leaves out the doc tests.
 unit: ## Run the tests in Rust
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		$(CARGO) nextest run --workspace && $(CARGO) test --workspace --doc; \
+		$(CARGO) nextest run --workspace --no-fail-fast && $(CARGO) test --workspace --doc; \
 	else \
-		$(CARGO) test --workspace; \
+		$(CARGO) test --workspace --no-fail-fast; \
 	fi
 
 sdk: ## Call the gateway with the official Python SDKs (fetches them from PyPI once)
@@ -49,6 +49,7 @@ bench-gateway: ## Measure the gateway beside nginx and a direct connection
 
 docs: ## Write the generated parts of the documents again
 	UPDATE_DOCS=1 $(CARGO) test -p trunkline-testkit --test it docs
+	UPDATE_DOCS=1 $(CARGO) test -p trunkline-codec --test it matrix
 
 ci: ## What the CI runs
 	.ci/run

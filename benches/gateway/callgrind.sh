@@ -9,6 +9,7 @@
 #   PROFILE=DIR                                 keep callgrind's files in DIR, for callgrind_annotate
 set -eu
 cd "$(dirname "$0")/../.."
+target=${CARGO_TARGET_DIR:-target}
 
 n=${1:-200}
 cases=${CASES:-"same:1:m translate:1:m same:16:m translate:16:m same:100:m translate:100:m same:1:m-s50-burst translate:1:m-s50-burst"}
@@ -16,12 +17,12 @@ command -v valgrind >/dev/null || { echo "valgrind is not installed: nothing was
 
 cargo build --release --quiet -p trunkline-testkit --bin bench-gateway
 if [ -z "${TRUNKLINE_BIN:-}" ]; then
-    TRUNKLINE_BIN=target/release/trunkline
+    TRUNKLINE_BIN=$target/release/trunkline
     cargo build --release --quiet -p trunkline-cli
 fi
 [ -x "$TRUNKLINE_BIN" ] || { echo "no gateway at $TRUNKLINE_BIN: nothing was counted" >&2; exit 1; }
 bin=$(cd "$(dirname "$TRUNKLINE_BIN")" && pwd)/$(basename "$TRUNKLINE_BIN")
-bench=$PWD/target/release/bench-gateway
+bench=$(cd "$target/release" && pwd)/bench-gateway
 
 tmp=$(mktemp -d)
 provider=

@@ -3,6 +3,7 @@
 #   TRUNKLINE_BIN=/path/to/trunkline   measure that binary instead of building one
 set -eu
 cd "$(dirname "$0")/../.."
+target=${CARGO_TARGET_DIR:-target}
 
 # Each open stream costs the bench two sockets; the usual soft limit of 1024 is too low for two thousand.
 most=$(ulimit -Hn)
@@ -11,7 +12,7 @@ ulimit -n "$most" 2>/dev/null || true
 
 cargo build --release --quiet -p trunkline-testkit --bin bench-gateway
 if [ -z "${TRUNKLINE_BIN:-}" ]; then
-    TRUNKLINE_BIN=target/release/trunkline
+    TRUNKLINE_BIN=$target/release/trunkline
     cargo build --release --quiet -p trunkline-cli
 fi
-exec target/release/bench-gateway --gateway "$TRUNKLINE_BIN" "$@"
+exec "$target/release/bench-gateway" --gateway "$TRUNKLINE_BIN" "$@"

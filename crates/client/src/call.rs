@@ -273,12 +273,10 @@ impl Gather {
                 }
                 _ => None,
             },
-            Event::PartEnd { choice: 0, part } => {
-                match std::mem::replace(self.0.get_mut(part as usize)?, Open::Other) {
-                    Open::ToolCall { id, name, arguments } => Some(Piece::ToolCall { id, name, arguments }),
-                    _ => None,
-                }
-            }
+            Event::PartEnd { choice: 0, part } => match std::mem::replace(self.0.get_mut(part as usize)?, Open::Other) {
+                Open::ToolCall { id, name, arguments } => Some(Piece::ToolCall { id, name, arguments }),
+                _ => None,
+            },
             Event::Finish { choice: 0, finish } => Some(Piece::Finish(finish)),
             Event::Usage { usage } => Some(Piece::Usage(usage)),
             _ => None,

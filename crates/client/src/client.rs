@@ -176,7 +176,8 @@ impl Client {
 
     /// The names that can be asked for: aliases, and the models that ready providers list in full.
     pub fn models(&self) -> Vec<Model> {
-        let aliases = self.shared.config.models.keys().map(|name| Model { id: name.clone(), owner: "trunkline".to_owned(), created: 0 });
+        let aliases =
+            self.shared.config.models.keys().map(|name| Model { id: name.clone(), owner: "trunkline".to_owned(), created: 0 });
         let ready = self.services().into_iter().filter(|service| service.is_ready());
         let listed = ready.flat_map(|service| {
             let provider = &service.provider;
@@ -201,7 +202,8 @@ impl Client {
             Error::new(Kind::NotFound, Origin::Caller, message).at("model")
         })?;
         let service = self.shared.services.get(&provider.id);
-        let service = service.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, format!("{} is not set up", provider.id)))?;
+        let service =
+            service.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, format!("{} is not set up", provider.id)))?;
         Ok(Target { service: Arc::clone(service), model: model.to_owned() })
     }
 

@@ -112,8 +112,12 @@ pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialec
         return Ok(Answer { target, dialect, lane, status: head.status, headers: head.headers, body, losses, drop_usage });
     }
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
-    let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body).from_provider(&provider.id);
-    let reply = (lane == Lane::Same).then_some(ErrorReply { status: head.status, headers: head.headers, body });
+    let error = target.service.sign(dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body));
+    let reply = (lane == Lane::Same && !credential.is_in(&body)).then_some(ErrorReply {
+        status: head.status,
+        headers: head.headers,
+        body,
+    });
     Err(Failed { error, reply })
 }
 

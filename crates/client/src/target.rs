@@ -57,13 +57,19 @@ impl Service {
         })
     }
 
+    /// This provider's error: named, and without our credential should it be repeated in there.
+    pub(crate) fn sign(&self, mut error: Error) -> Error {
+        if let Ok(credential) = &self.credential {
+            credential.redact(&mut error);
+        }
+        error.from_provider(&self.provider.id)
+    }
+
     /// The dialect to speak for a caller of `inbound`: the same if the provider has it, else its preferred one.
     pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation) -> Option<&'static Dialect> {
         let spoken = || self.provider.dialects.iter().filter_map(|name| dialect::find(name));
         let able = |dialect: &&Dialect| dialect.upstream.can(operation);
-        inbound
-            .filter(|inbound| self.provider.speaks(inbound.name) && able(inbound))
-            .or_else(|| spoken().find(able))
+        inbound.filter(|inbound| self.provider.speaks(inbound.name) && able(inbound)).or_else(|| spoken().find(able))
     }
 }
 
@@ -83,10 +89,14 @@ impl std::fmt::Debug for Target {
 /// The catalogue with the configuration and the environment applied to it.
 pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Catalog, Vec<Service>)> {
     let wrong = |error: crate::codec::catalog::ParseError| {
-        Error::new(Kind::Internal, Origin::Gateway, match &config.path {
-            Some(path) => format!("{}: [providers] {error}", path.display()),
-            None => error.to_string(),
-        })
+        Error::new(
+            Kind::Internal,
+            Origin::Gateway,
+            match &config.path {
+                Some(path) => format!("{}: [providers] {error}", path.display()),
+                None => error.to_string(),
+            },
+        )
     };
     let mut catalog = Catalog::builtin().map_err(wrong)?;
     move_by_environment(&mut catalog, environment).map_err(wrong)?;

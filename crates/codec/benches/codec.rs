@@ -3,8 +3,10 @@
 
 use criterion::{criterion_group, criterion_main};
 
+mod chat;
 mod frame;
 mod json;
+mod messages;
 
-criterion_group!(benches, json::bench, frame::bench);
+criterion_group!(benches, json::bench, frame::bench, chat::bench, messages::bench);
 criterion_main!(benches);

@@ -155,8 +155,15 @@ impl Kind {
     /// What a retry may hope for, when the provider gave no wait of its own.
     pub const fn usual_retry(self) -> Retry {
         match self {
-            Kind::RateLimited | Kind::Overloaded | Kind::Server | Kind::Timeout | Kind::Network
-            | Kind::Truncated | Kind::Malformed | Kind::Conflict | Kind::Unavailable => Retry::Backoff,
+            Kind::RateLimited
+            | Kind::Overloaded
+            | Kind::Server
+            | Kind::Timeout
+            | Kind::Network
+            | Kind::Truncated
+            | Kind::Malformed
+            | Kind::Conflict
+            | Kind::Unavailable => Retry::Backoff,
             _ => Retry::Never,
         }
     }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, header};
-use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::Secret;
+use trunkline::codec::{Error, Kind, Origin, Result};
 
 /// Checks the caller's key, wherever the dialects' SDKs put it: `Authorization: Bearer`, `x-api-key`,
 /// `x-goog-api-key`, `?key=`.

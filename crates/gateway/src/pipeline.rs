@@ -14,8 +14,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::Response;
+use http::request::Parts;
 use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, exchange};
@@ -48,12 +48,18 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
         other => return reply::list(&worker, &other, &id),
     };
     let limit = worker.client.config().server.body_limit;
-    let received = match body::receive(&head, incoming, limit).await {
+    let received = match worker.unless_cut(body::receive(&head, incoming, limit)).await.unwrap_or_else(|error| Err((None, error)))
+    {
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, &id)),
     };
     let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _);
-    match run(&worker, &head, received, (dialect, operation), &mut call, &id).await {
+    let ran = worker.unless_cut(run(&worker, &head, received, (dialect, operation), &mut call, &id)).await;
+    let ran = match ran {
+        Ok(ran) => ran,
+        Err(error) => Err((error.into(), Facts::new(&id, dialect))),
+    };
+    match ran {
         Ok(Ready::Reply(reply)) => {
             call.close(None);
             reply
@@ -127,7 +133,12 @@ enum Tried {
 }
 
 /// One exchange with one target, in the lane that its dialects allow.
-async fn try_target(worker: &Worker, target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> std::result::Result<Tried, Failed> {
+async fn try_target(
+    worker: &Worker,
+    target: &Target,
+    caller: &Caller<'_>,
+    facts: &mut Facts,
+) -> std::result::Result<Tried, Failed> {
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation) else {
         return estimate(target, caller, facts);
     };
@@ -178,7 +189,9 @@ async fn finish(
     }
     let headers = answer.headers.clone();
     let finished = if streamed {
-        relay::whole_as_stream(answer, caller.dialect, &cx, limit).await.map(|(bytes, usage)| (bytes, usage, cx.framing.content_type()))
+        relay::whole_as_stream(answer, caller.dialect, &cx, limit)
+            .await
+            .map(|(bytes, usage)| (bytes, usage, cx.framing.content_type()))
     } else if caller.operation == Operation::CountTokens {
         count(answer, caller.dialect, limit).await.map(|bytes| (bytes, None, "application/json"))
     } else {
@@ -232,4 +245,3 @@ fn may_go_on(error: &Error) -> bool {
     );
     !callers_fault
 }
-

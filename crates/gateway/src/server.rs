@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -66,17 +67,25 @@ impl Server {
         let key = match &config.key {
             Some(reference) => match resolve_secret(reference, client.environment())? {
                 Some(key) => Some(key),
-                None => return Err(wrong(format!("[server] key: {reference} is not set; set it, or remove the key to listen on loopback only"))),
+                None => {
+                    return Err(wrong(format!(
+                        "[server] key: {reference} is not set; set it, or remove the key to listen on loopback only"
+                    )));
+                }
             },
             None => None,
         };
         let named = tokio::net::lookup_host(&config.listen).await.ok().and_then(|mut found| found.next());
-        let mut address: SocketAddr = named
-            .ok_or_else(|| wrong(format!("[server] listen: `{}` is not an address like 127.0.0.1:4000", config.listen)))?;
+        let mut address: SocketAddr =
+            named.ok_or_else(|| wrong(format!("[server] listen: `{}` is not an address like 127.0.0.1:4000", config.listen)))?;
         if key.is_none() && !address.ip().is_loopback() {
-            let loopback: IpAddr = if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
+            let loopback: IpAddr =
+                if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
             address.set_ip(loopback);
-            notices.push(format!("no [server] key is set, so only this machine may call: listening on {address} instead of {}", config.listen));
+            notices.push(format!(
+                "no [server] key is set, so only this machine may call: listening on {address} instead of {}",
+                config.listen
+            ));
         } else if key.is_none() {
             notices.push("no [server] key is set, so only this machine may call".to_owned());
         }
@@ -206,15 +215,23 @@ async fn work(worker: Arc<Worker>, mut connections: mpsc::Receiver<std::net::Tcp
 
 async fn serve(server: &auto::Builder<TokioExecutor>, worker: Arc<Worker>, stream: TcpStream) {
     let mut draining = worker.draining.clone();
+    let begun = Arc::new(AtomicBool::new(false));
+    let was_begun = Arc::clone(&begun);
     let service = service_fn(move |request| {
+        begun.store(true, Ordering::Relaxed);
         let worker = Arc::clone(&worker);
-        async move { Ok::<_, std::convert::Infallible>(pipeline::answer(worker, request).await) }
+        // Boxed: unboxed, a connection would keep room for a call's whole state as long as it lives, streams included.
+        Box::pin(async move { Ok::<_, std::convert::Infallible>(pipeline::answer(worker, request).await) })
     });
     let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), service));
     // An error here is the caller's connection breaking: there is nobody left to tell.
     tokio::select! {
+        biased;
         _ = connection.as_mut() => return,
         _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
     }
-    let _ = connection.await;
+    // Half a head, and nothing before it: the stop would wait for the other half.
+    if was_begun.load(Ordering::Relaxed) {
+        let _ = connection.await;
+    }
 }

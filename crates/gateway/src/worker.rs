@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
+use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::monitor::Counters;
 use trunkline::{Client, Secret};
 
@@ -18,7 +19,7 @@ pub struct Worker {
     pub counters: Arc<Counters>,
     /// Turns true when running streams must end.
     pub cut: watch::Receiver<bool>,
-    /// True while new calls are taken.
+    /// Turns true when no new calls are taken.
     pub draining: watch::Receiver<bool>,
     pub(crate) ids: Ids,
 }
@@ -27,6 +28,21 @@ impl Worker {
     /// Unix seconds.
     pub fn now(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    /// The work's result, or an error as soon as running calls must end.
+    ///
+    /// # Errors
+    /// `Unavailable`, then.
+    pub async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let mut cut = self.cut.clone();
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            Ok(_) = cut.wait_for(|cut| *cut) => {
+                Err(Error::new(Kind::Unavailable, Origin::Gateway, "the gateway is shutting down; send the request again"))
+            }
+        }
     }
 }
 

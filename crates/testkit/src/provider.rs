@@ -39,9 +39,7 @@ impl Seen {
     /// The first value of a header, or `""`.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The body as JSON.
@@ -92,15 +90,9 @@ impl LocalProvider {
         let addr = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Log::default()));
         let (stop, stopped) = oneshot::channel::<()>();
-        let shared = serve::Shared {
-            script: Arc::new(script),
-            log: Arc::clone(&log),
-        };
+        let shared = serve::Shared { script: Arc::new(script), log: Arc::clone(&log) };
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 tokio::select! {
                     () = serve::accept(listener, shared) => {}
@@ -108,12 +100,7 @@ impl LocalProvider {
                 }
             });
         });
-        Self {
-            addr,
-            log,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { addr, log, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Where it listens.

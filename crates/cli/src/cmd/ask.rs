@@ -52,13 +52,7 @@ impl Ask {
         let whole = self.no_stream || global.json;
         let request = self.request(model)?;
         let call = client.call(request);
-        let answered = async {
-            if whole {
-                print_whole(&call.send().await?, global)
-            } else {
-                print_stream(call, global).await
-            }
-        };
+        let answered = async { if whole { print_whole(&call.send().await?, global) } else { print_stream(call, global).await } };
         tokio::select! {
             done = answered => done.map(|()| End::Done),
             _ = tokio::signal::ctrl_c() => {
@@ -125,7 +119,8 @@ fn read_image(path: &Path) -> anyhow::Result<Part> {
 
 fn print_whole(reply: &Reply, global: &Global) -> anyhow::Result<()> {
     if global.json {
-        let calls: Vec<_> = reply.tool_calls().map(|(id, name, arguments)| json!({"id": id, "name": name, "arguments": arguments})).collect();
+        let calls: Vec<_> =
+            reply.tool_calls().map(|(id, name, arguments)| json!({"id": id, "name": name, "arguments": arguments})).collect();
         return print_json(&json!({
             "text": reply.text(),
             "tool_calls": calls,
@@ -185,11 +180,14 @@ fn report(target: &str, usage: Option<Usage>, losses: &Losses, global: &Global) 
     if !global.verbose {
         return;
     }
-    let told = usage.map_or_else(|| "usage not told".to_owned(), |usage| {
-        let cached = usage.cache_read.filter(|n| *n > 0).map(|n| format!(" ({n} cached)")).unwrap_or_default();
-        let thought = usage.reasoning.filter(|n| *n > 0).map(|n| format!(" ({n} reasoning)")).unwrap_or_default();
-        format!("{} tokens in{cached}, {} out{thought}", usage.input, usage.output)
-    });
+    let told = usage.map_or_else(
+        || "usage not told".to_owned(),
+        |usage| {
+            let cached = usage.cache_read.filter(|n| *n > 0).map(|n| format!(" ({n} cached)")).unwrap_or_default();
+            let thought = usage.reasoning.filter(|n| *n > 0).map(|n| format!(" ({n} reasoning)")).unwrap_or_default();
+            format!("{} tokens in{cached}, {} out{thought}", usage.input, usage.output)
+        },
+    );
     complain(&format!("{target}: {told}"));
     for loss in losses.iter() {
         complain(&format!("lost: {} ({})", loss.field, loss.why));

@@ -26,13 +26,20 @@ impl Models {
         let mut rows: Vec<Row> = Vec::new();
         if self.provider.is_none() {
             let aliases = client.config().models.iter();
-            rows.extend(aliases.map(|(name, alias)| Row { model: name.clone(), provider: alias.targets.join(", "), ready: true }));
+            rows.extend(aliases.map(|(name, alias)| Row {
+                model: name.clone(),
+                provider: alias.targets.join(", "),
+                ready: true,
+            }));
         }
         let services = client.services();
         let known: Vec<&str> = services.iter().map(|service| service.provider.id.as_str()).collect();
         if let Some(id) = self.provider.as_deref().filter(|id| !known.contains(id)) {
             let near = trunkline::codec::catalog::nearest(id, known.iter().copied());
-            anyhow::bail!("there is no provider `{id}`{}", near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default());
+            anyhow::bail!(
+                "there is no provider `{id}`{}",
+                near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+            );
         }
         for service in services {
             let provider = &service.provider;

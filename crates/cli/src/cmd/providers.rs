@@ -28,7 +28,8 @@ impl Providers {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<End> {
         let client = global.client()?;
         let services = client.services();
-        let rows: Vec<Row<'_>> = services.iter().filter(|service| service.is_ready() || !self.ready).map(|service| row(service)).collect();
+        let rows: Vec<Row<'_>> =
+            services.iter().filter(|service| service.is_ready() || !self.ready).map(|service| row(service)).collect();
         if global.json {
             print_json(&rows)?;
             return Ok(End::Done);

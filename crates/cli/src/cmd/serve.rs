@@ -55,7 +55,9 @@ fn welcome(client: &Client, address: &str, notices: &[String]) {
     let ready = services.iter().filter(|service| service.is_ready() && service.provider.id != client.simulator());
     let ready: Vec<&str> = ready.map(|service| service.provider.id.as_str()).collect();
     if ready.is_empty() {
-        complain("  no provider has a key yet, so the built-in simulator answers; `trunkline providers` tells which variables to set");
+        complain(
+            "  no provider has a key yet, so the built-in simulator answers; `trunkline providers` tells which variables to set",
+        );
     } else {
         complain(&format!("  ready: {}", ready.join(", ")));
     }

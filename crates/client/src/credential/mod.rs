@@ -14,6 +14,8 @@ use crate::secret::Secret;
 pub(crate) struct Credential {
     headers: Vec<(HeaderName, HeaderValue)>,
     query: Option<Secret>,
+    /// The secret itself, to be recognised where a provider repeats it.
+    secret: Option<Secret>,
 }
 
 /// What became of a provider's secret.
@@ -27,10 +29,13 @@ pub(crate) enum Found {
 impl Credential {
     /// Resolves the secret and the headers of a provider.
     pub(crate) fn find(provider: &Provider, environment: &Environment) -> Result<Found> {
-        let mut credential = Credential { headers: Vec::new(), query: None };
+        let mut credential = Credential { headers: Vec::new(), query: None, secret: None };
         if let Some(reference) = provider.auth.secret() {
             match (resolve(reference, environment)?, provider.local) {
-                (Some(secret), _) => credential.add(provider, &secret)?,
+                (Some(secret), _) => {
+                    credential.add(provider, &secret)?;
+                    credential.secret = Some(secret);
+                }
                 (None, true) => {}
                 (None, false) => return Ok(Found::Missing(reference.env_names().to_vec())),
             }
@@ -71,6 +76,30 @@ impl Credential {
             path.push(if path.contains('?') { '&' } else { '?' });
             path.push_str(query.expose());
         }
+    }
+}
+
+impl Credential {
+    /// Some providers repeat a key that they reject: their words without it.
+    pub(crate) fn redact(&self, error: &mut Error) {
+        let Some(secret) = self.recognisable() else { return };
+        for text in
+            [Some(&mut error.message), error.raw.as_mut(), error.code.as_mut(), error.param.as_mut()].into_iter().flatten()
+        {
+            if text.contains(secret) {
+                *text = text.replace(secret, "***");
+            }
+        }
+    }
+
+    /// Whether these bytes hold the secret.
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
+        self.recognisable().is_some_and(|secret| memchr::memmem::find(bytes, secret.as_bytes()).is_some())
+    }
+
+    /// Anything shorter is no secret, and would be found in words that have nothing to do with it.
+    fn recognisable(&self) -> Option<&str> {
+        self.secret.as_ref().map(Secret::expose).filter(|secret| secret.len() >= 8)
     }
 }
 

@@ -67,7 +67,8 @@ impl Events {
     pub async fn open(answer: Answer, network: &crate::config::Network) -> Result<Self> {
         let reader = Reader::new(&answer, network.frame_limit);
         let target = answer.target.clone();
-        let mut events = Events { body: None, reader, target, ready: VecDeque::new(), fault: None, idle_seconds: network.idle_seconds };
+        let mut events =
+            Events { body: None, reader, target, ready: VecDeque::new(), fault: None, idle_seconds: network.idle_seconds };
         if is_stream(&answer) {
             events.body = Some(answer.body);
         } else {
@@ -90,7 +91,7 @@ impl Events {
             }
             if let Some(fault) = self.fault.take() {
                 self.body = None;
-                return Some(Err(fault.from_provider(&self.target.service.provider.id)));
+                return Some(Err(self.target.service.sign(fault)));
             }
             self.advance().await?;
         }

@@ -37,16 +37,22 @@ pub enum Whole {
 /// Those, and a connection that breaks.
 pub async fn whole(answer: Answer, limit: usize) -> Result<Whole> {
     let Answer { target, dialect, lane, body, .. } = answer;
-    let provider = &target.service.provider.id;
     let body = body.collect(limit).await.map_err(|failure| explain(&failure, &target))?;
     let read = || match dialect.upstream.read_response(&body) {
         Ok(response) => Ok(response),
-        Err(error) => Err(describe(error, &body).from_provider(provider)),
+        Err(error) => Err(target.service.sign(describe(error, &body))),
     };
     match lane {
         Lane::Translate => read().map(Whole::Read),
-        Lane::Same if looks_wrong(&body) => read().map(|response| Whole::Same { usage: response.usage, body: body.clone() }),
-        Lane::Same => Ok(Whole::Same { usage: dialect.upstream.observe_response(&body), body: body.clone() }),
+        Lane::Same => {
+            let usage = if looks_wrong(&body) { None } else { dialect.upstream.observe_response(&body) };
+            let usage = match usage {
+                Some(usage) => Some(usage),
+                // Good answers tell their usage, mostly; one that does not gets a closer look.
+                None => read()?.usage,
+            };
+            Ok(Whole::Same { body: body.clone(), usage })
+        }
     }
 }
 
@@ -57,11 +63,12 @@ pub fn is_stream(answer: &Answer) -> bool {
     !media.starts_with("application/json") && !media.starts_with("text/html")
 }
 
-/// A cheap look for what a good answer does not have: an `error` member, or no JSON at all.
+/// A cheap look for what a good answer does not have: an `error` member, an end in the middle, or no JSON at all.
 fn looks_wrong(body: &[u8]) -> bool {
-    let starts_well = body.trim_ascii_start().first() == Some(&b'{');
+    let trimmed = body.trim_ascii();
+    let is_object = trimmed.first() == Some(&b'{') && trimmed.last() == Some(&b'}');
     let front = body.get(..512).unwrap_or(body);
-    !starts_well || memchr::memmem::find(front, b"\"error\"").is_some()
+    !is_object || memchr::memmem::find(front, b"\"error\"").is_some()
 }
 
 /// Says what came instead of an answer.

@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use super::sift::Sift;
 use super::{Reader, stalled};
-use crate::codec::dialect::{Cx, Dialect, WriteStream};
+use crate::codec::dialect::{Cx, Dialect, Upstream, WriteStream};
 use crate::codec::{Error, Kind, Origin};
 use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Event, Usage};
@@ -38,6 +38,7 @@ pub struct Pipe {
     body: Body,
     stage: Stage,
     inbound: &'static Dialect,
+    upstream: &'static dyn Upstream,
     target: Target,
     cx: Cx,
     call: OpenCall,
@@ -75,6 +76,7 @@ impl Pipe {
             body: answer.body,
             stage,
             inbound,
+            upstream: answer.dialect.upstream,
             target: answer.target,
             cx,
             call,
@@ -113,6 +115,12 @@ impl Pipe {
         match &mut self.stage {
             Stage::Same(sift) => {
                 out.push(sift.finish());
+                let service = &self.target.service;
+                if let Some(fault) = sift.fault(self.upstream.read_stream(&service.provider.quirks)) {
+                    let fault = service.sign(fault);
+                    self.close(Some(fault));
+                    return Ok(());
+                }
                 if !sift.observe.is_complete() {
                     return Err(Error::truncated("the answer stopped before its end"));
                 }
@@ -132,7 +140,7 @@ impl Pipe {
 
     /// Ends the reply with the error in the caller's dialect, never with a terminator of success.
     fn fail(&mut self, error: Error, out: &mut Merge) {
-        let error = if error.origin == Origin::Gateway { error } else { error.from_provider(&self.target.service.provider.id) };
+        let error = if error.origin == Origin::Gateway { error } else { self.target.service.sign(error) };
         let mut frame = Vec::new();
         match &mut self.stage {
             Stage::Same(_) => frame = self.inbound.downstream.write_stream_error(&error, &self.cx),

@@ -2,8 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::codec::dialect::{Framing, Observe};
-use crate::codec::frame::{ArrayReader, Part, ReadFrame, SseSplitter, TooLong, read_block};
+use crate::codec::dialect::{Framing, Observe, ReadStream};
+use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, SseSplitter, TooLong, read_block};
+use crate::codec::{Error, Kind};
 
 /// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
 /// could not use half a block anyway.
@@ -11,6 +12,24 @@ pub(super) struct Sift {
     pub(super) observe: Box<dyn Observe>,
     drop_usage: bool,
     blocks: Blocks,
+    suspect: Suspect,
+}
+
+/// The last frame that may be an error: copied, because most streams have none and reading is for the end.
+#[derive(Default)]
+struct Suspect {
+    event: Option<String>,
+    data: Vec<u8>,
+}
+
+impl Suspect {
+    fn look(&mut self, frame: Frame<'_>) {
+        if memchr::memmem::find(frame.data, b"\"error\"").is_some() {
+            self.event = frame.event.map(str::to_owned);
+            self.data.clear();
+            self.data.extend_from_slice(frame.data);
+        }
+    }
 }
 
 enum Blocks {
@@ -24,17 +43,29 @@ impl Sift {
             Framing::Sse => Blocks::Sse { split: SseSplitter::new(), held: Vec::new(), joined: Vec::new(), limit },
             Framing::Array => Blocks::Array(ArrayReader::new(limit)),
         };
-        Sift { observe, drop_usage, blocks }
+        Sift { observe, drop_usage, blocks, suspect: Suspect::default() }
+    }
+
+    /// The error that the provider ended its stream with, if it did: it has reached the caller as it came, but the
+    /// call has failed all the same.
+    pub(super) fn fault(&self, mut read: Box<dyn ReadStream>) -> Option<Error> {
+        let Suspect { event, data } = &self.suspect;
+        if data.is_empty() {
+            return None;
+        }
+        let frame = Frame { event: event.as_deref(), data };
+        read.push(frame, &mut Vec::new()).err().filter(|error| error.kind != Kind::Malformed)
     }
 
     /// What of the stream may leave now that `chunk` has come.
     pub(super) fn feed(&mut self, chunk: Bytes) -> Result<Bytes, TooLong> {
-        let Sift { observe, drop_usage, blocks } = self;
+        let Sift { observe, drop_usage, blocks, suspect } = self;
         let (split, held, joined, limit) = match blocks {
             Blocks::Array(reader) => {
                 let mut rest = &chunk[..];
                 while let Some(frame) = reader.next(&mut rest)? {
                     observe.frame(frame);
+                    suspect.look(frame);
                 }
                 return Ok(chunk);
             }
@@ -57,6 +88,7 @@ impl Sift {
             }
             if let Some(frame) = read_block(if is_begun { held } else { part }, joined) {
                 observe.frame(frame);
+                suspect.look(frame);
             }
             let dropped = *drop_usage && observe.is_usage_only();
             if is_begun && !dropped {
@@ -80,12 +112,16 @@ impl Sift {
                 let block = std::mem::take(held);
                 if let Some(frame) = read_block(&block, joined) {
                     self.observe.frame(frame);
+                    self.suspect.look(frame);
                 }
-                if self.drop_usage && self.observe.is_usage_only() { Bytes::new() } else { block.into() }
+                // Half a block of a stream that was cut would swallow the error that follows it.
+                let dropped = !self.observe.is_complete() || (self.drop_usage && self.observe.is_usage_only());
+                if dropped { Bytes::new() } else { block.into() }
             }
             Blocks::Array(reader) => {
                 if let Some(frame) = reader.finish().frame {
                     self.observe.frame(frame);
+                    self.suspect.look(frame);
                 }
                 Bytes::new()
             }

@@ -32,11 +32,7 @@ impl Payload {
     /// A body in one piece.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let first = bytes.into();
-        Self {
-            left: first.len() as u64,
-            first,
-            rest: Vec::new().into_iter(),
-        }
+        Self { left: first.len() as u64, first, rest: Vec::new().into_iter() }
     }
 
     /// A body in pieces, in their order.
@@ -45,11 +41,7 @@ impl Payload {
         // HTTP/2 would spend a frame on an empty piece.
         pieces.retain(|piece| !piece.is_empty());
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self {
-            first: Bytes::new(),
-            rest: pieces.into_iter(),
-            left,
-        }
+        Self { first: Bytes::new(), rest: pieces.into_iter(), left }
     }
 
     /// Bytes still to go out.
@@ -69,16 +61,9 @@ impl http_body::Body for Payload {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let first = std::mem::take(&mut self.first);
-        let piece = if first.is_empty() {
-            self.rest.next()
-        } else {
-            Some(first)
-        };
+        let piece = if first.is_empty() { self.rest.next() } else { Some(first) };
         self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
@@ -192,9 +177,7 @@ impl Body {
             },
             Kind::Whole(bytes) if bytes.is_empty() => None,
             Kind::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-            Kind::Stream(stream) => {
-                ready!(stream.as_mut().poll_next(cx)).map(|next| next.map(Frame::data))
-            }
+            Kind::Stream(stream) => ready!(stream.as_mut().poll_next(cx)).map(|next| next.map(Frame::data)),
         };
         match next {
             Some(Ok(_)) => self.settle(),
@@ -214,18 +197,11 @@ impl Body {
 }
 
 fn too_long(limit: usize) -> Failure {
-    Failure::new(
-        Phase::Body,
-        format!("the reply is longer than {limit} bytes"),
-    )
+    Failure::new(Phase::Body, format!("the reply is longer than {limit} bytes"))
 }
 
 fn broken(error: hyper::Error, reused: bool) -> Failure {
-    let mut failure = Failure::from_source(
-        Phase::Body,
-        "the connection broke in the middle of the reply",
-        error,
-    );
+    let mut failure = Failure::from_source(Phase::Body, "the connection broke in the middle of the reply", error);
     failure.reused = reused;
     failure
 }
@@ -234,10 +210,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Failure;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         self.poll_any(cx)
     }
 

@@ -78,10 +78,7 @@ impl HttpTransport {
     /// A transport without connections. Opens and reads nothing until the first request.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let limits = Limits {
-            idle_timeout: options.idle_timeout,
-            idle_per_host: options.idle_per_host,
-        };
+        let limits = Limits { idle_timeout: options.idle_timeout, idle_per_host: options.idle_per_host };
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -108,11 +105,9 @@ impl HttpTransport {
         }
     }
 
-    async fn exchange(&self, request: Request<Payload>) -> Result<Reply, Failure> {
-        let (mut request, target) = Target::split(request)?;
-        let origin = self
-            .pool
-            .origin(target.secure, &target.authority, || target.host());
+    async fn exchange(&self, mut request: Request<Payload>) -> Result<Reply, Failure> {
+        let target = Target::take(&mut request)?;
+        let origin = self.pool.origin(target.secure, &target.authority, || target.host());
         let mut fresh = false;
         loop {
             let (mut line, reused) = self.line(&origin, &target, fresh).await?;
@@ -137,24 +132,16 @@ impl HttpTransport {
     }
 
     /// A connection to send by, and whether it has been used before.
-    async fn line(
-        &self,
-        origin: &Origin,
-        target: &Target,
-        fresh: bool,
-    ) -> Result<(Line, bool), Failure> {
+    async fn line(&self, origin: &Origin, target: &Target, fresh: bool) -> Result<(Line, bool), Failure> {
         if !fresh && let Some(line) = reuse(origin).await {
             return Ok((line, true));
         }
+        self.pool.reap();
         let deadline = self.dialer.deadline();
         let mut turn = None;
         if target.secure && self.http2.is_some() && !origin.is_http1_only() {
             let late = |_| target.late(Phase::Connect);
-            turn = Some(
-                timeout_at(deadline, origin.gate.lock())
-                    .await
-                    .map_err(late)?,
-            );
+            turn = Some(timeout_at(deadline, origin.gate.lock()).await.map_err(late)?);
             if !fresh && let Some(line) = origin.take() {
                 return Ok((line, true));
             }
@@ -162,28 +149,15 @@ impl HttpTransport {
                 turn = None;
             }
         }
-        let dialed = self
-            .dialer
-            .dial(target.secure, &target.authority, deadline)
-            .await?;
-        self.pool.reap();
+        let dialed = self.dialer.dial(target.secure, &target.authority, deadline).await?;
         let line = self.greet(origin, target, dialed).await?;
         drop(turn);
         Ok((line, false))
     }
 
     /// Starts to speak HTTP on a new connection.
-    async fn greet(
-        &self,
-        origin: &Origin,
-        target: &Target,
-        dialed: Dialed,
-    ) -> Result<Line, Failure> {
-        let Dialed {
-            wire,
-            http2,
-            forward,
-        } = dialed;
+    async fn greet(&self, origin: &Origin, target: &Target, dialed: Dialed) -> Result<Line, Failure> {
+        let Dialed { wire, http2, forward } = dialed;
         let io = TokioIo::new(wire);
         let refuse = |error| {
             let message = format!("{} accepted the connection, but not HTTP", target.place());
@@ -215,9 +189,7 @@ impl HttpTransport {
         origin: &Origin,
         target: &Target,
     ) -> Result<Response<Incoming>, Unsent> {
-        target
-            .address(&mut request, line, &origin.host)
-            .map_err(|failure| (None, failure))?;
+        target.address(&mut request, line, &origin.host).map_err(|failure| (None, failure))?;
         let sending = async {
             match line {
                 Line::Http1(conn) => conn.sender.try_send_request(request).await,
@@ -255,10 +227,7 @@ async fn reuse(origin: &Origin) -> Option<Line> {
 }
 
 /// Runs an HTTP/2 connection and keeps an eye on how many streams its server allows.
-async fn watch(
-    connection: http2::Connection<TokioIo<Wire>, Payload, TokioExecutor>,
-    load: Arc<Load>,
-) {
+async fn watch(connection: http2::Connection<TokioIo<Wire>, Payload, TokioExecutor>, load: Arc<Load>) {
     let mut connection = pin!(connection);
     // How it ends is told to every stream on it.
     let _ = std::future::poll_fn(|cx| {
@@ -278,33 +247,23 @@ struct Target {
 
 impl Target {
     /// Takes the address out of the request; `address` puts it back in the form that the connection wants.
-    fn split(mut request: Request<Payload>) -> Result<(Request<Payload>, Self), Failure> {
+    fn take(request: &mut Request<Payload>) -> Result<Self, Failure> {
         let parts = std::mem::take(request.uri_mut()).into_parts();
         let secure = match parts.scheme {
             Some(scheme) if scheme == Scheme::HTTPS => true,
             Some(scheme) if scheme == Scheme::HTTP => false,
             _ => {
-                return Err(Failure::new(
-                    Phase::Send,
-                    "the address begins with neither https:// nor http://",
-                ));
+                let message = "the address begins with neither https:// nor http://";
+                return Err(Failure::new(Phase::Send, message));
             }
         };
         let Some(authority) = parts.authority else {
             return Err(Failure::new(Phase::Send, "the address names no host"));
         };
-        let path = parts
-            .path_and_query
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let path = parts.path_and_query;
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         *request.version_mut() = Version::HTTP_11;
-        Ok((
-            request,
-            Self {
-                secure,
-                authority,
-                path,
-            },
-        ))
+        Ok(Self { secure, authority, path })
     }
 
     fn place(&self) -> &str {
@@ -315,54 +274,31 @@ impl Target {
         let default = if self.secure { ":443" } else { ":80" };
         let place = self.place();
         // Every byte that an authority may hold, a header's value may hold too.
-        HeaderValue::from_str(place.strip_suffix(default).unwrap_or(place))
-            .unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::from_str(place.strip_suffix(default).unwrap_or(place)).unwrap_or(HeaderValue::from_static(""))
     }
 
     fn late(&self, phase: Phase) -> Failure {
-        Failure::new(
-            phase,
-            format!("could not connect to {} in time", self.place()),
-        )
-        .timed_out()
+        Failure::new(phase, format!("could not connect to {} in time", self.place())).timed_out()
     }
 
-    fn address(
-        &self,
-        request: &mut Request<Payload>,
-        line: &Line,
-        host: &HeaderValue,
-    ) -> Result<(), Failure> {
+    fn address(&self, request: &mut Request<Payload>, line: &Line, host: &HeaderValue) -> Result<(), Failure> {
         let whole = || {
-            let scheme = if self.secure {
-                Scheme::HTTPS
-            } else {
-                Scheme::HTTP
-            };
-            let uri = Uri::builder()
-                .scheme(scheme)
-                .authority(self.authority.clone());
+            let scheme = if self.secure { Scheme::HTTPS } else { Scheme::HTTP };
+            let uri = Uri::builder().scheme(scheme).authority(self.authority.clone());
             uri.path_and_query(self.path.clone())
                 .build()
-                .map_err(|error| {
-                    Failure::from_source(Phase::Send, "the address is not valid", error)
-                })
+                .map_err(|error| Failure::from_source(Phase::Send, "the address is not valid", error))
         };
         match line {
             Line::Http1(Http1 { forward: None, .. }) => {
                 request.headers_mut().insert(HOST, host.clone());
                 *request.uri_mut() = Uri::from(self.path.clone());
             }
-            Line::Http1(Http1 {
-                forward: Some(forward),
-                ..
-            }) => {
+            Line::Http1(Http1 { forward: Some(forward), .. }) => {
                 request.headers_mut().insert(HOST, host.clone());
                 *request.uri_mut() = whole()?;
                 if let Some(auth) = &forward.auth {
-                    request
-                        .headers_mut()
-                        .insert(PROXY_AUTHORIZATION, auth.clone());
+                    request.headers_mut().insert(PROXY_AUTHORIZATION, auth.clone());
                 }
             }
             Line::Http2(_) => {
@@ -377,32 +313,20 @@ impl Target {
         let unsent = error.take_message().map(Box::new);
         let error = error.into_error();
         let place = self.place();
-        let (phase, message) =
-            if unsent.is_some() || error.is_user() || error.is_canceled() || is_refused(&error) {
-                (
-                    Phase::Send,
-                    format!("could not send the request to {place}"),
-                )
-            } else if error.is_parse() {
-                (Phase::Head, format!("what {place} replied is not HTTP"))
-            } else {
-                (
-                    Phase::Head,
-                    format!("the connection to {place} broke before its reply"),
-                )
-            };
+        let (phase, message) = if unsent.is_some() || error.is_user() || error.is_canceled() || is_refused(&error) {
+            (Phase::Send, format!("could not send the request to {place}"))
+        } else if error.is_parse() {
+            (Phase::Head, format!("what {place} replied is not HTTP"))
+        } else {
+            (Phase::Head, format!("the connection to {place} broke before its reply"))
+        };
         (unsent, Failure::from_source(phase, &message, error))
     }
 }
 
 /// The server has said that it did nothing for this request.
 fn is_refused(error: &hyper::Error) -> bool {
-    let error = error
-        .source()
-        .and_then(|source| source.downcast_ref::<h2::Error>());
+    let error = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
     // A server that goes away fails those streams only that it has not looked at.
-    error.is_some_and(|error| {
-        error.is_remote()
-            && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
-    })
+    error.is_some_and(|error| error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM)))
 }

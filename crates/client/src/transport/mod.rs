@@ -69,13 +69,7 @@ pub struct Failure {
 impl Failure {
     /// A failure without a deeper source.
     pub fn new(phase: Phase, message: impl Into<String>) -> Self {
-        Self {
-            phase,
-            timeout: false,
-            reused: false,
-            message: message.into(),
-            source: None,
-        }
+        Self { phase, timeout: false, reused: false, message: message.into(), source: None }
     }
 
     /// Marks it as a matter of patience.
@@ -86,41 +80,25 @@ impl Failure {
     }
 
     /// A failure with its source, whose own words end the message.
-    pub(crate) fn from_source(
-        phase: Phase,
-        message: &str,
-        source: impl Error + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn from_source(phase: Phase, message: &str, source: impl Error + Send + Sync + 'static) -> Self {
         let (mut timeout, mut words) = (false, source.to_string());
         let mut next = source.source();
         while let Some(cause) = next {
             // Libraries differ in whether an error repeats its cause; the innermost is what a person can act on.
             let text = cause.to_string();
             if !words.contains(&text) {
-                words = if words.is_empty() {
-                    text
-                } else {
-                    format!("{words}: {text}")
-                };
+                words = if words.is_empty() { text } else { format!("{words}: {text}") };
             }
             timeout |= is_timeout(cause);
             next = cause.source();
         }
         timeout |= is_timeout(&source);
-        Self {
-            phase,
-            timeout,
-            reused: false,
-            message: format!("{message}: {words}"),
-            source: Some(Arc::new(source)),
-        }
+        Self { phase, timeout, reused: false, message: format!("{message}: {words}"), source: Some(Arc::new(source)) }
     }
 }
 
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 impl fmt::Display for Failure {
@@ -131,8 +109,6 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }

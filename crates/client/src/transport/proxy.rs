@@ -44,17 +44,11 @@ impl Proxies {
     /// send them where the user did not want them to go.
     pub(super) fn read(variables: &BTreeMap<String, String>) -> Self {
         let get = |names: &[&'static str]| {
-            let set = names
-                .iter()
-                .filter_map(|name| Some((*name, variables.get(*name)?.trim())));
+            let set = names.iter().filter_map(|name| Some((*name, variables.get(*name)?.trim())));
             set.into_iter().find(|(_, value)| !value.is_empty())
         };
         let cgi = variables.contains_key("REQUEST_METHOD");
-        let plain = if cgi {
-            get(&["http_proxy"])
-        } else {
-            get(&["http_proxy", "HTTP_PROXY"])
-        };
+        let plain = if cgi { get(&["http_proxy"]) } else { get(&["http_proxy", "HTTP_PROXY"]) };
         let secure = get(&["https_proxy", "HTTPS_PROXY"]);
         let all = get(&["all_proxy", "ALL_PROXY"]);
         let mut unreadable = BTreeMap::new();
@@ -70,18 +64,8 @@ impl Proxies {
         };
         let (plain, secure) = (choose("http", plain), choose("https", secure));
         let active = !(plain.is_empty() && secure.is_empty());
-        let except = get(&["no_proxy", "NO_PROXY"])
-            .map_or("", |(_, value)| value)
-            .to_owned();
-        Self {
-            matcher: Matcher::builder()
-                .http(plain)
-                .https(secure)
-                .no(except)
-                .build(),
-            active,
-            unreadable,
-        }
+        let except = get(&["no_proxy", "NO_PROXY"]).map_or("", |(_, value)| value).to_owned();
+        Self { matcher: Matcher::builder().http(plain).https(secure).no(except).build(), active, unreadable }
     }
 
     /// The proxy for this address, if it has one.
@@ -92,10 +76,7 @@ impl Proxies {
         let Some(found) = self.matcher.intercept(address) else {
             return Ok(None);
         };
-        match self
-            .unreadable
-            .get(address.scheme_str().unwrap_or_default())
-        {
+        match self.unreadable.get(address.scheme_str().unwrap_or_default()) {
             // Not its value: that may hold a password.
             Some(name) => Err(Failure::new(
                 Phase::Connect,
@@ -109,22 +90,12 @@ impl Proxies {
 fn is_readable(value: &str) -> bool {
     let matcher = Matcher::builder().all(value).build();
     let any = Uri::from_static("http://any.invalid");
-    let scheme = matcher
-        .intercept(&any)
-        .map(|found| found.uri().scheme_str().unwrap_or_default().to_owned());
-    matches!(
-        scheme.as_deref(),
-        Some("http" | "https" | "socks5" | "socks5h")
-    )
+    let scheme = matcher.intercept(&any).map(|found| found.uri().scheme_str().unwrap_or_default().to_owned());
+    matches!(scheme.as_deref(), Some("http" | "https" | "socks5" | "socks5h"))
 }
 
 /// Asks the proxy at the other end to pass everything on to `host:port` from now on.
-pub(super) async fn tunnel(
-    wire: &mut Wire,
-    host: &str,
-    port: u16,
-    auth: Option<&HeaderValue>,
-) -> Result<(), Failure> {
+pub(super) async fn tunnel(wire: &mut Wire, host: &str, port: u16, auth: Option<&HeaderValue>) -> Result<(), Failure> {
     let mut ask = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n").into_bytes();
     if let Some(auth) = auth {
         ask.extend_from_slice(b"Proxy-Authorization: ");
@@ -132,8 +103,7 @@ pub(super) async fn tunnel(
         ask.extend_from_slice(b"\r\n");
     }
     ask.extend_from_slice(b"\r\n");
-    let broken =
-        |error| Failure::from_source(Phase::Connect, "the connection to the proxy broke", error);
+    let broken = |error| Failure::from_source(Phase::Connect, "the connection to the proxy broke", error);
     wire.write_all(&ask).await.map_err(broken)?;
     wire.flush().await.map_err(broken)?;
     let mut head = Vec::with_capacity(512);
@@ -142,35 +112,16 @@ pub(super) async fn tunnel(
         let byte = wire.read_u8().await.map_err(broken)?;
         head.push(byte);
         if head.len() > HEAD_LIMIT {
-            return Err(Failure::new(
-                Phase::Connect,
-                "the proxy's answer is too long",
-            ));
+            return Err(Failure::new(Phase::Connect, "the proxy's answer is too long"));
         }
     }
     let head = String::from_utf8_lossy(&head);
-    let (version, answer) = head
-        .lines()
-        .next()
-        .and_then(|line| line.split_once(' '))
-        .unwrap_or_default();
-    let status = answer
-        .split(' ')
-        .next()
-        .filter(|_| version.starts_with("HTTP/1."));
+    let (version, answer) = head.lines().next().and_then(|line| line.split_once(' ')).unwrap_or_default();
+    let status = answer.split(' ').next().filter(|_| version.starts_with("HTTP/1."));
     match status.and_then(|status| status.parse::<u16>().ok()) {
         Some(200..=299) => Ok(()),
-        Some(407) => Err(Failure::new(
-            Phase::Connect,
-            "the proxy asks for (another) user name and password",
-        )),
-        Some(_) => Err(Failure::new(
-            Phase::Connect,
-            format!("the proxy refused to connect to {host}:{port}: {answer}"),
-        )),
-        None => Err(Failure::new(
-            Phase::Connect,
-            "the proxy's answer is not HTTP/1",
-        )),
+        Some(407) => Err(Failure::new(Phase::Connect, "the proxy asks for (another) user name and password")),
+        Some(_) => Err(Failure::new(Phase::Connect, format!("the proxy refused to connect to {host}:{port}: {answer}"))),
+        None => Err(Failure::new(Phase::Connect, "the proxy's answer is not HTTP/1")),
     }
 }

@@ -46,7 +46,12 @@ impl Transport for SimTransport {
     }
 }
 
-fn simulate((dialect, operation): (&'static Dialect, Operation), head: &Head<'_>, body: &Bytes, number: u64) -> Result<(&'static str, Vec<u8>)> {
+fn simulate(
+    (dialect, operation): (&'static Dialect, Operation),
+    head: &Head<'_>,
+    body: &Bytes,
+    number: u64,
+) -> Result<(&'static str, Vec<u8>)> {
     let peek = dialect.downstream.peek(head, body, operation)?;
     let mut request = dialect.downstream.read_request(head, body, operation)?;
     request.model.clone_from(&peek.model);

@@ -43,43 +43,23 @@ pub(super) enum Peer {
 
 impl Tls {
     pub(super) const fn new(ca_file: Option<PathBuf>, http2: bool) -> Self {
-        Self {
-            ca_file,
-            http2,
-            configs: OnceCell::const_new(),
-        }
+        Self { ca_file, http2, configs: OnceCell::const_new() }
     }
 
     /// Secures a connection to `host`. Says in what it returns whether HTTP/2 was agreed on.
-    pub(super) async fn secure(
-        &self,
-        wire: Wire,
-        host: &str,
-        peer: Peer,
-    ) -> Result<(Wire, bool), Failure> {
+    pub(super) async fn secure(&self, wire: Wire, host: &str, peer: Peer) -> Result<(Wire, bool), Failure> {
         let configs = self.configs.get_or_try_init(|| self.load()).await?;
         let config = match peer {
             Peer::Provider => &configs.provider,
             Peer::Proxy => &configs.proxy,
         };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(bare.to_owned()).map_err(|error| {
-            Failure::from_source(
-                Phase::Tls,
-                &format!("{host} is no name for a certificate"),
-                error,
-            )
-        })?;
+        let name = ServerName::try_from(bare.to_owned())
+            .map_err(|error| Failure::from_source(Phase::Tls, &format!("{host} is no name for a certificate"), error))?;
         let stream = TlsConnector::from(Arc::clone(config))
             .connect(name, wire)
             .await
-            .map_err(|error| {
-                Failure::from_source(
-                    Phase::Tls,
-                    &format!("could not make a secure connection to {host}"),
-                    error,
-                )
-            })?;
+            .map_err(|error| Failure::from_source(Phase::Tls, &format!("could not make a secure connection to {host}"), error))?;
         let http2 = agreed(&stream) == Some(b"h2");
         Ok((Wire::Tls(Box::new(stream)), http2))
     }
@@ -89,13 +69,7 @@ impl Tls {
         // Some systems keep their roots in hundreds of files: not on the thread that serves the calls.
         tokio::task::spawn_blocking(move || configure(ca_file.as_deref(), http2))
             .await
-            .map_err(|error| {
-                Failure::from_source(
-                    Phase::Tls,
-                    "loading the certificates was interrupted",
-                    error,
-                )
-            })?
+            .map_err(|error| Failure::from_source(Phase::Tls, "loading the certificates was interrupted", error))?
     }
 }
 
@@ -104,18 +78,10 @@ fn agreed(stream: &TlsStream<Wire>) -> Option<&[u8]> {
 }
 
 fn configure(ca_file: Option<&Path>, http2: bool) -> Result<Configs, Failure> {
-    let own = ca_file
-        .map(read_certificates)
-        .transpose()?
-        .unwrap_or_default();
+    let own = ca_file.map(read_certificates).transpose()?.unwrap_or_default();
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = trust(own, &provider).map_err(|error| {
-        Failure::from_source(
-            Phase::Tls,
-            "could not set up the trusted certificates",
-            error,
-        )
-    })?;
+    let verifier = trust(own, &provider)
+        .map_err(|error| Failure::from_source(Phase::Tls, "could not set up the trusted certificates", error))?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Failure::from_source(Phase::Tls, "could not set up TLS", error))?
@@ -127,10 +93,7 @@ fn configure(ca_file: Option<&Path>, http2: bool) -> Result<Configs, Failure> {
     if http2 {
         config.alpn_protocols.insert(0, b"h2".to_vec());
     }
-    Ok(Configs {
-        provider: Arc::new(config),
-        proxy,
-    })
+    Ok(Configs { provider: Arc::new(config), proxy })
 }
 
 fn trust(
@@ -140,36 +103,24 @@ fn trust(
     // Asked without the user's own first: with them, an empty system store would go unnoticed.
     match Verifier::new(Arc::clone(provider)) {
         Ok(verifier) if own.is_empty() => Ok(Arc::new(verifier)),
-        Ok(_) => Ok(Arc::new(Verifier::new_with_extra_roots(
-            own,
-            Arc::clone(provider),
-        )?)),
+        Ok(_) => Ok(Arc::new(Verifier::new_with_extra_roots(own, Arc::clone(provider))?)),
         Err(_) => {
-            let mut roots = RootCertStore {
-                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-            };
+            let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
             for certificate in own {
                 roots.add(certificate)?;
             }
-            let builder =
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-            let verifier = builder
-                .build()
-                .map_err(|error| rustls::Error::General(error.to_string()))?;
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+            let verifier = builder.build().map_err(|error| rustls::Error::General(error.to_string()))?;
             Ok(verifier)
         }
     }
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let certificates =
-        CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match certificates {
         Ok(certificates) if certificates.is_empty() => {
-            let reason = io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it holds no certificate in PEM form",
-            );
+            let reason = io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate in PEM form");
             Err(unreadable(file, reason))
         }
         Ok(certificates) => Ok(certificates),
@@ -178,9 +129,5 @@ fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failur
 }
 
 fn unreadable(file: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::from_source(
-        Phase::Tls,
-        &format!("could not read the certificates in {}", file.display()),
-        error,
-    )
+    Failure::from_source(Phase::Tls, &format!("could not read the certificates in {}", file.display()), error)
 }

@@ -7,14 +7,11 @@ use http::Uri;
 pub(super) fn split_address(url: &str) -> Option<(&str, &str)> {
     let uri: Uri = url.parse().ok()?;
     let known = matches!(uri.scheme_str(), Some("http" | "https" | "sim"));
-    if !known || uri.host().is_none_or(str::is_empty) || uri.query().is_some() || url.contains('#')
-    {
+    if !known || uri.host().is_none_or(str::is_empty) || uri.query().is_some() || url.contains('#') {
         return None;
     }
     let authority = url.split_once("://")?.1;
-    let at = authority
-        .find('/')
-        .map_or(url.len(), |slash| url.len() - authority.len() + slash);
+    let at = authority.find('/').map_or(url.len(), |slash| url.len() - authority.len() + slash);
     let (origin, path) = url.split_at_checked(at)?;
     Some((origin, path.trim_end_matches('/')))
 }
@@ -24,28 +21,16 @@ pub(super) fn split_address(url: &str) -> Option<(&str, &str)> {
 pub(super) fn complete_local(usual: &str, given: &str) -> String {
     let given = given.trim().trim_end_matches('/');
     let (scheme, rest) = given.split_once("://").unwrap_or(("http", given));
-    let (authority, path) = rest
-        .split_at_checked(rest.find('/').unwrap_or(rest.len()))
-        .unwrap_or((rest, ""));
+    let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, ""));
     let (usual_origin, usual_path) = split_address(usual).unwrap_or((usual, ""));
     let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
-            (host, Some(port))
-        }
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (host, Some(port)),
         _ => (authority, None),
     };
-    let host = if matches!(host, "" | "0.0.0.0" | "[::]") {
-        "127.0.0.1"
-    } else {
-        host
-    };
+    let host = if matches!(host, "" | "0.0.0.0" | "[::]") { "127.0.0.1" } else { host };
     let usual_port = usual_origin.rsplit_once(':').map(|(_, port)| port);
     // Only a bare host gets the usual port: `https://box` means 443.
-    let port = port.or(if given.contains("://") {
-        None
-    } else {
-        usual_port
-    });
+    let port = port.or(if given.contains("://") { None } else { usual_port });
     let path = if path.is_empty() { usual_path } else { path };
     match port {
         Some(port) => format!("{scheme}://{host}:{port}{path}"),
@@ -59,24 +44,10 @@ mod tests {
 
     #[test]
     fn splits_addresses() {
-        assert_eq!(
-            split_address("https://api.x.ai/v1/"),
-            Some(("https://api.x.ai", "/v1"))
-        );
-        assert_eq!(
-            split_address("http://127.0.0.1:80"),
-            Some(("http://127.0.0.1:80", ""))
-        );
-        for wrong in [
-            "api.x.ai/v1",
-            "ftp://x/y",
-            "https://",
-            "https:///v1",
-            "https://x/y?z=1",
-            "https://x/#y",
-            "https://x y",
-            "",
-        ] {
+        assert_eq!(split_address("https://api.x.ai/v1/"), Some(("https://api.x.ai", "/v1")));
+        assert_eq!(split_address("http://127.0.0.1:80"), Some(("http://127.0.0.1:80", "")));
+        for wrong in ["api.x.ai/v1", "ftp://x/y", "https://", "https:///v1", "https://x/y?z=1", "https://x/#y", "https://x y", ""]
+        {
             assert_eq!(split_address(wrong), None, "{wrong}");
         }
     }

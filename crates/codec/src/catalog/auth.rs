@@ -43,15 +43,11 @@ impl TryFrom<String> for SecretRef {
     fn try_from(text: String) -> Result<Self, String> {
         let (kind, rest) = text.split_once(':').unwrap_or(("", ""));
         match kind {
-            "env" => Ok(Self::Env(
-                rest.split('|').map(env_name).collect::<Result<_, _>>()?,
-            )),
+            "env" => Ok(Self::Env(rest.split('|').map(env_name).collect::<Result<_, _>>()?)),
             "file" | "cmd" if rest.trim().is_empty() => Err(format!("nothing follows `{kind}:`")),
             "file" => Ok(Self::File(rest.to_owned())),
             "cmd" => Ok(Self::Cmd(rest.to_owned())),
-            _ if text.is_empty() => Err(
-                "a secret is empty; write env:NAME, file:PATH, cmd:COMMAND or the value".to_owned(),
-            ),
+            _ if text.is_empty() => Err("a secret is empty; write env:NAME, file:PATH, cmd:COMMAND or the value".to_owned()),
             _ => Ok(Self::Literal(text)),
         }
     }
@@ -120,9 +116,7 @@ impl Auth {
     pub fn secret(&self) -> Option<&SecretRef> {
         match self {
             Self::None => None,
-            Self::Bearer(value) | Self::Header { value, .. } | Self::Query { value, .. } => {
-                Some(value)
-            }
+            Self::Bearer(value) | Self::Header { value, .. } | Self::Query { value, .. } => Some(value),
         }
     }
 
@@ -131,14 +125,8 @@ impl Auth {
     pub fn with_secret(self, secret: SecretRef) -> Self {
         match self {
             Self::None | Self::Bearer(_) => Self::Bearer(secret),
-            Self::Header { name, .. } => Self::Header {
-                name,
-                value: secret,
-            },
-            Self::Query { name, .. } => Self::Query {
-                name,
-                value: secret,
-            },
+            Self::Header { name, .. } => Self::Header { name, value: secret },
+            Self::Query { name, .. } => Self::Query { name, value: secret },
         }
     }
 
@@ -191,31 +179,13 @@ mod tests {
     #[test]
     fn reads_every_scheme() {
         let env = |names: &[&str]| SecretRef::Env(names.iter().map(|&n| n.to_owned()).collect());
-        assert_eq!(
-            auth("bearer = 'env:A_KEY'"),
-            Ok(Auth::Bearer(env(&["A_KEY"])))
-        );
+        assert_eq!(auth("bearer = 'env:A_KEY'"), Ok(Auth::Bearer(env(&["A_KEY"]))));
         assert_eq!(auth("none = true"), Ok(Auth::None));
         let header = auth("header = 'X-Goog-Api-Key'\nvalue = 'env:ONE|TWO'").unwrap();
-        assert_eq!(
-            header,
-            Auth::Header {
-                name: "x-goog-api-key".to_owned(),
-                value: env(&["ONE", "TWO"])
-            }
-        );
+        assert_eq!(header, Auth::Header { name: "x-goog-api-key".to_owned(), value: env(&["ONE", "TWO"]) });
         assert_eq!(header.env_names(), ["ONE", "TWO"]);
-        assert!(matches!(
-            auth("query = 'key'\nvalue = 'file:/run/secret'"),
-            Ok(Auth::Query { .. })
-        ));
-        for wrong in [
-            "none = false",
-            "header = 'x'",
-            "bearer = 'a'\nnone = true",
-            "header = 'a b'\nvalue = 'c'",
-            "",
-        ] {
+        assert!(matches!(auth("query = 'key'\nvalue = 'file:/run/secret'"), Ok(Auth::Query { .. })));
+        for wrong in ["none = false", "header = 'x'", "bearer = 'a'\nnone = true", "header = 'a b'\nvalue = 'c'", ""] {
             assert!(auth(wrong).is_err(), "{wrong}");
         }
     }
@@ -223,35 +193,21 @@ mod tests {
     #[test]
     fn keeps_secrets_out_of_sight() {
         let literal = SecretRef::try_from("sk-very-secret".to_owned()).unwrap();
-        let all = format!(
-            "{literal:?} {literal} {:?} {}",
-            Auth::Bearer(literal.clone()),
-            serde_json::to_string(&literal).unwrap()
-        );
+        let all =
+            format!("{literal:?} {literal} {:?} {}", Auth::Bearer(literal.clone()), serde_json::to_string(&literal).unwrap());
         assert!(!all.contains("very-secret"), "{all}");
         let misplaced = SecretRef::try_from("env:sk-very-secret".to_owned()).unwrap_err();
         assert!(!misplaced.contains("very-secret"), "{misplaced}");
         assert!(SecretRef::try_from("env:".to_owned()).is_err());
         assert!(SecretRef::try_from("cmd: ".to_owned()).is_err());
-        assert_eq!(
-            SecretRef::try_from("http://literal".to_owned()),
-            Ok(SecretRef::Literal("http://literal".to_owned()))
-        );
+        assert_eq!(SecretRef::try_from("http://literal".to_owned()), Ok(SecretRef::Literal("http://literal".to_owned())));
     }
 
     #[test]
     fn a_new_secret_keeps_the_scheme() {
         let new = SecretRef::Literal("x".to_owned());
-        let header = auth("header = 'x-api-key'\nvalue = 'env:A'")
-            .unwrap()
-            .with_secret(new.clone());
-        assert_eq!(
-            header,
-            Auth::Header {
-                name: "x-api-key".to_owned(),
-                value: new.clone()
-            }
-        );
+        let header = auth("header = 'x-api-key'\nvalue = 'env:A'").unwrap().with_secret(new.clone());
+        assert_eq!(header, Auth::Header { name: "x-api-key".to_owned(), value: new.clone() });
         assert_eq!(Auth::None.with_secret(new.clone()), Auth::Bearer(new));
     }
 }

@@ -19,8 +19,8 @@ pub use nearest::nearest;
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
 pub use provider::{DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
-    GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField,
-    ReasoningReplay, ReasoningStyle, SystemRole,
+    GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
+    SystemRole,
 };
 pub use resolve::{ResolveError, matches};
 pub use table::{Lang, provider_table};

@@ -40,21 +40,11 @@ fn rank(wanted: &[char], known: &[char], limit: usize) -> Option<usize> {
     }
     let shorter = wanted.len().min(known.len());
     let holds = |long: &[char], short: &[char]| long.windows(short.len()).any(|part| part == short);
-    (shorter >= 3 && (holds(known, wanted) || holds(wanted, known)))
-        .then_some(LONGEST + wanted.len().abs_diff(known.len()))
+    (shorter >= 3 && (holds(known, wanted) || holds(wanted, known))).then_some(LONGEST + wanted.len().abs_diff(known.len()))
 }
 
 fn letters(word: &str) -> Vec<char> {
-    word.chars()
-        .take(LONGEST + 1)
-        .map(|c| {
-            if c == '-' {
-                '_'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
-        .collect()
+    word.chars().take(LONGEST + 1).map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// The optimal string alignment distance: Levenshtein's, with a swap of two neighbours counted once.
@@ -101,14 +91,7 @@ mod tests {
 
     #[test]
     fn finds_the_word_that_was_meant() {
-        let keys = [
-            "name",
-            "base_url",
-            "base_url_env",
-            "dialects",
-            "quirks",
-            "auth",
-        ];
+        let keys = ["name", "base_url", "base_url_env", "dialects", "quirks", "auth"];
         assert_eq!(nearest("base_ulr", keys), Some("base_url"));
         assert_eq!(nearest("Base-URL", keys), Some("base_url"));
         assert_eq!(nearest("dialect", keys), Some("dialects"));

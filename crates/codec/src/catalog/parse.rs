@@ -35,41 +35,21 @@ pub enum Fault {
 impl ParseError {
     /// An error without a line: what is wrong shows only when the whole table is known.
     pub(crate) fn wrong(subject: &str, message: impl Into<String>) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            line: None,
-            fault: Fault::Wrong(message.into()),
-        }
+        Self { subject: subject.to_owned(), line: None, fault: Fault::Wrong(message.into()) }
     }
 
     /// An unknown word among known ones.
     pub(crate) fn unknown(subject: &str, kind: &'static str, word: &str, known: &[&str]) -> Self {
         let nearest = nearest(word, known.iter().copied()).map(str::to_owned);
-        Self {
-            subject: subject.to_owned(),
-            line: None,
-            fault: Fault::Unknown {
-                kind,
-                word: word.to_owned(),
-                nearest,
-            },
-        }
+        Self { subject: subject.to_owned(), line: None, fault: Fault::Unknown { kind, word: word.to_owned(), nearest } }
     }
 
     /// Explains an error of the TOML reader. `text` is what was read: the line is counted in it. Works for any type,
     /// not only for providers, so that a whole configuration file gets the same words.
     pub fn from_toml(subject: &str, text: &str, error: &toml::de::Error) -> Self {
-        let line = error
-            .span()
-            .and_then(|span| text.get(..span.start))
-            .map(|before| before.matches('\n').count() + 1);
-        let fault = unknown_word(error.message())
-            .unwrap_or_else(|| Fault::Wrong(first_line(error.message())));
-        Self {
-            subject: subject.to_owned(),
-            line,
-            fault,
-        }
+        let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+        let fault = unknown_word(error.message()).unwrap_or_else(|| Fault::Wrong(first_line(error.message())));
+        Self { subject: subject.to_owned(), line, fault }
     }
 }
 
@@ -80,20 +60,9 @@ impl fmt::Display for ParseError {
             write!(f, ", line {line}")?;
         }
         match &self.fault {
-            Fault::Unknown {
-                kind,
-                word,
-                nearest: None,
-            } => write!(f, ": unknown {kind} `{word}`"),
-            Fault::Unknown {
-                kind,
-                word,
-                nearest: Some(near),
-            } => {
-                write!(
-                    f,
-                    ": unknown {kind} `{word}`; the nearest known {kind} is `{near}`"
-                )
+            Fault::Unknown { kind, word, nearest: None } => write!(f, ": unknown {kind} `{word}`"),
+            Fault::Unknown { kind, word, nearest: Some(near) } => {
+                write!(f, ": unknown {kind} `{word}`; the nearest known {kind} is `{near}`")
             }
             Fault::Wrong(message) => write!(f, ": {message}"),
         }
@@ -109,19 +78,11 @@ fn unknown_word(message: &str) -> Option<Fault> {
     };
     let (word, rest) = rest.split_once('`')?;
     let known = rest.split('`').skip(1).step_by(2);
-    Some(Fault::Unknown {
-        kind,
-        word: word.to_owned(),
-        nearest: nearest(word, known).map(str::to_owned),
-    })
+    Some(Fault::Unknown { kind, word: word.to_owned(), nearest: nearest(word, known).map(str::to_owned) })
 }
 
 fn first_line(message: &str) -> String {
-    message
-        .lines()
-        .next()
-        .unwrap_or("cannot be read")
-        .to_owned()
+    message.lines().next().unwrap_or("cannot be read").to_owned()
 }
 
 /// Reads one provider's table: the content of `providers/<id>.toml`.

@@ -10,12 +10,7 @@ use super::parse::ParseError;
 use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] = &[
-    "openai-chat",
-    "openai-completions",
-    "anthropic-messages",
-    "gemini",
-];
+pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini"];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;
@@ -90,10 +85,7 @@ impl Provider {
         check_id(id)?;
         let missing = |key: &str| ParseError::wrong(id, format!("`{key}` is missing"));
         if patch.auth.is_none() && patch.api_key.is_none() {
-            return Err(ParseError::wrong(
-                id,
-                "`auth` is missing; a server that asks for no key has auth = { none = true }",
-            ));
+            return Err(ParseError::wrong(id, "`auth` is missing; a server that asks for no key has auth = { none = true }"));
         }
         if patch.dialects.is_none() {
             return Err(missing("dialects"));
@@ -133,14 +125,10 @@ impl Provider {
         }
         set(&mut next.base_url_env, patch.base_url_env);
         if let Some(dialects) = patch.dialects {
-            next.dialect_url
-                .retain(|dialect, _| dialects.contains(dialect));
+            next.dialect_url.retain(|dialect, _| dialects.contains(dialect));
             next.dialects = dialects;
         } else {
-            let added = patch
-                .dialect_url
-                .keys()
-                .filter(|dialect| !next.dialects.contains(dialect));
+            let added = patch.dialect_url.keys().filter(|dialect| !next.dialects.contains(dialect));
             next.dialects.extend(added.cloned().collect::<Vec<_>>());
         }
         next.dialect_url.extend(patch.dialect_url);
@@ -164,11 +152,7 @@ impl Provider {
     /// # Errors
     /// When it is not an `http` or `https` address.
     pub fn set_base_url(&mut self, url: &str) -> Result<(), ParseError> {
-        let completed = if self.local {
-            complete_local(&self.base_url, url)
-        } else {
-            url.trim().to_owned()
-        };
+        let completed = if self.local { complete_local(&self.base_url, url) } else { url.trim().to_owned() };
         let wrong = || wrong_address(&self.id, "base_url", &completed);
         let (origin, path) = split_address(&completed).ok_or_else(wrong)?;
         let (old_origin, old_path) = split_address(&self.base_url).unwrap_or((&self.base_url, ""));
@@ -218,46 +202,25 @@ impl Provider {
                 return Err(ParseError::unknown(id, "dialect", dialect, DIALECTS));
             }
         }
-        if let Some(dialect) = self
-            .dialect_url
-            .keys()
-            .find(|dialect| !self.dialects.contains(dialect))
-        {
-            return Err(ParseError::wrong(
-                id,
-                format!("`dialect_url` names `{dialect}`, which is not among its dialects"),
-            ));
+        if let Some(dialect) = self.dialect_url.keys().find(|dialect| !self.dialects.contains(dialect)) {
+            return Err(ParseError::wrong(id, format!("`dialect_url` names `{dialect}`, which is not among its dialects")));
         }
         for field in self.quirks.refuses.iter().chain(self.quirks.rename.keys()) {
             if !REQUEST_FIELDS.contains(&field.as_str()) {
-                return Err(ParseError::unknown(
-                    id,
-                    "request field",
-                    field,
-                    REQUEST_FIELDS,
-                ));
+                return Err(ParseError::unknown(id, "request field", field, REQUEST_FIELDS));
             }
         }
         let version = self.quirks.gemini_version.as_str();
         if !GEMINI_VERSIONS.contains(&version) {
-            return Err(ParseError::unknown(
-                id,
-                "gemini_version",
-                version,
-                GEMINI_VERSIONS,
-            ));
+            return Err(ParseError::unknown(id, "gemini_version", version, GEMINI_VERSIONS));
         }
         for name in self.headers.keys() {
             if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-                return Err(ParseError::wrong(
-                    id,
-                    format!("`{name}` is not a header's name"),
-                ));
+                return Err(ParseError::wrong(id, format!("`{name}` is not a header's name")));
             }
         }
         for url in std::iter::once(&mut self.base_url).chain(self.dialect_url.values_mut()) {
-            let (origin, path) =
-                split_address(url).ok_or_else(|| wrong_address(id, "base_url", url))?;
+            let (origin, path) = split_address(url).ok_or_else(|| wrong_address(id, "base_url", url))?;
             url.truncate(origin.len() + path.len());
         }
         Ok(())
@@ -271,18 +234,13 @@ fn set<T>(target: &mut T, value: Option<T>) {
 }
 
 fn wrong_address(id: &str, key: &str, url: &str) -> ParseError {
-    ParseError::wrong(
-        id,
-        format!("`{key}` is not an http or https address without query: `{url}`"),
-    )
+    ParseError::wrong(id, format!("`{key}` is not an http or https address without query: `{url}`"))
 }
 
 /// An id stands before a slash in a model's name, in headers and in file names: letters, digits, `-`, `_` and `.`.
 fn check_id(id: &str) -> Result<(), ParseError> {
     let starts_well = id.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let plain = id
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let plain = id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     if starts_well && plain && id.len() <= ID_MAX {
         return Ok(());
     }

@@ -84,9 +84,7 @@ words! {
 
 /// Reads a decimal (`1.5`) as thousandths (1500), so that nothing is compared as a float. `Some(Some(_))`, because a
 /// patch tells "not named" from "named".
-fn read_thousandths<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<u32>>, D::Error> {
+fn read_thousandths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
     struct Decimal;
     impl Visitor<'_> for Decimal {
         type Value = u32;
@@ -101,21 +99,15 @@ fn read_thousandths<'de, D: Deserializer<'de>>(
                 return Err(wrong());
             }
             // A cast would need a lint lifted; the text of a whole number in this range always reads back.
-            format!("{:.0}", number * 1000.0)
-                .parse()
-                .map_err(|_| wrong())
+            format!("{:.0}", number * 1000.0).parse().map_err(|_| wrong())
         }
 
         fn visit_i64<E: de::Error>(self, number: i64) -> Result<u32, E> {
             let whole = u32::try_from(number).ok().filter(|&n| n <= 1000);
-            whole
-                .map(|n| n * 1000)
-                .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
+            whole.map(|n| n * 1000).ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
         }
     }
-    deserializer
-        .deserialize_f64(Decimal)
-        .map(|thousandths| Some(Some(thousandths)))
+    deserializer.deserialize_f64(Decimal).map(|thousandths| Some(Some(thousandths)))
 }
 
 /// Declares [`Quirks`] and [`QuirksPatch`] from one list, so that neither can have a field that the other lacks.
@@ -273,10 +265,7 @@ mod tests {
         assert_eq!(quirks.temperature_max, Some(1500));
         assert_eq!(quirks.temperature_min, Some(10));
         assert!(quirks.refuses("n") && !quirks.refuses("seed"));
-        assert_eq!(
-            (quirks.field("seed"), quirks.field("stop")),
-            ("random_seed", "stop")
-        );
+        assert_eq!((quirks.field("seed"), quirks.field("stop")), ("random_seed", "stop"));
         assert_eq!(quirks.body.get("a"), Some(&serde_json::json!([1, true])));
         assert!(quirks.stream_usage);
         quirks.merge(toml::from_str("temperature_max = 2").unwrap());
@@ -286,12 +275,7 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for wrong in [
-            "stream_usag = true",
-            "reasoning = 'efort'",
-            "temperature_max = -1",
-            "temperature_max = 'hot'",
-        ] {
+        for wrong in ["stream_usag = true", "reasoning = 'efort'", "temperature_max = -1", "temperature_max = 'hot'"] {
             assert!(toml::from_str::<Quirks>(wrong).is_err(), "{wrong}");
         }
     }

@@ -45,26 +45,10 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty { name } => write!(f, "`{name}` names no model; write provider/model"),
-            Self::Ambiguous { name, choices } => write!(
-                f,
-                "several providers serve `{name}`; choose one: {}",
-                list(choices)
-            ),
-            Self::NotReady {
-                name,
-                providers,
-                variables,
-            } => {
-                write!(
-                    f,
-                    "`{name}` is served by {}, not set up here",
-                    list(providers)
-                )?;
-                if variables.is_empty() {
-                    Ok(())
-                } else {
-                    write!(f, "; set {}", variables.join(" or "))
-                }
+            Self::Ambiguous { name, choices } => write!(f, "several providers serve `{name}`; choose one: {}", list(choices)),
+            Self::NotReady { name, providers, variables } => {
+                write!(f, "`{name}` is served by {}, not set up here", list(providers))?;
+                if variables.is_empty() { Ok(()) } else { write!(f, "; set {}", variables.join(" or ")) }
             }
             Self::Unknown { name, nearest } => {
                 write!(f, "no provider claims the model name `{name}`")?;
@@ -79,17 +63,8 @@ impl fmt::Display for ResolveError {
 
 fn list(words: &[String]) -> String {
     let more = words.len().saturating_sub(LISTED);
-    let shown = words
-        .iter()
-        .take(LISTED)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    if more == 0 {
-        shown
-    } else {
-        format!("{shown} and {more} more")
-    }
+    let shown = words.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 impl Catalog {
@@ -100,47 +75,24 @@ impl Catalog {
     ///
     /// # Errors
     /// When the name is empty, unknown, claimed by several ready providers, or only by some that are not ready.
-    pub fn resolve<'n>(
-        &self,
-        name: &'n str,
-        ready: &dyn Fn(&str) -> bool,
-    ) -> Result<(&Provider, &'n str), ResolveError> {
+    pub fn resolve<'n>(&self, name: &'n str, ready: &dyn Fn(&str) -> bool) -> Result<(&Provider, &'n str), ResolveError> {
         if let Some((first, rest)) = name.split_once('/')
             && let Some(provider) = self.get(first)
         {
-            return if rest.is_empty() {
-                Err(ResolveError::Empty {
-                    name: name.to_owned(),
-                })
-            } else {
-                Ok((provider, rest))
-            };
+            return if rest.is_empty() { Err(ResolveError::Empty { name: name.to_owned() }) } else { Ok((provider, rest)) };
         }
         if name.is_empty() {
-            return Err(ResolveError::Empty {
-                name: String::new(),
-            });
+            return Err(ResolveError::Empty { name: String::new() });
         }
-        let (able, idle): (Vec<&Provider>, Vec<&Provider>) = self
-            .iter()
-            .filter(|provider| provider.claims(name))
-            .partition(|provider| ready(&provider.id));
+        let (able, idle): (Vec<&Provider>, Vec<&Provider>) =
+            self.iter().filter(|provider| provider.claims(name)).partition(|provider| ready(&provider.id));
         match (able.as_slice(), idle.as_slice()) {
             (&[provider], _) => Ok((provider, name)),
-            (&[], &[]) => Err(ResolveError::Unknown {
-                name: name.to_owned(),
-                nearest: self.nearest_name(name, ready),
-            }),
+            (&[], &[]) => Err(ResolveError::Unknown { name: name.to_owned(), nearest: self.nearest_name(name, ready) }),
             (&[], idle) => Err(not_ready(name, idle)),
             (several, _) => {
-                let choices = several
-                    .iter()
-                    .map(|provider| format!("{}/{name}", provider.id))
-                    .collect();
-                Err(ResolveError::Ambiguous {
-                    name: name.to_owned(),
-                    choices,
-                })
+                let choices = several.iter().map(|provider| format!("{}/{name}", provider.id)).collect();
+                Err(ResolveError::Ambiguous { name: name.to_owned(), choices })
             }
         }
     }
@@ -152,13 +104,8 @@ impl Catalog {
         if let Some((first, rest)) = name.split_once('/') {
             return nearest(first, ids).map(|id| format!("{id}/{rest}"));
         }
-        let models = self
-            .iter()
-            .filter(|provider| ready(&provider.id))
-            .flat_map(|provider| &provider.models);
-        let whole = models
-            .map(String::as_str)
-            .filter(|pattern| !pattern.contains('*'));
+        let models = self.iter().filter(|provider| ready(&provider.id)).flat_map(|provider| &provider.models);
+        let whole = models.map(String::as_str).filter(|pattern| !pattern.contains('*'));
         if let Some(model) = nearest(name, whole) {
             return Some(model.to_owned());
         }
@@ -223,15 +170,9 @@ mod tests {
         ] {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
-        for (pattern, text) in [
-            ("gpt-*", "gpt"),
-            ("a*a", "a"),
-            ("a*c*e", "abce_"),
-            ("x", "xx"),
-            ("", "x"),
-            ("a?", "ab"),
-            ("*ab*ab", "ab"),
-        ] {
+        for (pattern, text) in
+            [("gpt-*", "gpt"), ("a*a", "a"), ("a*c*e", "abce_"), ("x", "xx"), ("", "x"), ("a?", "ab"), ("*ab*ab", "ab")]
+        {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
     }

@@ -22,25 +22,11 @@ pub fn provider_table(catalog: &Catalog, lang: Lang) -> String {
     });
     table.push_str("|---|---|---|---|\n");
     for provider in catalog.iter() {
-        let dialects = provider
-            .dialects
-            .iter()
-            .map(|dialect| format!("`{dialect}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let dialects = provider.dialects.iter().map(|dialect| format!("`{dialect}`")).collect::<Vec<_>>().join(", ");
         let name = escape(&provider.name);
-        let name = if provider.website.is_empty() {
-            name
-        } else {
-            format!("[{name}]({})", provider.website)
-        };
+        let name = if provider.website.is_empty() { name } else { format!("[{name}]({})", provider.website) };
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            table,
-            "| {name} | `{}` | {dialects} | {} |",
-            provider.id,
-            variables(provider, lang)
-        );
+        let _ = writeln!(table, "| {name} | `{}` | {dialects} | {} |", provider.id, variables(provider, lang));
     }
     table
 }
@@ -53,13 +39,7 @@ fn variables(provider: &Provider, lang: Lang) -> String {
         };
         return word.to_owned();
     }
-    provider
-        .auth
-        .env_names()
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(" / ")
+    provider.auth.env_names().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" / ")
 }
 
 fn escape(cell: &str) -> String {

@@ -18,12 +18,27 @@ const REQUEST: &[(&str, &[&str])] = &[
 
 /// A provider's headers that come back to the caller in the same lane, whatever the dialect.
 const REPLY: &[&str] = &[
-    "x-request-id", "request-id", "x-ratelimit-*", "ratelimit-*", "anthropic-*", "openai-*", "retry-after", "retry-after-ms",
-    "x-should-retry", "x-goog-*", "x-groq-*", "x-log-id", "x-tt-logid", "x-ds-trace-id", "msh-*", "server-timing",
+    "x-request-id",
+    "request-id",
+    "x-ratelimit-*",
+    "ratelimit-*",
+    "anthropic-*",
+    "openai-*",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-goog-*",
+    "x-groq-*",
+    "x-log-id",
+    "x-tt-logid",
+    "x-ds-trace-id",
+    "msh-*",
+    "server-timing",
 ];
 
 /// Of these, the ones that also make sense to a caller of another dialect.
-const REPLY_ANY: &[&str] = &["x-ratelimit-*", "ratelimit-*", "anthropic-ratelimit-*", "retry-after", "retry-after-ms", "x-should-retry"];
+const REPLY_ANY: &[&str] =
+    &["x-ratelimit-*", "ratelimit-*", "anthropic-ratelimit-*", "retry-after", "retry-after-ms", "x-should-retry"];
 
 /// Names that never leave, whatever a pattern says: they carry secrets.
 const NEVER: &[&str] = &["x-goog-api-key"];

@@ -15,8 +15,8 @@ use crate::loss::Losses;
 
 mod anthropic_messages;
 mod fault;
-mod gemini;
 mod fields;
+mod gemini;
 pub mod headers;
 mod object;
 mod openai_chat;
@@ -38,11 +38,7 @@ pub struct Dialect {
 
 /// Every dialect. The only list of them.
 pub static ALL: &[Dialect] = &[
-    Dialect {
-        name: openai_chat::NAME,
-        upstream: &openai_chat::OpenAiChat,
-        downstream: &openai_chat::OpenAiChat,
-    },
+    Dialect { name: openai_chat::NAME, upstream: &openai_chat::OpenAiChat, downstream: &openai_chat::OpenAiChat },
     Dialect {
         name: openai_completions::NAME,
         upstream: &openai_completions::OpenAiCompletions,

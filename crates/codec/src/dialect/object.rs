@@ -1,6 +1,7 @@
 //! A JSON object written member by member, straight into bytes.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// An object that grows.
@@ -57,9 +58,22 @@ impl Object {
         self.keys.iter().any(|known| known == key)
     }
 
+    /// The object as a value of another.
+    fn raw(&self) -> Option<Box<RawValue>> {
+        let mut text = String::from_utf8(self.out.clone()).ok()?;
+        text.push('}');
+        RawValue::from_string(text).ok()
+    }
+
     /// The object's JSON.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.out.push(b'}');
         self.out
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.raw().serialize(serializer)
     }
 }

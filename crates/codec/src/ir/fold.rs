@@ -78,10 +78,9 @@ fn open(start: PartStart) -> Part {
 
 fn grow(part: &mut Part, delta: Delta) {
     match (delta, &mut part.content) {
-        (
-            Delta::Text(more),
-            Content::Text { text, .. } | Content::Reasoning { text, .. } | Content::Refusal { text },
-        ) => text.push_str(&more),
+        (Delta::Text(more), Content::Text { text, .. } | Content::Reasoning { text, .. } | Content::Refusal { text }) => {
+            text.push_str(&more)
+        }
         (Delta::Arguments(more), Content::ToolCall { arguments, .. }) => arguments.push_str(&more),
         (Delta::Citation(citation), Content::Text { citations, .. }) => citations.push(citation),
         (Delta::Audio(more), Content::Audio { source: Source::Base64 { data, .. }, .. }) => data.push_str(&more),

@@ -45,8 +45,6 @@ impl Usage {
 
     /// The part of the prompt that was neither read from nor written to a cache.
     pub fn uncached_input(&self) -> u64 {
-        self.input
-            .saturating_sub(self.cache_read.unwrap_or(0))
-            .saturating_sub(self.cache_write.unwrap_or(0))
+        self.input.saturating_sub(self.cache_read.unwrap_or(0)).saturating_sub(self.cache_write.unwrap_or(0))
     }
 }

@@ -824,3 +824,9 @@ proptest::proptest! {
         proptest::prop_assert_eq!(blocks(&stream(&events)), wanted);
     }
 }
+
+#[test]
+fn an_unknown_stop_word_is_a_stop_that_keeps_its_word() {
+    let response = up().read_response(br#"{"content":[],"stop_reason":"tired"}"#).unwrap();
+    assert_eq!(response.choices[0].finish, Finish { detail: Some("tired".to_owned()), ..Finish::from(Reason::Stop) });
+}

@@ -3,22 +3,18 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use trunkline_codec::catalog::{
-    Auth, Catalog, DIALECTS, Fault, Lang, Provider, ResolveError, SecretRef, matches, parse_patch,
-    parse_provider, provider_table,
+    Auth, Catalog, DIALECTS, Fault, Lang, Provider, ResolveError, SecretRef, matches, parse_patch, parse_provider, provider_table,
 };
 
 /// Read once: in a debug build it costs a few tens of milliseconds.
 fn builtin() -> Catalog {
-    static READ: LazyLock<Catalog> =
-        LazyLock::new(|| Catalog::builtin().unwrap_or_else(|error| panic!("{error}")));
+    static READ: LazyLock<Catalog> = LazyLock::new(|| Catalog::builtin().unwrap_or_else(|error| panic!("{error}")));
     READ.clone()
 }
 
 fn files() -> BTreeMap<String, String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../providers");
-    let paths = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let id = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
     paths
         .filter(|path| path.extension().unwrap() == "toml")
@@ -32,17 +28,10 @@ fn files() -> BTreeMap<String, String> {
 fn every_file_is_in_the_catalogue_and_short() {
     let catalog = builtin();
     let files = files();
-    assert_eq!(
-        catalog.iter().map(|p| p.id.as_str()).collect::<Vec<_>>(),
-        files.keys().map(String::as_str).collect::<Vec<_>>()
-    );
+    assert_eq!(catalog.iter().map(|p| p.id.as_str()).collect::<Vec<_>>(), files.keys().map(String::as_str).collect::<Vec<_>>());
     for (id, text) in &files {
         assert!(text.lines().count() <= 40, "{id} is too long");
-        assert!(
-            id.bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
-            "{id}"
-        );
+        assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{id}");
     }
 }
 
@@ -50,53 +39,24 @@ fn every_file_is_in_the_catalogue_and_short() {
 fn every_provider_is_complete() {
     for provider in builtin().iter() {
         let id = &provider.id;
-        assert!(
-            !provider.name.is_empty() && provider.website.starts_with("https://"),
-            "{id}"
-        );
-        assert!(
-            provider
-                .dialects
-                .iter()
-                .all(|dialect| DIALECTS.contains(&dialect.as_str())),
-            "{id}"
-        );
+        assert!(!provider.name.is_empty() && provider.website.starts_with("https://"), "{id}");
+        assert!(provider.dialects.iter().all(|dialect| DIALECTS.contains(&dialect.as_str())), "{id}");
         let distinct: BTreeSet<_> = provider.dialects.iter().collect();
         assert_eq!(distinct.len(), provider.dialects.len(), "{id}");
         let urls = std::iter::once(&provider.base_url).chain(provider.dialect_url.values());
         for url in urls {
-            assert_eq!(
-                url.starts_with("http://127.0.0.1"),
-                provider.local,
-                "{id}: {url}"
-            );
-            let scheme = if provider.id == "sim" {
-                "sim://"
-            } else {
-                "https://"
-            };
+            assert_eq!(url.starts_with("http://127.0.0.1"), provider.local, "{id}: {url}");
+            let scheme = if provider.id == "sim" { "sim://" } else { "https://" };
             assert!(provider.local || url.starts_with(scheme), "{id}: {url}");
         }
         // The anthropic-messages and gemini dialects bring their own version segment.
         for dialect in ["anthropic-messages", "gemini"] {
             let url = provider.url(dialect);
-            assert!(
-                !provider.speaks(dialect) || !(url.ends_with("/v1") || url.ends_with("/messages")),
-                "{id}: {url}"
-            );
+            assert!(!provider.speaks(dialect) || !(url.ends_with("/v1") || url.ends_with("/messages")), "{id}: {url}");
         }
-        assert!(
-            !provider.speaks("anthropic-messages") || provider.quirks.max_tokens_default.is_some(),
-            "{id}"
-        );
-        assert!(
-            provider.local || id == "sim" || !provider.auth.env_names().is_empty(),
-            "{id} has no variable"
-        );
-        assert!(
-            !matches!(provider.auth.secret(), Some(SecretRef::Literal(_))),
-            "{id} carries a secret"
-        );
+        assert!(!provider.speaks("anthropic-messages") || provider.quirks.max_tokens_default.is_some(), "{id}");
+        assert!(provider.local || id == "sim" || !provider.auth.env_names().is_empty(), "{id} has no variable");
+        assert!(!matches!(provider.auth.secret(), Some(SecretRef::Literal(_))), "{id} carries a secret");
     }
 }
 
@@ -104,12 +64,7 @@ fn every_provider_is_complete() {
 fn one_variable_readies_one_provider() {
     let mut owners = BTreeMap::new();
     for provider in builtin().iter() {
-        for name in provider
-            .auth
-            .env_names()
-            .iter()
-            .chain(&provider.base_url_env)
-        {
+        for name in provider.auth.env_names().iter().chain(&provider.base_url_env) {
             let earlier = owners.insert(name.clone(), provider.id.clone());
             assert_eq!(earlier, None, "{name} belongs to {} too", provider.id);
         }
@@ -124,15 +79,9 @@ fn patterns_of_different_makers_do_not_meet() {
         "zai" => "zhipu".to_owned(),
         id => id.trim_end_matches("-intl").to_owned(),
     };
-    let all: Vec<(&Provider, &String)> = catalog
-        .iter()
-        .flat_map(|p| p.models.iter().map(move |m| (p, m)))
-        .collect();
+    let all: Vec<(&Provider, &String)> = catalog.iter().flat_map(|p| p.models.iter().map(move |m| (p, m))).collect();
     for (left, pattern) in &all {
-        assert!(
-            pattern.trim_matches('*').len() > 2 || ["o1", "o3"].contains(&pattern.as_str()),
-            "{pattern} says too little"
-        );
+        assert!(pattern.trim_matches('*').len() > 2 || ["o1", "o3"].contains(&pattern.as_str()), "{pattern} says too little");
         for sample in [pattern.replace('*', ""), pattern.replace('*', "-x1")] {
             for (right, other) in &all {
                 assert!(
@@ -152,19 +101,17 @@ fn the_table_lists_everyone_once() {
     for lang in [Lang::English, Lang::Chinese] {
         let table = provider_table(&catalog, lang);
         assert_eq!(table.lines().count(), catalog.len() + 2);
-        assert!(
-            table.lines().all(|line| line.matches('|').count() == 5),
-            "{table}"
-        );
+        assert!(table.lines().all(|line| line.matches('|').count() == 5), "{table}");
     }
     let table = provider_table(&catalog, Lang::English);
-    assert!(table.contains("| [DeepSeek](https://api-docs.deepseek.com) | `deepseek` | `openai-chat`, `anthropic-messages` | `DEEPSEEK_API_KEY` |\n"));
+    assert!(table.contains(
+        "| [DeepSeek](https://api-docs.deepseek.com) | `deepseek` | `openai-chat`, `anthropic-messages` | `DEEPSEEK_API_KEY` |\n"
+    ));
 }
 
 // Errors.
 
-const GOOD: &str =
-    "base_url = 'https://a.example/v1'\ndialects = ['openai-chat']\nauth = { bearer = 'env:A' }\n";
+const GOOD: &str = "base_url = 'https://a.example/v1'\ndialects = ['openai-chat']\nauth = { bearer = 'env:A' }\n";
 
 fn error(text: &str) -> String {
     parse_provider("house", text).unwrap_err().to_string()
@@ -184,31 +131,16 @@ fn an_unknown_key_names_line_key_and_nearest() {
         error(&format!("{GOOD}quirks = {{ reasoning = 'efort' }}\n")),
         "house, line 4: unknown value `efort`; the nearest known value is `effort`"
     );
-    assert_eq!(
-        error("auth = { baerer = 'env:A' }"),
-        "house, line 1: unknown key `baerer`; the nearest known key is `bearer`"
-    );
-    assert_eq!(
-        error(&format!("{GOOD}zzz = 1\n")),
-        "house, line 4: unknown key `zzz`"
-    );
+    assert_eq!(error("auth = { baerer = 'env:A' }"), "house, line 1: unknown key `baerer`; the nearest known key is `bearer`");
+    assert_eq!(error(&format!("{GOOD}zzz = 1\n")), "house, line 4: unknown key `zzz`");
 }
 
 #[test]
 fn a_wrong_value_says_what_is_wrong() {
     let with = |line: &str| error(&format!("{GOOD}{line}\n"));
-    assert_eq!(
-        error("dialects = ['openai-chat']\nauth = { none = true }"),
-        "house: `base_url` is missing"
-    );
-    assert_eq!(
-        error("base_url = 'https://a.example'\nauth = { none = true }"),
-        "house: `dialects` is missing"
-    );
-    assert!(
-        error("base_url = 'https://a.example'\ndialects = ['gemini']")
-            .contains("auth = { none = true }")
-    );
+    assert_eq!(error("dialects = ['openai-chat']\nauth = { none = true }"), "house: `base_url` is missing");
+    assert_eq!(error("base_url = 'https://a.example'\nauth = { none = true }"), "house: `dialects` is missing");
+    assert!(error("base_url = 'https://a.example'\ndialects = ['gemini']").contains("auth = { none = true }"));
     assert_eq!(
         error("base_url = 'https://a.example'\ndialects = ['openai-chta']\nauth = { none = true }"),
         "house: unknown dialect `openai-chta`; the nearest known dialect is `openai-chat`"
@@ -237,42 +169,23 @@ fn patched(id: &str, text: &str) -> Provider {
 #[test]
 fn a_patch_changes_only_what_it_names() {
     let before = builtin().get("anthropic").unwrap().clone();
-    let after = patched(
-        "anthropic",
-        "api_key = 'file:/run/key'\nquirks = { max_tokens_default = 100 }\nheaders = { x-team = 'a' }",
-    );
-    assert_eq!(
-        after.auth,
-        Auth::Header {
-            name: "x-api-key".to_owned(),
-            value: SecretRef::File("/run/key".to_owned())
-        }
-    );
+    let after =
+        patched("anthropic", "api_key = 'file:/run/key'\nquirks = { max_tokens_default = 100 }\nheaders = { x-team = 'a' }");
+    assert_eq!(after.auth, Auth::Header { name: "x-api-key".to_owned(), value: SecretRef::File("/run/key".to_owned()) });
     assert_eq!(after.quirks.max_tokens_default, Some(100));
     assert_eq!(after.quirks.temperature_max, before.quirks.temperature_max);
     assert_eq!(after.headers.keys().collect::<Vec<_>>(), ["x-team"]);
-    assert_eq!(
-        (after.base_url, after.models, after.base_url_env),
-        (before.base_url, before.models, before.base_url_env)
-    );
+    assert_eq!((after.base_url, after.models, after.base_url_env), (before.base_url, before.models, before.base_url_env));
 }
 
 #[test]
 fn a_new_table_is_a_new_provider() {
-    let house = patched(
-        "house",
-        "base_url = 'http://127.0.0.1:9100/v1/'\ndialects = ['openai-chat']\napi_key = 'secret-word'",
-    );
+    let house = patched("house", "base_url = 'http://127.0.0.1:9100/v1/'\ndialects = ['openai-chat']\napi_key = 'secret-word'");
     assert_eq!(house.base_url, "http://127.0.0.1:9100/v1");
-    assert_eq!(
-        house.auth,
-        Auth::Bearer(SecretRef::Literal("secret-word".to_owned()))
-    );
+    assert_eq!(house.auth, Auth::Bearer(SecretRef::Literal("secret-word".to_owned())));
     assert!(!format!("{house:?}").contains("secret-word"));
     let mut catalog = Catalog::default();
-    let wrong = catalog
-        .apply("house", parse_patch("house", "name = 'x'").unwrap())
-        .unwrap_err();
+    let wrong = catalog.apply("house", parse_patch("house", "name = 'x'").unwrap()).unwrap_err();
     assert!(matches!(wrong.fault, Fault::Wrong(_)) && catalog.is_empty());
 }
 
@@ -280,14 +193,8 @@ fn a_new_table_is_a_new_provider() {
 fn another_base_url_never_leaves_a_dialect_at_the_old_host() {
     let elsewhere = patched("moonshot", "base_url = 'https://api.moonshot.ai/v1'");
     assert_eq!(elsewhere.url("openai-chat"), "https://api.moonshot.ai/v1");
-    assert_eq!(
-        elsewhere.url("anthropic-messages"),
-        "https://api.moonshot.ai/anthropic"
-    );
-    assert!(
-        elsewhere.base_url_env.is_empty(),
-        "the file outranks the environment"
-    );
+    assert_eq!(elsewhere.url("anthropic-messages"), "https://api.moonshot.ai/anthropic");
+    assert!(elsewhere.base_url_env.is_empty(), "the file outranks the environment");
 
     let proxied = patched("moonshot", "base_url = 'http://proxy.example/kimi/v1'");
     assert_eq!(proxied.dialects, ["openai-chat"]);
@@ -296,10 +203,7 @@ fn another_base_url_never_leaves_a_dialect_at_the_old_host() {
         "base_url = 'http://proxy.example/kimi/v1'\ndialect_url = { anthropic-messages = 'http://proxy.example/kimi/a' }",
     );
     assert_eq!(told.dialects, ["openai-chat", "anthropic-messages"]);
-    assert_eq!(
-        told.url("anthropic-messages"),
-        "http://proxy.example/kimi/a"
-    );
+    assert_eq!(told.url("anthropic-messages"), "http://proxy.example/kimi/a");
 }
 
 #[test]
@@ -334,29 +238,13 @@ fn resolve(name: &str, ready: &[&str]) -> Result<String, ResolveError> {
 #[test]
 fn names_are_read_from_the_left() {
     for (name, ready, found) in [
-        (
-            "groq/openai/gpt-oss-120b",
-            &[][..],
-            "groq | openai/gpt-oss-120b",
-        ),
+        ("groq/openai/gpt-oss-120b", &[][..], "groq | openai/gpt-oss-120b"),
         ("openai/gpt-4o-mini", &["openai"], "openai | gpt-4o-mini"),
         ("gpt-4o-mini", &["openai", "groq"], "openai | gpt-4o-mini"),
-        (
-            "claude-sonnet-4-5",
-            &["anthropic"],
-            "anthropic | claude-sonnet-4-5",
-        ),
-        (
-            "gpt-oss-120b",
-            &["openai", "cerebras"],
-            "cerebras | gpt-oss-120b",
-        ),
+        ("claude-sonnet-4-5", &["anthropic"], "anthropic | claude-sonnet-4-5"),
+        ("gpt-oss-120b", &["openai", "cerebras"], "cerebras | gpt-oss-120b"),
         ("kimi-k3", &["moonshot-intl"], "moonshot-intl | kimi-k3"),
-        (
-            "accounts/fireworks/models/glm-5p3",
-            &["fireworks"],
-            "fireworks | accounts/fireworks/models/glm-5p3",
-        ),
+        ("accounts/fireworks/models/glm-5p3", &["fireworks"], "fireworks | accounts/fireworks/models/glm-5p3"),
         ("ollama/qwen3:8b", &[], "ollama | qwen3:8b"),
         ("sim/echo", &[], "sim | echo"),
     ] {
@@ -367,34 +255,19 @@ fn names_are_read_from_the_left() {
 #[test]
 fn a_name_that_leads_nowhere_says_why() {
     let says = |name: &str, ready: &[&str]| resolve(name, ready).unwrap_err().to_string();
-    assert_eq!(
-        says("glm-5.2", &["zhipu", "zai"]),
-        "several providers serve `glm-5.2`; choose one: zai/glm-5.2, zhipu/glm-5.2"
-    );
-    assert_eq!(
-        says("claude-opus-5", &[]),
-        "`claude-opus-5` is served by anthropic, not set up here; set ANTHROPIC_API_KEY"
-    );
+    assert_eq!(says("glm-5.2", &["zhipu", "zai"]), "several providers serve `glm-5.2`; choose one: zai/glm-5.2, zhipu/glm-5.2");
+    assert_eq!(says("claude-opus-5", &[]), "`claude-opus-5` is served by anthropic, not set up here; set ANTHROPIC_API_KEY");
     assert_eq!(
         says("opnai/gpt-4o", &["openai"]),
         "no provider claims the model name `opnai/gpt-4o`; did you mean `openai/gpt-4o`?"
     );
-    assert_eq!(
-        says("sonr", &["perplexity"]),
-        "no provider claims the model name `sonr`; did you mean `sonar`?"
-    );
-    assert_eq!(
-        says("antropic", &[]),
-        "no provider claims the model name `antropic`; did you mean `anthropic/…`?"
-    );
+    assert_eq!(says("sonr", &["perplexity"]), "no provider claims the model name `sonr`; did you mean `sonar`?");
+    assert_eq!(says("antropic", &[]), "no provider claims the model name `antropic`; did you mean `anthropic/…`?");
     assert_eq!(
         says("something-else-entirely", &[]),
         "no provider claims the model name `something-else-entirely`; write provider/model"
     );
-    assert_eq!(
-        says("openai/", &["openai"]),
-        "`openai/` names no model; write provider/model"
-    );
+    assert_eq!(says("openai/", &["openai"]), "`openai/` names no model; write provider/model");
     assert_eq!(says("", &[]), "`` names no model; write provider/model");
 }
 

@@ -1,7 +1,6 @@
 //! Integration tests of the codec, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-mod anthropic_fixtures;
 mod anthropic_messages;
 mod catalog;
 mod fixture;
@@ -9,4 +8,5 @@ mod frame;
 mod gemini;
 mod json;
 mod law;
+mod matrix;
 mod openai_chat;

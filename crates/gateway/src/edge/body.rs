@@ -37,7 +37,12 @@ pub async fn receive(head: &Parts, mut incoming: Incoming, limit: usize) -> Resu
             Ok(Some(Ok(frame))) => frame,
             Ok(None) => break,
             Ok(Some(Err(_))) => return Err((None, Error::bad_request("the body broke off before its end"))),
-            Err(_) => return Err((Some(incoming), Error::new(Kind::Timeout, Origin::Caller, "the body did not arrive within a minute"))),
+            Err(_) => {
+                return Err((
+                    Some(incoming),
+                    Error::new(Kind::Timeout, Origin::Caller, "the body did not arrive within a minute"),
+                ));
+            }
         };
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > limit {

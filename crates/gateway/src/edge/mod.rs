@@ -60,14 +60,18 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
         ("/health/ready", ..) => Some(Route::Health(Health::Ready)),
         ("/stats", _, Some(dialect)) => Some(Route::Stats(dialect)),
         (_, Some("" | "/"), Some(dialect)) => Some(Route::Models(dialect)),
-        (_, Some(rest), Some(dialect)) if rest.starts_with('/') => Some(Route::Model(dialect, rest.trim_start_matches('/').to_owned())),
+        (_, Some(rest), Some(dialect)) if rest.starts_with('/') => {
+            Some(Route::Model(dialect, rest.trim_start_matches('/').to_owned()))
+        }
         _ => None,
     };
     match (found, &head.method) {
         (Some(route), &Method::GET | &Method::HEAD) => Ok(route),
         (Some(_), method) => Err((speaks, wrong_method(method, path, "GET"))),
         (None, _) => {
-            let what = format!("there is no {path} here; calls go to /v1/chat/completions, /v1/messages or /v1beta/models/…:generateContent");
+            let what = format!(
+                "there is no {path} here; calls go to /v1/chat/completions, /v1/messages or /v1beta/models/…:generateContent"
+            );
             // An SDK must not take this for an unknown model.
             let error = Error { code: Some("unknown_path".to_owned()), ..Error::new(Kind::NotFound, Origin::Caller, what) };
             Err((speaks, error))

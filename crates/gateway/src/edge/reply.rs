@@ -136,17 +136,18 @@ pub fn error(dialect: impl Into<Option<&'static Dialect>>, error: &Error, id: &s
 }
 
 /// A call that failed. A provider's error in the caller's own dialect is passed on as it came, unless it speaks of
-/// our credential, which is no business of the caller's.
+/// our credential, which is no business of the caller's, or is a page for people that no program can read.
 pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Response<ReplyBody> {
     let Failed { error, reply: theirs } = failed;
     let status = error.caller_status();
-    let theirs = theirs.as_ref().filter(|theirs| theirs.status.as_u16() == status && !theirs.body.is_empty());
-    let (bytes, empty) = match theirs {
-        Some(theirs) => (theirs.body.clone(), None),
-        None => (dialect.downstream.write_error(error, &facts.id).into(), Some(HeaderMap::new())),
+    let theirs = theirs.as_ref().filter(|theirs| theirs.status.as_u16() == status);
+    let readable = theirs.filter(|theirs| matches!(theirs.body.trim_ascii_start().first(), Some(b'{' | b'[')));
+    let bytes = match readable {
+        Some(theirs) => theirs.body.clone(),
+        None => dialect.downstream.write_error(error, &facts.id).into(),
     };
-    let from = theirs.map(|theirs| &theirs.headers).or(empty.as_ref());
-    let media = theirs.and_then(|theirs| theirs.headers.get(header::CONTENT_TYPE).cloned());
+    let from = theirs.map(|theirs| &theirs.headers);
+    let media = readable.and_then(|theirs| theirs.headers.get(header::CONTENT_TYPE).cloned());
     let mut reply = Response::new(ReplyBody::Whole(bytes));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = reply.headers_mut();

@@ -81,7 +81,9 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.stop.stop();
         // A test that failed half-way may have left a stream open; it is not waited for.
-        if !std::thread::panicking() && let Some(thread) = self.thread.take() {
+        if !std::thread::panicking()
+            && let Some(thread) = self.thread.take()
+        {
             let _ = thread.join();
         }
     }

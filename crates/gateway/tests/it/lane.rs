@@ -42,7 +42,8 @@ fn a_request_reaches_the_provider_byte_for_byte_but_for_the_models_name() {
 #[test]
 fn an_escaped_name_and_an_alias_are_spliced_as_well() {
     let provider = trunkline_testkit::provider::LocalProvider::start(well);
-    let aliases: String = speech::all().map(|s| format!("[models.\"fast {0}\"]\ntargets = [\"at-{0}/tiny-1\"]\n", s.name)).collect();
+    let aliases: String =
+        speech::all().map(|s| format!("[models.\"fast {0}\"]\ntargets = [\"at-{0}/tiny-1\"]\n", s.name)).collect();
     let config = format!("[server]\nlisten = \"127.0.0.1:0\"\n{}{aliases}", crate::gateway::providers(&provider.url()));
     let gateway = crate::gateway::Gateway::with(&config);
     for speech in speech::all() {
@@ -90,7 +91,12 @@ fn a_stream_cut_anywhere_on_the_wire_comes_back_byte_for_byte() {
 #[test]
 fn a_gemini_stream_as_a_json_array_comes_back_byte_for_byte() {
     let Some(speech) = speech::all().find(|speech| speech.name == "gemini") else { return };
-    let parts = ["[{\n  \"candidates\": [{\"content\": {\"parts\": [{\"text\": \"Hel\"}]}}]}\n", ",\r\n", "{\"candidates\": [{\"finishReason\": \"STOP\"}]}\n", "]"];
+    let parts = [
+        "[{\n  \"candidates\": [{\"content\": {\"parts\": [{\"text\": \"Hel\"}]}}]}\n",
+        ",\r\n",
+        "{\"candidates\": [{\"finishReason\": \"STOP\"}]}\n",
+        "]",
+    ];
     let house = House::new(Answer::status(200).header("content-type", "application/json").chunks(parts));
     let path = speech.path(&speech.model(), true).replace("?alt=sse", "");
     let reply = house.gateway.ask(&Ask::post(&path, speech.odd_body("", true)));
@@ -127,8 +133,12 @@ fn usage_of_an_openai_stream_is_asked_for_and_taken_out_again() {
 #[test]
 fn headers_of_the_dialect_go_both_ways_and_secrets_go_nowhere() {
     let back = [
-        ("request-id", "req_1"), ("x-request-id", "req_2"), ("anthropic-ratelimit-requests-remaining", "9"),
-        ("x-ratelimit-remaining-tokens", "8"), ("retry-after", "3"), ("openai-processing-ms", "5"),
+        ("request-id", "req_1"),
+        ("x-request-id", "req_2"),
+        ("anthropic-ratelimit-requests-remaining", "9"),
+        ("x-ratelimit-remaining-tokens", "8"),
+        ("retry-after", "3"),
+        ("openai-processing-ms", "5"),
     ];
     let house = House::new(move |seen: &Seen| {
         let kept = well(seen).header("set-cookie", "theirs=1").header("alt-svc", "h3").header("server", "theirs");
@@ -136,7 +146,8 @@ fn headers_of_the_dialect_go_both_ways_and_secrets_go_nowhere() {
     });
     for speech in speech::all() {
         for stream in [false, true] {
-            let ask = speech.ask(&speech.model(), stream)
+            let ask = speech
+                .ask(&speech.model(), stream)
                 .header("authorization", "Bearer caller-secret")
                 .header("x-api-key", "caller-secret")
                 .header("x-goog-api-key", "caller-secret")
@@ -157,7 +168,9 @@ fn headers_of_the_dialect_go_both_ways_and_secrets_go_nowhere() {
             assert!(all.contains(CREDENTIAL), "{all}");
             assert_eq!(seen.header("idempotency-key"), "idem-1", "{}", speech.name);
             let dialects_own: &[(&str, &str)] = match speech.name {
-                "anthropic-messages" => &[("anthropic-beta", "beta-1,beta-2"), ("anthropic-version", "2099-01-01"), ("openai-beta", "")],
+                "anthropic-messages" => {
+                    &[("anthropic-beta", "beta-1,beta-2"), ("anthropic-version", "2099-01-01"), ("openai-beta", "")]
+                }
                 "gemini" => &[("anthropic-beta", ""), ("openai-beta", "")],
                 _ => &[("anthropic-beta", ""), ("openai-beta", "assistants=v9")],
             };

@@ -151,6 +151,16 @@ pub(crate) fn pairs() -> impl Iterator<Item = (&'static Speech, &'static Speech)
     all().flat_map(|caller| all().map(move |provider| (caller, provider)))
 }
 
+/// Every pair at once, for tests that must wait.
+pub(crate) fn each_pair(test: impl Fn(&'static Speech, &'static Speech) + Sync) {
+    std::thread::scope(|scope| {
+        for (caller, provider) in pairs() {
+            let test = &test;
+            scope.spawn(move || test(caller, provider));
+        }
+    });
+}
+
 /// An answer's text.
 pub(crate) const TEXT: &str = "Hello ☃";
 
@@ -202,7 +212,12 @@ impl Speech {
     }
 
     pub(crate) fn whole_text(&self, reply: &Reply) -> String {
-        reply.json().pointer(self.whole_text_at).and_then(Value::as_str).unwrap_or_else(|| panic!("no text: {}", reply.text())).to_owned()
+        reply
+            .json()
+            .pointer(self.whole_text_at)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no text: {}", reply.text()))
+            .to_owned()
     }
 
     /// The message of an error body in this dialect's shape; panics at any other shape.

@@ -19,7 +19,10 @@ impl Ask {
     pub(crate) fn post(path: &str, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         let length = body.len();
-        Ask { head: format!("POST {path} HTTP/1.1\r\nhost: gate\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"), body }
+        Ask {
+            head: format!("POST {path} HTTP/1.1\r\nhost: gate\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"),
+            body,
+        }
     }
 
     pub(crate) fn get(path: &str) -> Self {

@@ -16,13 +16,16 @@ pub const MARKER: &[u8] = b"Lighthouse";
 pub const MOST_CHUNKS: usize = 10_000;
 /// Longest delay that a model name may ask for.
 const MOST_DELAY_MS: u64 = 10_000;
+/// Pause of `gap`: long enough that the head is on its way before the first delta is written.
+const GAP: Duration = Duration::from_micros(300);
 /// How long a stream that never ends is held at most.
 const MOST_OPEN: Duration = Duration::from_secs(600);
 
 /// How the provider behaves for one request: read from the model's name.
 ///
 /// Parts are joined with `-` after the first one: `m` answers at once, `m-50ms` after 50 ms, `m-s50` streams 50
-/// chunks one millisecond apart, `m-s500-burst` streams 500 without a pause, `m-open` sends one delta and waits.
+/// chunks one millisecond apart, `m-s500-burst` streams 500 without a pause, `m-s5-gap` takes 0.3 ms between the head
+/// and the first delta, `m-open` sends one delta and waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Behaviour {
     /// Pause before the head of the reply.
@@ -31,6 +34,9 @@ pub struct Behaviour {
     pub chunks: usize,
     /// No pause between deltas (each is still a write of its own).
     pub burst: bool,
+    /// A short, exact pause before the first delta. It blocks the provider's thread (timers are too coarse for it),
+    /// so it is for one stream at a time.
+    pub gap: bool,
     /// Stay silent after the first delta.
     pub open: bool,
 }
@@ -39,10 +45,12 @@ impl Behaviour {
     /// Reads a model's name; parts it does not know are ignored.
     #[must_use]
     pub fn read(model: &str) -> Self {
-        let mut found = Self { delay: Duration::ZERO, chunks: 16, burst: false, open: false };
+        let mut found = Self { delay: Duration::ZERO, chunks: 16, burst: false, gap: false, open: false };
         for part in model.split('-').skip(1) {
             if part == "burst" {
                 found.burst = true;
+            } else if part == "gap" {
+                found.gap = true;
             } else if part == "open" {
                 found.open = true;
             } else if let Some(ms) = part.strip_suffix("ms").and_then(|n| n.parse::<u64>().ok()) {
@@ -163,6 +171,9 @@ impl Stream {
         }
         if self.yielded {
             self.yielded = false;
+            if self.behaviour.gap && self.sent == 1 {
+                std::thread::sleep(GAP);
+            }
             return Poll::Ready(());
         }
         self.yielded = true;
@@ -224,6 +235,7 @@ mod tests {
         assert_eq!(Behaviour::read("m-50ms").delay, Duration::from_millis(50));
         let burst = Behaviour::read("m-s500-burst");
         assert!(burst.burst && burst.chunks == 500);
+        assert!(Behaviour::read("m-s5-gap").gap && !burst.gap);
         assert!(Behaviour::read("m-open").open);
         assert_eq!(Behaviour::read("m-s999999999").chunks, MOST_CHUNKS);
     }

@@ -16,6 +16,8 @@ pub struct Report {
     pub about: Value,
     /// Sentences for the reader: what was skipped, what failed.
     pub notes: Vec<String>,
+    /// Something that is there could not be measured; the notes say what.
+    pub failed: bool,
     /// The scenarios and their slices.
     pub scenarios: Vec<(Scenario, Slices)>,
     /// Memory by contestant.
@@ -268,10 +270,10 @@ impl Report {
         })
     }
 
-    /// Whether every reply of every scenario was as expected.
+    /// Whether everything that is there was measured, and every reply was as expected.
     #[must_use]
     pub fn clean(&self) -> bool {
-        self.scenarios.iter().flat_map(|(_, slices)| slices.values().flatten()).all(|slice| slice.errors == 0)
+        !self.failed && self.scenarios.iter().flat_map(|(_, slices)| slices.values().flatten()).all(|slice| slice.errors == 0)
     }
 }
 

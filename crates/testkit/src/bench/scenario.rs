@@ -81,7 +81,7 @@ pub fn list(options: &Options) -> Vec<Scenario> {
     };
     add("latency_1", "whole reply, 1 KB prompt, one at a time", "latency", Focus::Latency, ask("m", 1, 0, 1, 2000));
     add("latency_50ms", "provider takes 50 ms, 16 at once", "latency", Focus::Latency, ask("m-50ms", 1, 0, 16, 640));
-    add("first_delta", "first delta, reused connection", "latency", Focus::First, ask("m-s5", 1, 5, 1, 150));
+    add("first_delta", "first delta, reused connection", "latency", Focus::First, ask("m-s5-gap", 1, 5, 1, 150));
     add("stream_50", "stream, 50 deltas, 1 ms apart, 16 at once", "stream", Focus::Stream, ask("m-s50", 1, 50, 16, 320));
     add("stream_500", "stream, 500 deltas, 1 ms apart, 16 at once", "stream", Focus::Stream, ask("m-s500", 1, 500, 16, 48));
     add("burst_500", "stream, 500 deltas, no pause, 16 at once", "stream", Focus::Stream, ask("m-s500-burst", 1, 500, 16, 160));

@@ -110,7 +110,7 @@ async fn measure(options: &Options) -> io::Result<bool> {
         say("start and stop …");
         match lifetime::run(options, &scratch, provider.addr).await {
             Ok(times) => report.lifetimes = times,
-            Err(error) => note(&mut report, format!("start and stop were not measured: {error}")),
+            Err(error) => fail(&mut report, format!("start and stop were not measured: {error}")),
         }
     }
     publish(options, &report)
@@ -121,11 +121,17 @@ fn note(report: &mut Report, text: String) {
     report.notes.push(text);
 }
 
+/// A note on something that should have been measured.
+fn fail(report: &mut Report, text: String) {
+    report.failed = true;
+    note(report, text);
+}
+
 /// Starts nginx and the gateway, as far as they are there; one that does not start is noted and left out.
 fn start(options: &Options, scratch: &Scratch, provider: &Provider, report: &mut Report) -> Field {
     let mut found = |outcome: io::Result<Option<Server>>| {
         outcome.unwrap_or_else(|error| {
-            note(report, error.to_string());
+            fail(report, error.to_string());
             None
         })
     };
@@ -147,7 +153,7 @@ async fn measure_scenarios(options: &Options, scratch: &Scratch, provider: &Prov
         say(&format!("{} …", scenario.title));
         let outcome = scenario::run(&field, &scenario, options.rounds).await;
         for (way, error) in outcome.failures {
-            note(report, format!("{}, {}: not measured: {error}", scenario.title, way.name()));
+            fail(report, format!("{}, {}: not measured: {error}", scenario.title, way.name()));
         }
         report.scenarios.push((scenario, outcome.slices));
     }
@@ -167,7 +173,7 @@ async fn measure_memory(options: &Options, scratch: &Scratch, provider: &Provide
         say(&format!("memory, {} …", way.name()));
         match memory::run(&field, way, options).await {
             Ok(found) => report.memory.push((way, found)),
-            Err(error) => note(report, format!("memory was not measured: {error}")),
+            Err(error) => fail(report, format!("memory was not measured: {error}")),
         }
     }
 }

@@ -67,26 +67,19 @@ impl Answer {
 
     /// A JSON body, whole.
     pub fn json(status: u16, body: impl Into<Bytes>) -> Self {
-        Self::status(status)
-            .header("content-type", "application/json")
-            .body(body)
+        Self::status(status).header("content-type", "application/json").body(body)
     }
 
     /// An HTML page, such as a load balancer sends.
     #[must_use]
     pub fn html(status: u16) -> Self {
-        let page =
-            "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>";
-        Self::status(status)
-            .header("content-type", "text/html")
-            .body(page)
+        let page = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>";
+        Self::status(status).header("content-type", "text/html").body(page)
     }
 
     /// An event stream; every item is one chunk on the wire.
     pub fn sse<B: Into<Bytes>>(chunks: impl IntoIterator<Item = B>) -> Self {
-        Self::status(200)
-            .header("content-type", "text/event-stream")
-            .chunks(chunks)
+        Self::status(200).header("content-type", "text/event-stream").chunks(chunks)
     }
 
     /// Bytes that need not be HTTP, after which the socket closes.
@@ -115,17 +108,14 @@ impl Answer {
     #[must_use]
     pub fn endless_frame() -> Self {
         let mut answer = Self::sse(["data: "]);
-        answer
-            .steps
-            .push(Step::Forever(Bytes::from(vec![b'a'; 16 * 1024])));
+        answer.steps.push(Step::Forever(Bytes::from(vec![b'a'; 16 * 1024])));
         answer
     }
 
     /// Adds a header. One named `content-length` or `transfer-encoding` replaces ours, so that a head can lie.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers
-            .push((name.to_ascii_lowercase(), value.to_owned()));
+        self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
@@ -140,8 +130,7 @@ impl Answer {
     /// More of the body, in chunks.
     #[must_use]
     pub fn chunks<B: Into<Bytes>>(mut self, chunks: impl IntoIterator<Item = B>) -> Self {
-        self.steps
-            .extend(chunks.into_iter().map(|chunk| Step::Send(chunk.into())));
+        self.steps.extend(chunks.into_iter().map(|chunk| Step::Send(chunk.into())));
         self.whole = false;
         self
     }
@@ -204,18 +193,12 @@ impl Script for Answer {
 
 impl Script for Vec<Answer> {
     fn answer(&self, _: &Seen, nth: usize) -> Answer {
-        self.get(nth)
-            .or(self.last())
-            .cloned()
-            .expect("a script needs at least one answer")
+        self.get(nth).or(self.last()).cloned().expect("a script needs at least one answer")
     }
 }
 
 impl<const N: usize> Script for [Answer; N] {
     fn answer(&self, _: &Seen, nth: usize) -> Answer {
-        self.get(nth)
-            .or(self.last())
-            .cloned()
-            .expect("a script needs at least one answer")
+        self.get(nth).or(self.last()).cloned().expect("a script needs at least one answer")
     }
 }

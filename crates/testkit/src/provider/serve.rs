@@ -83,10 +83,7 @@ async fn play(writer: &mut WriteHalf<'_>, answer: &Answer) -> std::io::Result<En
         tokio::time::sleep(answer.delay).await;
     }
     let chunked = answer.status.is_some() && !answer.whole;
-    let mut wire = answer
-        .status
-        .map(|status| head(answer, status))
-        .unwrap_or_default();
+    let mut wire = answer.status.map(|status| head(answer, status)).unwrap_or_default();
     let mut left = answer.cut_after.unwrap_or(usize::MAX);
     for step in &answer.steps {
         match step {
@@ -159,11 +156,7 @@ fn head(answer: &Answer, status: u16) -> Vec<u8> {
 }
 
 /// The next request, or nothing when the caller closed the connection between two.
-async fn read_request(
-    reader: &mut ReadHalf<'_>,
-    inbox: &mut BytesMut,
-    connection: usize,
-) -> std::io::Result<Option<Seen>> {
+async fn read_request(reader: &mut ReadHalf<'_>, inbox: &mut BytesMut, connection: usize) -> std::io::Result<Option<Seen>> {
     let end = loop {
         if let Some(at) = find(inbox, b"\r\n\r\n") {
             break at;
@@ -175,43 +168,20 @@ async fn read_request(
     let head = inbox.split_to(end + 4);
     let head = String::from_utf8_lossy(&head);
     let mut lines = head.lines();
-    let mut first = lines
-        .next()
-        .unwrap_or_default()
-        .split(' ')
-        .map(str::to_owned);
+    let mut first = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
     let mut headers = HeaderMap::new();
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        headers.append(
-            HeaderName::from_bytes(name.trim().as_bytes()).unwrap(),
-            HeaderValue::from_str(value.trim()).unwrap(),
-        );
+        headers.append(HeaderName::from_bytes(name.trim().as_bytes()).unwrap(), HeaderValue::from_str(value.trim()).unwrap());
     }
-    assert!(
-        headers.get("transfer-encoding").is_none(),
-        "requests come with their length"
-    );
+    assert!(headers.get("transfer-encoding").is_none(), "requests come with their length");
     let length = headers.get("content-length");
     let length = length.map_or(0, |value| value.to_str().unwrap().parse().unwrap());
     let body = take(reader, inbox, length).await?;
-    let (method, path) = (
-        first.next().unwrap_or_default(),
-        first.next().unwrap_or_default(),
-    );
-    Ok(Some(Seen {
-        connection,
-        method,
-        path,
-        headers,
-        body,
-    }))
+    let (method, path) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+    Ok(Some(Seen { connection, method, path, headers, body }))
 }
 
-async fn take(
-    reader: &mut ReadHalf<'_>,
-    inbox: &mut BytesMut,
-    length: usize,
-) -> std::io::Result<Bytes> {
+async fn take(reader: &mut ReadHalf<'_>, inbox: &mut BytesMut, length: usize) -> std::io::Result<Bytes> {
     while inbox.len() < length {
         if reader.read_buf(inbox).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -221,7 +191,5 @@ async fn take(
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }

@@ -33,27 +33,16 @@ fn until(mut met: impl FnMut() -> bool) -> bool {
 
 #[test]
 fn answers_in_order_and_remembers_what_it_saw() {
-    let first = Answer::json(429, "{}")
-        .header("retry-after", "7")
-        .ending(Ending::Close);
-    let provider = LocalProvider::start([
-        first,
-        Answer::sse(["data: a\n\n", "b"]).ending(Ending::Close),
-    ]);
+    let first = Answer::json(429, "{}").header("retry-after", "7").ending(Ending::Close);
+    let provider = LocalProvider::start([first, Answer::sse(["data: a\n\n", "b"]).ending(Ending::Close)]);
     let reply = ask(&provider);
     assert!(reply.starts_with("HTTP/1.1 429 "), "{reply}");
-    assert!(
-        reply.contains("retry-after: 7\r\n") && reply.contains("content-length: 2\r\n"),
-        "{reply}"
-    );
+    assert!(reply.contains("retry-after: 7\r\n") && reply.contains("content-length: 2\r\n"), "{reply}");
     for _ in 0..2 {
         assert!(ask(&provider).ends_with("\r\n\r\n9\r\ndata: a\n\n\r\n1\r\nb\r\n0\r\n\r\n"));
     }
     let seen = &provider.requests()[2];
-    assert_eq!(
-        (seen.method.as_str(), seen.path.as_str(), seen.connection),
-        ("POST", "/v1/x?y=1", 3)
-    );
+    assert_eq!((seen.method.as_str(), seen.path.as_str(), seen.connection), ("POST", "/v1/x?y=1", 3));
     assert_eq!(seen.json()["a"], 1);
     assert_eq!(seen.header("host"), "h");
     assert_eq!(provider.hangups().count, 0);
@@ -106,11 +95,7 @@ fn notices_who_hangs_up() {
 #[test]
 fn takes_its_time() {
     let wait = Duration::from_millis(30);
-    let late = Answer::sse(["a"])
-        .pause(wait)
-        .chunks(["b"])
-        .delay(wait)
-        .ending(Ending::Close);
+    let late = Answer::sse(["a"]).pause(wait).chunks(["b"]).delay(wait).ending(Ending::Close);
     let provider = LocalProvider::start(late);
     let start = Instant::now();
     assert!(ask(&provider).ends_with("1\r\na\r\n1\r\nb\r\n0\r\n\r\n"));

@@ -16,9 +16,38 @@ const LOREM_TOKENS: u64 = 64;
 const LOREM_MOST: u64 = 100_000;
 
 const WORDS: [&str; 32] = [
-    "lorem", "ipsum", "dolor", "sit", "amet", "consectetur", "adipiscing", "elit", "sed", "do", "eiusmod", "tempor", "incididunt",
-    "ut", "labore", "et", "dolore", "magna", "aliqua", "enim", "ad", "minim", "veniam", "quis", "nostrud", "exercitation",
-    "ullamco", "laboris", "nisi", "aliquip", "ex", "ea",
+    "lorem",
+    "ipsum",
+    "dolor",
+    "sit",
+    "amet",
+    "consectetur",
+    "adipiscing",
+    "elit",
+    "sed",
+    "do",
+    "eiusmod",
+    "tempor",
+    "incididunt",
+    "ut",
+    "labore",
+    "et",
+    "dolore",
+    "magna",
+    "aliqua",
+    "enim",
+    "ad",
+    "minim",
+    "veniam",
+    "quis",
+    "nostrud",
+    "exercitation",
+    "ullamco",
+    "laboris",
+    "nisi",
+    "aliquip",
+    "ex",
+    "ea",
 ];
 
 /// The answer to a request. Same request, same answer.
@@ -210,9 +239,9 @@ fn is_wide(c: char) -> bool {
 /// The same events, text told word by word.
 pub(super) fn in_words(events: Vec<Event>) -> impl Iterator<Item = Event> {
     events.into_iter().flat_map(|event| match event {
-        Event::Delta { choice, part, delta: Delta::Text(text) } => pieces(&text)
-            .map(|piece| Event::Delta { choice, part, delta: Delta::Text(piece.to_owned()) })
-            .collect(),
+        Event::Delta { choice, part, delta: Delta::Text(text) } => {
+            pieces(&text).map(|piece| Event::Delta { choice, part, delta: Delta::Text(piece.to_owned()) }).collect()
+        }
         Event::Delta { choice, part, delta: Delta::Arguments(text) } => {
             let mid = text.floor_char_boundary(text.len() / 2);
             let (front, back) = text.split_at_checked(mid).unwrap_or((&text, ""));

@@ -38,37 +38,23 @@ pub(crate) fn authority() -> &'static Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let file =
-            std::env::temp_dir().join(format!("trunkline-test-ca-{}.pem", std::process::id()));
+        let file = std::env::temp_dir().join(format!("trunkline-test-ca-{}.pem", std::process::id()));
         std::fs::write(&file, issuer.pem()).unwrap();
         Authority { file, issuer }
     })
 }
 
 fn acceptor(protocols: &[&str]) -> TlsAcceptor {
-    let names = vec![
-        "localhost".to_owned(),
-        "127.0.0.1".to_owned(),
-        "api.example.test".to_owned(),
-    ];
+    let names = vec!["localhost".to_owned(), "api.example.test".to_owned()];
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(names)
-        .unwrap()
-        .signed_by(&key, &authority().issuer)
-        .unwrap();
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority().issuer).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.into()],
-            key.serialize_der().try_into().unwrap(),
-        )
+        .with_single_cert(vec![certificate.into()], key.serialize_der().try_into().unwrap())
         .unwrap();
-    config.alpn_protocols = protocols
-        .iter()
-        .map(|name| name.as_bytes().to_vec())
-        .collect();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 
@@ -89,9 +75,7 @@ impl Secure {
                 let mut builder = auto::Builder::new(TokioExecutor::new());
                 builder.http2().max_concurrent_streams(10);
                 let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
-                let _ = builder
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
             }
         })
         .await
@@ -99,14 +83,10 @@ impl Secure {
 
     /// Passes what it decrypts on to another address.
     pub(crate) async fn relay(to: SocketAddr) -> Self {
-        Self::accept(
-            &["http/1.1"],
-            Arc::default(),
-            move |mut stream| async move {
-                let mut server = TcpStream::connect(to).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
-            },
-        )
+        Self::accept(&["http/1.1"], Arc::default(), move |mut stream| async move {
+            let mut server = TcpStream::connect(to).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+        })
         .await
     }
 
@@ -118,11 +98,7 @@ impl Secure {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let (count, acceptor, serve) = (
-            Arc::clone(&connections),
-            acceptor(protocols),
-            Arc::new(serve),
-        );
+        let (count, acceptor, serve) = (Arc::clone(&connections), acceptor(protocols), Arc::new(serve));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -134,11 +110,7 @@ impl Secure {
                 });
             }
         });
-        Self {
-            addr,
-            connections,
-            running,
-        }
+        Self { addr, connections, running }
     }
 
     fn url(&self) -> String {
@@ -154,10 +126,7 @@ impl Drop for Running {
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    running: Arc<AtomicUsize>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>, running: Arc<AtomicUsize>) -> Result<Response<Full<Bytes>>, Infallible> {
     running.fetch_add(1, Ordering::Relaxed);
     let _running = Running(running);
     let (head, body) = request.into_parts();
@@ -167,20 +136,12 @@ async fn answer(
         "/never" => std::future::pending().await,
         _ => {}
     }
-    let text = format!(
-        "{:?} {} {}",
-        head.version,
-        head.uri.path(),
-        String::from_utf8_lossy(&body)
-    );
+    let text = format!("{:?} {} {}", head.version, head.uri.path(), String::from_utf8_lossy(&body));
     Ok(Response::new(Full::from(text)))
 }
 
 fn trusting() -> HttpTransport {
-    HttpTransport::new(Options {
-        ca_file: Some(authority().file.clone()),
-        ..Options::default()
-    })
+    HttpTransport::new(Options { ca_file: Some(authority().file.clone()), ..Options::default() })
 }
 
 #[tokio::test]
@@ -190,42 +151,22 @@ async fn http2_is_spoken_where_both_sides_can() {
     let silent = Secure::start(&[]).await;
     let transport = trusting();
     for _ in 0..3 {
-        assert_eq!(
-            ask(&transport, both.url() + "/a").await.unwrap(),
-            "HTTP/2.0 /a {}"
-        );
-        assert_eq!(
-            ask(&transport, old.url() + "/b").await.unwrap(),
-            "HTTP/1.1 /b {}"
-        );
-        assert_eq!(
-            ask(&transport, silent.url() + "/c").await.unwrap(),
-            "HTTP/1.1 /c {}"
-        );
+        assert_eq!(ask(&transport, both.url() + "/a").await.unwrap(), "HTTP/2.0 /a {}");
+        assert_eq!(ask(&transport, old.url() + "/b").await.unwrap(), "HTTP/1.1 /b {}");
+        assert_eq!(ask(&transport, silent.url() + "/c").await.unwrap(), "HTTP/1.1 /c {}");
     }
     for server in [&both, &old, &silent] {
         assert_eq!(server.connections.load(Ordering::Relaxed), 1);
     }
-    let modest = Options {
-        http2: false,
-        ca_file: Some(authority().file.clone()),
-        ..Options::default()
-    };
-    assert_eq!(
-        ask(&HttpTransport::new(modest), both.url() + "/a")
-            .await
-            .unwrap(),
-        "HTTP/1.1 /a {}"
-    );
+    let modest = Options { http2: false, ca_file: Some(authority().file.clone()), ..Options::default() };
+    assert_eq!(ask(&HttpTransport::new(modest), both.url() + "/a").await.unwrap(), "HTTP/1.1 /a {}");
 }
 
 #[tokio::test]
 async fn streams_share_a_connection_up_to_what_the_server_allows() {
     let server = Secure::start(&["h2"]).await;
     let transport = trusting();
-    let calls = |count| {
-        futures_util::future::join_all((0..count).map(|_| ask(&transport, server.url() + "/wait")))
-    };
+    let calls = |count| futures_util::future::join_all((0..count).map(|_| ask(&transport, server.url() + "/wait")));
     for reply in calls(8).await {
         assert_eq!(reply.unwrap(), "HTTP/2.0 /wait {}");
     }
@@ -258,18 +199,8 @@ async fn leaving_resets_the_stream_and_keeps_the_connection() {
     let transport = trusting();
     ask(&transport, server.url() + "/a").await.unwrap();
     let call = transport.send(post(server.url() + "/never", "{}"));
-    assert!(
-        tokio::time::timeout(Duration::from_millis(50), call)
-            .await
-            .is_err()
-    );
-    assert!(
-        soon(Duration::from_millis(50), || server
-            .running
-            .load(Ordering::Relaxed)
-            == 0)
-        .await
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
+    assert!(soon(Duration::from_millis(50), || server.running.load(Ordering::Relaxed) == 0).await);
     ask(&transport, server.url() + "/a").await.unwrap();
     assert_eq!(server.connections.load(Ordering::Relaxed), 1);
 }
@@ -279,37 +210,25 @@ async fn siblings_share_trust_and_not_connections() {
     let server = Secure::start(&["h2"]).await;
     let transport = trusting();
     ask(&transport, server.url() + "/a").await.unwrap();
-    ask(&transport.sibling(), server.url() + "/a")
-        .await
-        .unwrap();
+    ask(&transport.sibling(), server.url() + "/a").await.unwrap();
     assert_eq!(server.connections.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
 async fn an_unknown_certificate_is_refused() {
     let server = Secure::start(&["h2"]).await;
-    let failure = ask(&HttpTransport::new(Options::default()), server.url())
-        .await
-        .unwrap_err();
+    let failure = ask(&HttpTransport::new(Options::default()), server.url()).await.unwrap_err();
     assert_eq!(failure.phase, Phase::Tls);
-    assert!(
-        failure.message.contains("localhost") && failure.message.contains("UnknownIssuer"),
-        "{failure}"
-    );
+    assert!(failure.message.contains("localhost") && failure.message.contains("UnknownIssuer"), "{failure}");
 }
 
 #[tokio::test]
 async fn a_certificate_for_somebody_else_is_refused() {
     let server = Secure::start(&["h2"]).await;
-    let url = format!("https://127.0.0.2:{}", server.addr.port());
-    let listener = std::net::TcpListener::bind(("127.0.0.2", 0)).unwrap();
-    drop(listener);
+    let url = format!("https://{}", server.addr);
     let failure = ask(&trusting(), url).await.unwrap_err();
-    // Where the whole of 127.0.0.0/8 does not lead here, nobody listens.
-    assert!(
-        matches!(failure.phase, Phase::Tls | Phase::Connect),
-        "{failure}"
-    );
+    assert_eq!(failure.phase, Phase::Tls);
+    assert!(failure.message.contains("not valid for name"), "{failure}");
 }
 
 #[tokio::test]
@@ -318,10 +237,7 @@ async fn a_server_without_tls_is_no_secure_server() {
     let url = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     });
     let failure = ask(&trusting(), url).await.unwrap_err();
     assert_eq!(failure.phase, Phase::Tls, "{failure}");
@@ -332,11 +248,8 @@ async fn a_server_that_never_shakes_hands_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let patience = Duration::from_millis(80);
-    let transport = HttpTransport::new(Options {
-        connect_timeout: patience,
-        ca_file: Some(authority().file.clone()),
-        ..Options::default()
-    });
+    let transport =
+        HttpTransport::new(Options { connect_timeout: patience, ca_file: Some(authority().file.clone()), ..Options::default() });
     let calls = (0..3).map(|_| ask(&transport, &url));
     let start = std::time::Instant::now();
     for reply in futures_util::future::join_all(calls).await {
@@ -349,20 +262,13 @@ async fn a_server_that_never_shakes_hands_times_out() {
 #[tokio::test]
 async fn certificates_must_be_readable() {
     let server = Secure::start(&["h2"]).await;
-    let empty =
-        std::env::temp_dir().join(format!("trunkline-test-empty-{}.pem", std::process::id()));
+    let empty = std::env::temp_dir().join(format!("trunkline-test-empty-{}.pem", std::process::id()));
     std::fs::write(&empty, "nothing").unwrap();
     for file in [PathBuf::from("/no/such/file.pem"), empty.clone()] {
-        let transport = HttpTransport::new(Options {
-            ca_file: Some(file.clone()),
-            ..Options::default()
-        });
+        let transport = HttpTransport::new(Options { ca_file: Some(file.clone()), ..Options::default() });
         let failure = ask(&transport, server.url()).await.unwrap_err();
         assert_eq!(failure.phase, Phase::Tls);
-        assert!(
-            failure.message.contains(file.to_str().unwrap()),
-            "{failure}"
-        );
+        assert!(failure.message.contains(file.to_str().unwrap()), "{failure}");
         // Without `https` nobody reads it.
         let plain = LocalProvider::start(Answer::json(200, "{}"));
         ask(&transport, plain.url()).await.unwrap();

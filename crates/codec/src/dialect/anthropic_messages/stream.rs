@@ -6,6 +6,7 @@
 mod observe;
 mod open;
 mod part;
+mod quick;
 mod read;
 mod write;
 

@@ -14,7 +14,7 @@ const MOST_HELD: usize = 16 * 1024 * 1024;
 pub(super) struct Open {
     /// The wire's number for it.
     pub(super) index: u64,
-    /// Ours.
+    /// Ours; a block that we do not know gets its own when it is told.
     pub(super) part: u32,
     pub(super) body: Body,
 }
@@ -68,9 +68,9 @@ impl Open {
         Ok(())
     }
 
-    /// Ends the part, telling first what was held back.
-    pub(super) fn close(self, out: &mut Vec<Event>) {
-        let part = self.part;
+    /// Ends the part, telling first what was held back. `next` is the number of the next part.
+    pub(super) fn close(self, next: &mut u32, out: &mut Vec<Event>) {
+        let mut part = self.part;
         match self.body {
             Body::Tool { input, grown: false } => {
                 let json = input.unwrap_or_else(|| "{}".to_owned());
@@ -80,6 +80,8 @@ impl Open {
                 if let Ok(input) = serde_json::from_str::<Value>(&input) {
                     block.insert("input".to_owned(), input);
                 }
+                part = *next;
+                *next += 1;
                 let content = Content::Foreign { from: NAME, value: Raw::of(&block) }.into();
                 out.push(Event::PartStart { choice: 0, part, start: PartStart::Whole { content } });
             }

@@ -12,6 +12,7 @@ use super::super::finish::read_finish;
 use super::super::response::read_usage;
 use super::super::{NAME, wire};
 use super::open::{Body, Open};
+use super::quick::{Grows, read_delta};
 use crate::dialect::ReadStream;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -19,6 +20,8 @@ use crate::ir::{Delta, Event, Extra, PartStart, Raw, Signature};
 
 /// More blocks than this are not open at once in any sound stream (there is one).
 const MOST_OPEN: usize = 256;
+/// Events before the start that are kept for after it.
+const MOST_EARLY: usize = 16;
 
 /// The state of one stream.
 #[derive(Default)]
@@ -30,6 +33,8 @@ pub(in super::super) struct Reader {
     usage: wire::Usage,
     next: u32,
     open: Vec<Open>,
+    /// Events that we do not know and that came before the start, which must be first.
+    early: Vec<Event>,
 }
 
 /// One frame's data, any event.
@@ -73,9 +78,12 @@ impl ReadStream for Reader {
         if self.ended || frame.data.is_empty() || frame.data == b"[DONE]" {
             return Ok(());
         }
+        if self.grow_quickly(frame.data, out) {
+            return Ok(());
+        }
         let step = match serde_json::from_slice::<Step<'_>>(frame.data) {
             Ok(step) => step,
-            Err(fault) => return foreign_or(frame, out, &fault),
+            Err(fault) => return self.read_unreadable(frame, out, &fault),
         };
         let kind = if step.kind.is_empty() { frame.event.unwrap_or_default() } else { &step.kind };
         match kind {
@@ -88,7 +96,7 @@ impl ReadStream for Reader {
             "ping" => {}
             "error" => return Err(read_inband_error(frame.data)),
             "" if step.error.is_some() => return Err(read_inband_error(frame.data)),
-            _ => push_foreign(frame, out),
+            _ => self.push_foreign(frame, out),
         }
         Ok(())
     }
@@ -98,30 +106,34 @@ impl ReadStream for Reader {
     }
 }
 
-/// An event that cannot be read: raw if we do not know its kind, corrupt if we do.
-fn foreign_or(frame: Frame<'_>, out: &mut Vec<Event>, fault: &serde_json::Error) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Typed {
-        #[serde(rename = "type")]
-        kind: String,
-    }
-    match serde_json::from_slice::<Typed>(frame.data) {
-        Ok(Typed { kind }) if kind == "error" => Err(read_inband_error(frame.data)),
-        Ok(Typed { kind }) if !kind.starts_with("message_") && !kind.starts_with("content_block_") => {
-            push_foreign(frame, out);
-            Ok(())
-        }
-        _ => Err(Error::malformed(format!("a frame of the stream cannot be read: {fault}")).with_raw(frame.data)),
-    }
-}
-
-fn push_foreign(frame: Frame<'_>, out: &mut Vec<Event>) {
-    if let Ok(data) = serde_json::from_slice::<Raw>(frame.data) {
-        out.push(Event::Foreign { from: NAME, name: frame.event.map(str::to_owned), data });
-    }
-}
-
 impl Reader {
+    /// An event that cannot be read: raw if we do not know its kind, corrupt if we do.
+    fn read_unreadable(&mut self, frame: Frame<'_>, out: &mut Vec<Event>, fault: &serde_json::Error) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Typed {
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        match serde_json::from_slice::<Typed>(frame.data) {
+            Ok(Typed { kind }) if kind == "error" => Err(read_inband_error(frame.data)),
+            Ok(Typed { kind }) if !kind.starts_with("message_") && !kind.starts_with("content_block_") => {
+                self.push_foreign(frame, out);
+                Ok(())
+            }
+            _ => Err(Error::malformed(format!("a frame of the stream cannot be read: {fault}")).with_raw(frame.data)),
+        }
+    }
+
+    fn push_foreign(&mut self, frame: Frame<'_>, out: &mut Vec<Event>) {
+        let Ok(data) = serde_json::from_slice::<Raw>(frame.data) else { return };
+        let event = Event::Foreign { from: NAME, name: frame.event.map(str::to_owned), data };
+        if self.started {
+            out.push(event);
+        } else if self.early.len() < MOST_EARLY {
+            self.early.push(event);
+        }
+    }
+
     fn start(&mut self, message: Option<&RawValue>, out: &mut Vec<Event>) {
         if self.started {
             return;
@@ -137,6 +149,7 @@ impl Reader {
             created: None,
             extra: read_extra(extra),
         });
+        out.append(&mut self.early);
         if let Some(usage) = usage {
             self.usage.merge(usage);
             out.push(Event::Usage { usage: self.usage.read() });
@@ -148,10 +161,14 @@ impl Reader {
         if !self.started {
             self.started = true;
             out.push(Event::Start { id: String::new(), model: String::new(), created: None, extra: Extra::default() });
+            out.append(&mut self.early);
         }
     }
 
     fn open(&mut self, index: u64, block: Option<&RawValue>, out: &mut Vec<Event>) -> Result<()> {
+        if self.finished {
+            return Ok(());
+        }
         self.ensure_started(out);
         self.close(index, out);
         let Some(raw) = block else { return Err(Error::malformed("a content_block_start has no content_block")) };
@@ -171,7 +188,7 @@ impl Reader {
             }
             _ => {
                 let block = serde_json::from_str(raw.get()).unwrap_or_default();
-                return self.add(Open { index, part, body: Body::Foreign { block, input: String::new(), size: 0 } });
+                return self.hold(Open { index, part: 0, body: Body::Foreign { block, input: String::new(), size: 0 } });
             }
         };
         out.push(Event::PartStart { choice: 0, part, start });
@@ -183,13 +200,37 @@ impl Reader {
         self.add(Open { index, part, body })
     }
 
+    /// Adds a block whose part has begun.
     fn add(&mut self, open: Open) -> Result<()> {
+        self.next = open.part + 1;
+        self.hold(open)
+    }
+
+    /// Adds a block; its part begins, and gets its number, when it is whole.
+    fn hold(&mut self, open: Open) -> Result<()> {
         if self.open.len() >= MOST_OPEN {
             return Err(Error::malformed("the stream opens blocks and never closes them"));
         }
-        self.next = open.part + 1;
         self.open.push(open);
         Ok(())
+    }
+
+    /// Takes a delta in its usual spelling; false when the frame is anything else.
+    fn grow_quickly(&mut self, data: &[u8], out: &mut Vec<Event>) -> bool {
+        let Some((index, grows, text)) = read_delta(data) else { return false };
+        let Some(open) = self.open.iter_mut().rfind(|open| open.index == index) else { return false };
+        let change = match (&mut open.body, grows) {
+            (Body::Text, Grows::Text) | (Body::Reasoning, Grows::Thinking) => Delta::Text,
+            (Body::Tool { grown, .. }, Grows::Input) => {
+                *grown |= !text.is_empty();
+                Delta::Arguments
+            }
+            _ => return false,
+        };
+        if !text.is_empty() {
+            out.push(delta(open.part, change(text)));
+        }
+        true
     }
 
     fn grow(&mut self, index: u64, grown: Grown<'_>, data: &[u8], out: &mut Vec<Event>) -> Result<()> {
@@ -219,6 +260,7 @@ impl Reader {
 
     fn open_unannounced(&mut self, index: u64, kind: &str, out: &mut Vec<Event>) -> Result<()> {
         let (body, start) = match kind {
+            _ if self.finished => return Ok(()),
             "text_delta" => (Body::Text, PartStart::Text),
             "thinking_delta" => (Body::Reasoning, PartStart::Reasoning),
             _ => return Ok(()),
@@ -230,7 +272,7 @@ impl Reader {
 
     fn close(&mut self, index: u64, out: &mut Vec<Event>) {
         if let Some(at) = self.open.iter().rposition(|open| open.index == index) {
-            self.open.remove(at).close(out);
+            self.open.remove(at).close(&mut self.next, out);
         }
     }
 
@@ -252,7 +294,7 @@ impl Reader {
         }
         self.finished = true;
         for open in self.open.drain(..) {
-            open.close(out);
+            open.close(&mut self.next, out);
         }
         let finish = read_finish(grown.stop_reason.as_deref(), grown.stop_sequence, grown.stop_details, self.called);
         out.push(Event::Finish { choice: 0, finish });

@@ -6,6 +6,7 @@ mod peek;
 mod read;
 mod write;
 mod write_message;
+mod write_tool;
 
 pub(crate) use peek::{forward, peek};
 pub(crate) use read::{read_request, read_settings};

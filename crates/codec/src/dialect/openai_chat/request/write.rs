@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::super::NAME;
 use super::write_message::write_messages;
+use super::write_tool::write_tools;
 use crate::catalog::{Quirks, ReasoningStyle};
 use crate::dialect::Outgoing;
 use crate::dialect::object::Object;
-use crate::ir::{CacheMark, Effort, Format, Raw, Reasoning, Request, Tool, ToolChoice, ToolKind};
+use crate::ir::{CacheMark, Effort, Format, Raw, Reasoning, Request};
 use crate::loss::Losses;
 
 /// Fields that a provider is sent, and what it cannot be told.
@@ -18,7 +19,7 @@ pub(crate) struct Draft<'q> {
     pub(crate) quirks: &'q Quirks,
 }
 
-const REFUSED: &str = "not supported by this provider";
+pub(super) const REFUSED: &str = "not supported by this provider";
 
 impl<'q> Draft<'q> {
     /// Nothing yet.
@@ -139,125 +140,6 @@ pub(super) fn cache_control(mark: &CacheMark) -> Value {
     }
 }
 
-fn write_tools(request: &Request, draft: &mut Draft<'_>) {
-    let mut only: Option<&[String]> = None;
-    let mut choice = request.tool_choice.clone();
-    // Where a choice among some cannot be said, the others are left out instead.
-    if let Some(ToolChoice::Allowed { names, required }) = &request.tool_choice
-        && (draft.quirks.refuses("tool_choice") || draft.quirks.refuses("tool_choice.allowed"))
-    {
-        only = Some(names);
-        choice = Some(if *required { ToolChoice::Required } else { ToolChoice::Auto });
-    }
-    let mut tools: Vec<Value> = Vec::new();
-    for (index, tool) in request.tools.iter().enumerate() {
-        if only.is_none_or(|names| names.contains(&tool.name)) {
-            tools.extend(write_tool(tool, index, draft));
-        }
-    }
-    if draft.quirks.refuses("tools") && !tools.is_empty() {
-        return draft.losses.add("tools", REFUSED);
-    }
-    if tools.is_empty() {
-        if let Some(ToolChoice::Required | ToolChoice::Tool(_) | ToolChoice::Allowed { .. }) = choice {
-            draft.losses.add("tool_choice", "there are no tools to choose from");
-        }
-        return;
-    }
-    draft.body.put("tools", &tools);
-    if let Some(choice) = choice {
-        write_tool_choice(&choice, request, draft);
-    }
-    draft.put("parallel_tool_calls", "parallel_tools", request.parallel_tools.as_ref());
-}
-
-fn write_tool(tool: &Tool, index: usize, draft: &mut Draft<'_>) -> Option<Value> {
-    let losses = &mut draft.losses;
-    let mut inner = json!({ "name": tool.name });
-    let put = |inner: &mut Value, key: &str, value: Value| {
-        if let Some(object) = inner.as_object_mut() {
-            object.insert(key.to_owned(), value);
-        }
-    };
-    if let Some(description) = &tool.description {
-        put(&mut inner, "description", description.as_str().into());
-    }
-    let mut out = match &tool.kind {
-        ToolKind::Function { schema, strict } => {
-            let no_arguments = || match strict {
-                Some(true) => json!({ "type": "object", "properties": {}, "required": [], "additionalProperties": false }),
-                _ => json!({ "type": "object", "properties": {} }),
-            };
-            put(&mut inner, "parameters", schema.as_ref().map_or_else(no_arguments, Raw::value));
-            match strict {
-                Some(true) if draft.quirks.refuses("tools.strict") => losses.add(format!("tools[{index}].strict"), REFUSED),
-                Some(strict) if !draft.quirks.refuses("tools.strict") => put(&mut inner, "strict", (*strict).into()),
-                _ => {}
-            }
-            json!({ "type": "function", "function": inner })
-        }
-        ToolKind::Custom { format } if draft.quirks.refuses("tools.custom") => {
-            if format.is_some() {
-                losses.add(format!("tools[{index}].format"), "sent as a function that takes one text");
-            }
-            let text = json!({ "input": { "type": "string" } });
-            put(&mut inner, "parameters", json!({ "type": "object", "properties": text, "required": ["input"] }));
-            json!({ "type": "function", "function": inner })
-        }
-        ToolKind::Custom { format } => {
-            if let Some(format) = format {
-                put(&mut inner, "format", format.value());
-            }
-            json!({ "type": "custom", "custom": inner })
-        }
-        ToolKind::Foreign { from, value } if *from == NAME => return Some(value.value()),
-        ToolKind::Foreign { from, .. } => {
-            losses.add(format!("tools[{index}]"), format!("a tool of {from} that {NAME} does not have"));
-            return None;
-        }
-    };
-    match &tool.cache {
-        Some(mark) if draft.quirks.accepts("cache_control") => put(&mut out, "cache_control", cache_control(mark)),
-        Some(_) => losses.add(format!("tools[{index}].cache"), "the provider caches by itself"),
-        None => {}
-    }
-    match tool.extra.of(NAME) {
-        Some(fields) => fields.iter().for_each(|(key, value)| put(&mut out, key, value.clone())),
-        None => losses.add_foreign(&format!("tools[{index}]"), &tool.extra, NAME),
-    }
-    Some(out)
-}
-
-fn write_tool_choice(choice: &ToolChoice, request: &Request, draft: &mut Draft<'_>) {
-    let kind_of = |name: &str| {
-        let tool = request.tools.iter().find(|tool| tool.name == name);
-        if tool.is_some_and(|tool| matches!(tool.kind, ToolKind::Custom { .. })) { "custom" } else { "function" }
-    };
-    let named = |name: &str| {
-        let kind = kind_of(name);
-        json!({ "type": kind, kind: { "name": name } })
-    };
-    let (word, value) = match choice {
-        ToolChoice::None => ("tool_choice.none", Value::from("none")),
-        ToolChoice::Auto => ("tool_choice.auto", Value::from("auto")),
-        ToolChoice::Required => ("tool_choice.required", Value::from(draft.quirks.required_word.as_str())),
-        ToolChoice::Tool(name) => ("tool_choice.named", named(name)),
-        ToolChoice::Allowed { names, required } => {
-            let tools: Vec<Value> = names.iter().map(|name| named(name)).collect();
-            let mode = if *required { "required" } else { "auto" };
-            let allowed = json!({ "type": "allowed_tools", "allowed_tools": { "mode": mode, "tools": tools } });
-            ("tool_choice.allowed", allowed)
-        }
-    };
-    if draft.quirks.refuses(word) || draft.quirks.refuses("tool_choice") {
-        if *choice != ToolChoice::Auto {
-            draft.losses.add("tool_choice", REFUSED);
-        }
-    } else {
-        draft.body.put("tool_choice", &value);
-    }
-}
-
 fn write_format(format: &Format, draft: &mut Draft<'_>) {
     let refuses = |word: &str| draft.quirks.refuses(word) || draft.quirks.refuses("response_format");
     let schema_refused = refuses("response_format.json_schema");
@@ -265,12 +147,15 @@ fn write_format(format: &Format, draft: &mut Draft<'_>) {
     match format {
         Format::Text => {}
         Format::Schema { name, description, schema, strict } if !schema_refused => {
-            let mut inner = json!({ "name": name.as_deref().unwrap_or("answer"), "schema": schema.value() });
-            if let Some(object) = inner.as_object_mut() {
-                object.extend(description.as_ref().map(|text| ("description".to_owned(), text.as_str().into())));
-                object.extend(strict.map(|strict| ("strict".to_owned(), strict.into())));
-            }
-            draft.body.put("response_format", &json!({ "type": "json_schema", "json_schema": inner }));
+            let mut inner = Object::with_capacity(64 + schema.get().len());
+            inner.put("name", name.as_deref().unwrap_or("answer"));
+            inner.put_some("description", description.as_deref());
+            inner.put("schema", schema);
+            inner.put_some("strict", strict.as_ref());
+            let mut outer = Object::with_capacity(64);
+            outer.put("type", "json_schema");
+            outer.put("json_schema", &inner);
+            draft.body.put("response_format", &outer);
         }
         Format::Schema { .. } if json_refused => draft.losses.add("format", REFUSED),
         Format::Schema { .. } => {

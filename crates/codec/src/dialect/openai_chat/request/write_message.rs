@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::NAME;
-use super::super::response::{DataUrl, DetailOut, detail_out, unwrap_input};
+use super::super::response::{CallOut, DataUrl, DetailOut, detail_out};
 use super::content::audio_format;
 use super::write::cache_control;
 use crate::catalog::{Quirks, ReasoningField, ReasoningReplay, SystemRole};
@@ -33,7 +33,7 @@ pub(super) struct MessageOut<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasoning_details: Vec<DetailOut<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Value>,
+    tool_calls: Vec<CallOut<'a>>,
     #[serde(flatten)]
     extra: Option<&'a Map<String, Value>>,
 }
@@ -275,7 +275,7 @@ impl<'a> Pen<'a, '_> {
         }
     }
 
-    fn call(&mut self, part: &Part, id: &str, name: &str, arguments: &str, at: &str) -> Value {
+    fn call(&mut self, part: &'a Part, id: &'a str, name: &'a str, arguments: &'a str, at: &str) -> CallOut<'a> {
         let own = part.extra.of(NAME);
         let declared = self.request.tools.iter().find(|tool| tool.name == name);
         let is_custom = match declared.map(|tool| &tool.kind) {
@@ -283,19 +283,11 @@ impl<'a> Pen<'a, '_> {
             Some(_) => false,
             None => own.is_some_and(|extra| extra.get("type").is_some_and(|kind| kind == "custom")),
         };
-        let mut out = if is_custom && !self.quirks.refuses("tools.custom") {
-            json!({ "id": id, "type": "custom", "custom": { "name": name, "input": unwrap_input(arguments) } })
-        } else {
-            let arguments = if arguments.is_empty() { "{}" } else { arguments };
-            json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
-        };
-        let extra_content = own.and_then(|extra| extra.get("extra_content"));
-        if let (Some(extra_content), Some(object)) = (extra_content, out.as_object_mut()) {
-            object.insert("extra_content".to_owned(), extra_content.clone());
-        } else if part.signature.is_some() {
+        let extra_content = own.and_then(|extra| extra.get("extra_content").cloned());
+        if extra_content.is_none() && part.signature.is_some() {
             self.losses.add(format!("{at}.signature"), "only its maker understands it");
         }
-        out
+        CallOut::new(id, name, arguments, is_custom && !self.quirks.refuses("tools.custom"), extra_content)
     }
 
     /// Text alone stays text; everything else is a list.

@@ -8,5 +8,5 @@ pub(crate) use read::{
     read_finish, read_image, read_logprobs, read_part, read_response, read_url, reasoning_text, wrap_input,
 };
 pub(crate) use write::{
-    DataUrl, DetailOut, LogprobsOut, UsageOut, citation_out, detail_out, unwrap_input, write_finish, write_response,
+    CallOut, DataUrl, DetailOut, LogprobsOut, UsageOut, citation_out, detail_out, write_finish, write_response,
 };

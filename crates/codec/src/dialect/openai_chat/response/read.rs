@@ -68,7 +68,8 @@ fn is_error(answer: &Answer<'_>) -> bool {
 
 /// The top-level fields that mean nothing to us.
 pub(crate) fn read_extra(body: &[u8]) -> Map<String, Value> {
-    const KNOWN: [&str; 8] = ["id", "object", "model", "created", "choices", "usage", "error", "base_resp"];
+    const KNOWN: [&str; 11] =
+        ["id", "object", "model", "created", "choices", "usage", "error", "base_resp", "code", "message", "obfuscation"];
     let Ok(all) = serde_json::from_slice::<std::collections::BTreeMap<Str<'_>, &RawValue>>(body) else {
         return Map::new();
     };
@@ -125,6 +126,10 @@ pub(crate) fn read_finish(choice: &Choice<'_>) -> Option<Finish> {
         _ => Reason::Stop,
     };
     let native = choice.native_finish_reason.as_ref().and_then(Scalar::word).filter(|native| native != word);
+    let reason = match native.as_deref() {
+        Some("model_context_window_exceeded") => Reason::ContextFull,
+        _ => reason,
+    };
     let usual = matches!(word, "stop" | "length" | "tool_calls" | "content_filter" | "function_call");
     let mut finish = Finish { reason, stop_sequence: None, detail: native.or((!usual).then(|| word.to_owned())) };
     if let (Reason::Stop, Some(Scalar::Text(stop))) = (reason, &choice.stop_reason)

@@ -72,8 +72,9 @@ struct UrlOut<'a> {
     url: DataUrl<'a>,
 }
 
+/// A tool call.
 #[derive(Serialize)]
-struct CallOut<'a> {
+pub(crate) struct CallOut<'a> {
     id: &'a str,
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +95,20 @@ struct FunctionOut<'a> {
 struct CustomOut<'a> {
     name: &'a str,
     input: String,
+}
+
+impl<'a> CallOut<'a> {
+    /// A call of a function, or of a tool that takes free text.
+    pub(crate) fn new(id: &'a str, name: &'a str, arguments: &'a str, is_custom: bool, extra_content: Option<Value>) -> Self {
+        let written = if arguments.is_empty() { "{}" } else { arguments };
+        CallOut {
+            id,
+            r#type: if is_custom { "custom" } else { "function" },
+            function: (!is_custom).then_some(FunctionOut { name, arguments: written }),
+            custom: is_custom.then(|| CustomOut { name, input: unwrap_input(arguments) }),
+            extra_content,
+        }
+    }
 }
 
 /// Writes a whole answer.
@@ -196,13 +211,8 @@ fn call_out<'a>(part: &'a Part, id: &'a str, name: &'a str, arguments: &'a str) 
     let own = part.extra.of(NAME);
     let is_custom = own.is_some_and(|extra| extra.get("type").is_some_and(|kind| kind == "custom"));
     let extra_content = own.and_then(|extra| extra.get("extra_content").cloned());
-    CallOut {
-        id,
-        r#type: if is_custom { "custom" } else { "function" },
-        function: (!is_custom).then_some(FunctionOut { name, arguments: if arguments.is_empty() { "{}" } else { arguments } }),
-        custom: is_custom.then(|| CustomOut { name, input: unwrap_input(arguments) }),
-        extra_content: extra_content.or_else(|| part.signature.as_ref().map(seal_call)),
-    }
+    let extra_content = extra_content.or_else(|| part.signature.as_ref().map(seal_call));
+    CallOut::new(id, name, arguments, is_custom, extra_content)
 }
 
 /// A signature of a tool call, as its `extra_content`.
@@ -211,7 +221,7 @@ fn seal_call(signature: &Signature) -> Value {
 }
 
 /// The free text that was wrapped into arguments.
-pub(crate) fn unwrap_input(arguments: &str) -> String {
+fn unwrap_input(arguments: &str) -> String {
     let wrapped = serde_json::from_str::<Map<String, Value>>(arguments).ok();
     let input = wrapped.as_ref().and_then(|wrapped| wrapped.get("input")).and_then(Value::as_str);
     input.unwrap_or(arguments).to_owned()

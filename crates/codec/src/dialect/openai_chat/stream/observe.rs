@@ -1,6 +1,7 @@
 //! A look at frames that pass by unchanged.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -8,6 +9,11 @@ use super::super::wire::Tokens;
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
+use crate::json::KeyFinder;
+use crate::json::word::has_usage;
+
+static ERROR: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("error"));
+static FINISH: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("finish_reason"));
 
 /// Watches one stream.
 pub(crate) struct Watch {
@@ -58,7 +64,7 @@ impl Observe for Watch {
         let data = frame.data.trim_ascii();
         if data == b"[DONE]" {
             self.complete = true;
-        } else if says(data, b"\"usage\"") || says(data, b"\"error\"") || (!self.done && says(data, b"\"finish_reason\"")) {
+        } else if has_usage(data) || ERROR.is_set(data) || (!self.done && FINISH.is_set(data)) {
             self.look(data);
         }
     }
@@ -74,14 +80,6 @@ impl Observe for Watch {
     fn is_usage_only(&self) -> bool {
         self.usage_only
     }
-}
-
-/// Whether the key is there with a value other than null.
-fn says(data: &[u8], key: &[u8]) -> bool {
-    memmem::find_iter(data, key).any(|at| {
-        let rest = data.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
-    })
 }
 
 /// The usage of a whole answer, without reading the rest of it.

@@ -15,6 +15,9 @@ pub(crate) struct Writer {
     id: String,
     created: u64,
     model: String,
+    /// `system_fingerprint` and `service_tier`, where the provider told them.
+    fingerprint: Value,
+    tier: Value,
     /// Whether the caller asked for usage.
     stream_usage: bool,
     /// What every chunk begins with, up to the list of choices.
@@ -62,6 +65,8 @@ impl Writer {
             id: format!("chatcmpl-{}", cx.id),
             created: cx.created,
             model: cx.model.clone(),
+            fingerprint: Value::Null,
+            tier: Value::Null,
             stream_usage: cx.stream_usage,
             head: Vec::new(),
             tail: if cx.stream_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" },
@@ -80,7 +85,13 @@ impl Writer {
         put(&mut self.head, &self.created);
         self.head.extend_from_slice(b",\"model\":");
         put(&mut self.head, &self.model);
-        self.head.extend_from_slice(b",\"system_fingerprint\":null,\"choices\":[");
+        self.head.extend_from_slice(b",\"system_fingerprint\":");
+        put(&mut self.head, &self.fingerprint);
+        if !self.tier.is_null() {
+            self.head.extend_from_slice(b",\"service_tier\":");
+            put(&mut self.head, &self.tier);
+        }
+        self.head.extend_from_slice(b",\"choices\":[");
     }
 
     /// One chunk of one choice; `delta` writes the members of its delta.
@@ -301,7 +312,10 @@ impl Writer {
 impl WriteStream for Writer {
     fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
         match event {
-            Event::Start { id, model, created, .. } => {
+            Event::Start { id, model, created, extra } => {
+                let own = |key: &str| extra.of(NAME).and_then(|extra| extra.get(key)).cloned().unwrap_or_default();
+                self.fingerprint = own("system_fingerprint");
+                self.tier = own("service_tier");
                 if !id.is_empty() {
                     id.clone_into(&mut self.id);
                 }

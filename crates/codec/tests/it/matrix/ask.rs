@@ -1,0 +1,227 @@
+//! What callers ask, in each dialect's own words, and where those words must stand in what a provider is sent.
+
+use serde_json::{Value, json};
+
+use super::Feature;
+
+const PICTURE: &str = "iVBORw0KGgo=";
+
+fn weather_schema() -> Value {
+    json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false})
+}
+
+/// A caller's request; `None`: the dialect has no words for it.
+pub(crate) fn request(dialect: &str, feature: Feature) -> Option<Value> {
+    Some(match dialect {
+        "openai-chat" => chat(feature),
+        "openai-completions" => return completions(feature),
+        "anthropic-messages" => anthropic(feature),
+        "gemini" => gemini(feature),
+        other => panic!("write down what callers of {other} ask"),
+    })
+}
+
+fn with(mut body: Value, more: Value) -> Value {
+    let Value::Object(more) = more else { panic!("an object") };
+    body.as_object_mut().unwrap().extend(more);
+    body
+}
+
+fn chat(feature: Feature) -> Value {
+    let body = json!({"model": "some-model", "max_tokens": 4000, "messages": [{"role": "user", "content": "Weather in Bonn?"}]});
+    let function = json!({"name": "weather", "description": "The weather of a city.", "parameters": weather_schema()});
+    let call = |id: &str, city: &str| json!({"id": id, "type": "function", "function": {"name": "weather", "arguments": json!({"city": city}).to_string()}});
+    let more = match feature {
+        Feature::Text => json!({"messages": [
+                {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello."},
+                {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Who are you?"}],
+            "temperature": 0.5, "stop": ["END"]}),
+        Feature::Tools => json!({"tools": [{"type": "function", "function": function}], "tool_choice": "required", "messages": [
+            {"role": "user", "content": "Weather in Bonn and Rome?"},
+            {"role": "assistant", "content": null, "tool_calls": [call("call_a", "Bonn"), call("call_b", "Rome")]},
+            {"role": "tool", "tool_call_id": "call_a", "content": "rain"},
+            {"role": "tool", "tool_call_id": "call_b", "content": "sun"}]}),
+        Feature::Images => json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PICTURE}")}}]}]}),
+        Feature::Structured => json!({"response_format": {"type": "json_schema",
+            "json_schema": {"name": "weather", "strict": true, "schema": weather_schema()}}}),
+        Feature::Reasoning => json!({"reasoning_effort": "high"}),
+        _ => json!({}),
+    };
+    with(body, more)
+}
+
+fn completions(feature: Feature) -> Option<Value> {
+    let body = json!({"model": "some-model", "max_tokens": 4000, "prompt": "Weather in Bonn?"});
+    match feature {
+        Feature::Text => Some(with(body, json!({"temperature": 0.5, "stop": ["END"]}))),
+        Feature::Tools | Feature::Images | Feature::Structured | Feature::Reasoning => None,
+        _ => Some(body),
+    }
+}
+
+fn anthropic(feature: Feature) -> Value {
+    let body = json!({"model": "some-model", "max_tokens": 4000, "messages": [{"role": "user", "content": "Weather in Bonn?"}]});
+    let call = |id: &str, city: &str| json!({"type": "tool_use", "id": id, "name": "weather", "input": {"city": city}});
+    let result = |id: &str, text: &str| json!({"type": "tool_result", "tool_use_id": id, "content": text});
+    let more = match feature {
+        Feature::Text => json!({"system": "Be brief.", "messages": [{"role": "user", "content": "Hello."},
+                {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Who are you?"}],
+            "temperature": 0.5, "stop_sequences": ["END"]}),
+        Feature::Tools => json!({
+            "tools": [{"name": "weather", "description": "The weather of a city.", "input_schema": weather_schema()}],
+            "tool_choice": {"type": "any"},
+            "messages": [{"role": "user", "content": "Weather in Bonn and Rome?"},
+                {"role": "assistant", "content": [call("toolu_a", "Bonn"), call("toolu_b", "Rome")]},
+                {"role": "user", "content": [result("toolu_a", "rain"), result("toolu_b", "sun")]}]}),
+        Feature::Images => json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "What is this?"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PICTURE}}]}]}),
+        Feature::Structured => json!({"output_config": {"format": {"type": "json_schema", "schema": weather_schema()}}}),
+        Feature::Reasoning => json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
+        _ => json!({}),
+    };
+    with(body, more)
+}
+
+fn gemini(feature: Feature) -> Value {
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "Weather in Bonn?"}]}]});
+    let limit = |more: Value| with(json!({"maxOutputTokens": 4000}), more);
+    let call = |city: &str| json!({"functionCall": {"name": "weather", "args": {"city": city}}});
+    let result = |text: &str| json!({"functionResponse": {"name": "weather", "response": {"result": text}}});
+    let more = match feature {
+        Feature::Text => json!({"systemInstruction": {"parts": [{"text": "Be brief."}]}, "contents": [
+                {"role": "user", "parts": [{"text": "Hello."}]}, {"role": "model", "parts": [{"text": "Hi."}]},
+                {"role": "user", "parts": [{"text": "Who are you?"}]}],
+            "generationConfig": limit(json!({"temperature": 0.5, "stopSequences": ["END"]}))}),
+        Feature::Tools => json!({"generationConfig": limit(json!({})),
+            "tools": [{"functionDeclarations": [{"name": "weather", "description": "The weather of a city.",
+                "parametersJsonSchema": weather_schema()}]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
+            "contents": [{"role": "user", "parts": [{"text": "Weather in Bonn and Rome?"}]},
+                {"role": "model", "parts": [call("Bonn"), call("Rome")]},
+                {"role": "user", "parts": [result("rain"), result("sun")]}]}),
+        Feature::Images => json!({"generationConfig": limit(json!({})), "contents": [{"role": "user", "parts": [
+            {"text": "What is this?"}, {"inlineData": {"mimeType": "image/png", "data": PICTURE}}]}]}),
+        Feature::Structured => json!({"generationConfig": limit(json!({
+            "responseMimeType": "application/json", "responseJsonSchema": weather_schema()}))}),
+        Feature::Reasoning => json!({"generationConfig": limit(json!({"thinkingConfig": {"thinkingLevel": "HIGH"}}))}),
+        _ => json!({"generationConfig": limit(json!({}))}),
+    };
+    with(body, more)
+}
+
+/// Where a request goes.
+pub(crate) fn path(dialect: &str, stream: bool) -> (&'static str, Option<&'static str>) {
+    match (dialect, stream) {
+        ("openai-chat", _) => ("/v1/chat/completions", None),
+        ("openai-completions", _) => ("/v1/completions", None),
+        ("anthropic-messages", _) => ("/v1/messages", None),
+        ("gemini", false) => ("/v1beta/models/some-model:generateContent", None),
+        ("gemini", true) => ("/v1beta/models/some-model:streamGenerateContent", Some("alt=sse")),
+        (other, _) => panic!("write down the path of {other}"),
+    }
+}
+
+/// The same request for a streamed answer.
+pub(crate) fn streamed(dialect: &str, body: Value) -> Value {
+    if dialect == "gemini" { body } else { with(body, json!({"stream": true})) }
+}
+
+/// What must stand in the body that a provider is sent: JSON pointers and values.
+pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str, Value)> {
+    let city = json!({"city": "Bonn"});
+    match (provider, feature) {
+        ("openai-chat", Feature::Text) => {
+            vec![("/messages/0/role", json!("user")), ("/temperature", json!(0.5)), ("/stop/0", json!("END"))]
+        }
+        ("openai-chat", Feature::Tools) => vec![
+            ("/tools/0/function/name", json!("weather")),
+            ("/tools/0/function/parameters", weather_schema()),
+            ("/tool_choice", json!("required")),
+            ("/messages/1/tool_calls/0/function/arguments", json!(city.to_string())),
+            ("/messages/2/role", json!("tool")),
+            ("/messages/3/content", json!("sun")),
+        ],
+        ("openai-chat", Feature::Images) => {
+            vec![("/messages/0/content/1/image_url/url", json!(format!("data:image/png;base64,{PICTURE}")))]
+        }
+        ("openai-chat", Feature::Structured) => {
+            vec![("/response_format/type", json!("json_schema")), ("/response_format/json_schema/schema", weather_schema())]
+        }
+        ("openai-chat", Feature::Reasoning) => vec![("/reasoning_effort", json!("high"))],
+        ("openai-completions", Feature::Text) => vec![("/temperature", json!(0.5)), ("/stop/0", json!("END"))],
+        ("anthropic-messages", Feature::Text) => vec![
+            ("/messages/0/role", json!("user")),
+            ("/max_tokens", json!(4000)),
+            ("/temperature", json!(0.5)),
+            ("/stop_sequences/0", json!("END")),
+        ],
+        ("anthropic-messages", Feature::Tools) => vec![
+            ("/tools/0/name", json!("weather")),
+            ("/tools/0/input_schema", weather_schema()),
+            ("/tool_choice/type", json!("any")),
+            ("/messages/1/content/0/type", json!("tool_use")),
+            ("/messages/1/content/0/input", city),
+            ("/messages/2/content/1/type", json!("tool_result")),
+        ],
+        ("anthropic-messages", Feature::Images) => vec![
+            ("/messages/0/content/1/source/media_type", json!("image/png")),
+            ("/messages/0/content/1/source/data", json!(PICTURE)),
+        ],
+        ("anthropic-messages", Feature::Structured) => {
+            vec![("/output_config/format/type", json!("json_schema")), ("/output_config/format/schema", weather_schema())]
+        }
+        ("anthropic-messages", Feature::Reasoning) => {
+            vec![("/thinking/type", json!("adaptive")), ("/output_config/effort", json!("high"))]
+        }
+        ("gemini", Feature::Text) => vec![
+            ("/contents/0/role", json!("user")),
+            ("/generationConfig/temperature", json!(0.5)),
+            ("/generationConfig/stopSequences/0", json!("END")),
+        ],
+        ("gemini", Feature::Tools) => vec![
+            ("/tools/0/functionDeclarations/0/name", json!("weather")),
+            ("/tools/0/functionDeclarations/0/parametersJsonSchema", weather_schema()),
+            ("/toolConfig/functionCallingConfig/mode", json!("ANY")),
+            ("/contents/1/parts/0/functionCall/args", city),
+            ("/contents/2/parts/1/functionResponse/name", json!("weather")),
+        ],
+        ("gemini", Feature::Images) => vec![
+            ("/contents/0/parts/1/inlineData/mimeType", json!("image/png")),
+            ("/contents/0/parts/1/inlineData/data", json!(PICTURE)),
+        ],
+        ("gemini", Feature::Structured) => vec![
+            ("/generationConfig/responseMimeType", json!("application/json")),
+            ("/generationConfig/responseJsonSchema", weather_schema()),
+        ],
+        ("gemini", Feature::Reasoning) => vec![("/generationConfig/thinkingConfig/thinkingLevel", json!("HIGH"))],
+        _ => Vec::new(),
+    }
+}
+
+/// The caller's next request: the answer goes back into the history as it came, with a result for each call.
+pub(crate) fn next(dialect: &str, mut body: Value, answer: &Value, calls: &[(String, String)]) -> Value {
+    match dialect {
+        "openai-chat" => {
+            let messages = body["messages"].as_array_mut().unwrap();
+            messages.push(answer["choices"][0]["message"].clone());
+            messages.extend(calls.iter().map(|(id, _)| json!({"role": "tool", "tool_call_id": id, "content": "rain"})));
+        }
+        "anthropic-messages" => {
+            let result = |(id, _): &(String, String)| json!({"type": "tool_result", "tool_use_id": id, "content": "rain"});
+            let results: Vec<Value> = calls.iter().map(result).collect();
+            let messages = body["messages"].as_array_mut().unwrap();
+            messages.push(json!({"role": "assistant", "content": answer["content"]}));
+            messages.push(json!({"role": "user", "content": results}));
+        }
+        "gemini" => {
+            let result = |(id, name): &(String, String)| json!({"functionResponse": {"id": id, "name": name, "response": {"result": "rain"}}});
+            let results: Vec<Value> = calls.iter().map(result).collect();
+            let contents = body["contents"].as_array_mut().unwrap();
+            contents.push(answer["candidates"][0]["content"].clone());
+            contents.push(json!({"role": "user", "parts": results}));
+        }
+        other => panic!("write down how a caller of {other} goes on"),
+    }
+    body
+}

@@ -1,0 +1,331 @@
+//! What providers answer, in each dialect's own words, whole and streamed.
+
+use serde_json::{Value, json};
+
+use super::Feature;
+
+/// One piece of an answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Piece {
+    /// Text in two pieces.
+    Text(&'static str, &'static str),
+    /// Thinking and, where the dialect has one, its signature.
+    Thought(&'static str, &'static str),
+    /// A call of `weather` for a city.
+    Call(&'static str, &'static str),
+}
+
+/// Why an answer ends.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum End {
+    Stop,
+    Length,
+    Refused,
+}
+
+/// An answer.
+pub(crate) struct Sample {
+    pub(crate) pieces: &'static [Piece],
+    pub(crate) end: End,
+    pub(crate) cached: bool,
+}
+
+use Piece::{Call, Text, Thought};
+
+/// The answers that belong to a feature.
+pub(crate) fn samples(feature: Feature) -> Vec<Sample> {
+    let plain = |pieces: &'static [Piece]| Sample { pieces, end: End::Stop, cached: false };
+    match feature {
+        Feature::Text | Feature::Images | Feature::Errors => vec![plain(&[Text("It is ", "“rain” \\ é 🌧.")])],
+        Feature::Tools => vec![
+            plain(&[Call("one", "Bonn")]),
+            plain(&[Text("Let me", " look.")]),
+            plain(&[Text("Let me", " look."), Call("one", "Bonn"), Call("two", "Rome")]),
+        ],
+        Feature::Structured => vec![plain(&[Text("{\"city\":", " \"Bonn\"}")])],
+        Feature::Reasoning => vec![
+            plain(&[Thought("Bonn is a city.", "c2lnbmVk"), Text("It ", "rains.")]),
+            plain(&[Thought("I must look.", "c2lnbmVk"), Call("one", "Bonn"), Call("two", "Rome")]),
+        ],
+        Feature::Endings => {
+            [End::Length, End::Refused].map(|end| Sample { pieces: &[Text("I will", " not")], end, cached: false }).into()
+        }
+        Feature::Usage => vec![Sample { pieces: &[Text("Y", "es.")], end: End::Stop, cached: true }],
+    }
+}
+
+impl Sample {
+    fn calls(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Call(..)))
+    }
+}
+
+fn arguments(city: &str) -> String {
+    json!({"city": city}).to_string()
+}
+
+/// A whole answer.
+pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
+    match dialect {
+        "openai-chat" => chat_whole(sample),
+        "openai-completions" => json!({"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "some-model",
+            "choices": [{"text": plain(sample), "index": 0, "logprobs": null, "finish_reason": openai_end(sample)}],
+            "usage": openai_usage(sample)}),
+        "anthropic-messages" => anthropic_whole(sample),
+        "gemini" => {
+            let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
+            gemini_chunk(parts, Some(sample))
+        }
+        other => panic!("write down an answer of {other}"),
+    }
+}
+
+/// A streamed answer.
+pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
+    match dialect {
+        "openai-chat" => chat_stream(sample),
+        "openai-completions" => completions_stream(sample),
+        "anthropic-messages" => anthropic_stream(sample),
+        "gemini" => {
+            let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
+            let last = gemini_chunk(vec![json!({"text": ""})], Some(sample));
+            parts.into_iter().map(|part| gemini_chunk(vec![part], None)).chain([last]).map(|chunk| data(&chunk)).collect()
+        }
+        other => panic!("write down a stream of {other}"),
+    }
+}
+
+fn data(chunk: &Value) -> String {
+    format!("data: {chunk}\n\n")
+}
+
+/// What a dialect can answer with at all.
+pub(crate) fn can_answer(dialect: &str, sample: &Sample) -> bool {
+    dialect != "openai-completions" || sample.pieces.iter().all(|piece| matches!(piece, Text(..)))
+}
+
+fn plain(sample: &Sample) -> String {
+    let text = |piece: &Piece| match piece {
+        Text(first, second) => format!("{first}{second}"),
+        _ => String::new(),
+    };
+    sample.pieces.iter().map(text).collect()
+}
+
+fn openai_end(sample: &Sample) -> &'static str {
+    match sample.end {
+        End::Stop if sample.calls() => "tool_calls",
+        End::Stop => "stop",
+        End::Length => "length",
+        End::Refused => "content_filter",
+    }
+}
+
+fn openai_usage(sample: &Sample) -> Value {
+    let cached = if sample.cached { 60 } else { 0 };
+    json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120, "prompt_tokens_details": {"cached_tokens": cached}})
+}
+
+fn chat_whole(sample: &Sample) -> Value {
+    let mut message = json!({"role": "assistant", "content": null, "refusal": null});
+    let mut calls = Vec::new();
+    for piece in sample.pieces {
+        match piece {
+            Text(..) => message["content"] = json!(plain(sample)),
+            Thought(text, _) => message["reasoning_content"] = json!(text),
+            Call(id, city) => calls.push(json!({"id": format!("call_{id}"), "type": "function",
+                "function": {"name": "weather", "arguments": arguments(city)}})),
+        }
+    }
+    if !calls.is_empty() {
+        message["tool_calls"] = json!(calls);
+    }
+    json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": "some-model",
+        "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": openai_end(sample)}],
+        "usage": openai_usage(sample)})
+}
+
+fn chat_stream(sample: &Sample) -> String {
+    let chunk = |delta: Value, end: Value| {
+        data(&json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "some-model",
+            "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": end}]}))
+    };
+    let mut out = chunk(json!({"role": "assistant", "content": ""}), Value::Null);
+    let mut calls = 0;
+    for piece in sample.pieces {
+        match piece {
+            Text(first, second) => {
+                out += &chunk(json!({"content": first}), Value::Null);
+                out += &chunk(json!({"content": second}), Value::Null);
+            }
+            Thought(text, _) => out += &chunk(json!({"reasoning_content": text}), Value::Null),
+            Call(id, city) => {
+                let call = json!({"index": calls, "id": format!("call_{id}"), "type": "function",
+                    "function": {"name": "weather", "arguments": ""}});
+                out += &chunk(json!({"tool_calls": [call]}), Value::Null);
+                let arguments = arguments(city);
+                let (first, second) = arguments.split_at(4);
+                for piece in [first, second] {
+                    out += &chunk(json!({"tool_calls": [{"index": calls, "function": {"arguments": piece}}]}), Value::Null);
+                }
+                calls += 1;
+            }
+        }
+    }
+    out += &chunk(json!({}), json!(openai_end(sample)));
+    out += &data(&json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "some-model",
+        "choices": [], "usage": openai_usage(sample)}));
+    out + "data: [DONE]\n\n"
+}
+
+fn completions_stream(sample: &Sample) -> String {
+    let chunk = |text: &str, end: Value| {
+        data(&json!({"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "some-model",
+            "choices": [{"text": text, "index": 0, "logprobs": null, "finish_reason": end}]}))
+    };
+    let mut out = String::new();
+    for piece in sample.pieces {
+        let Text(first, second) = piece else { panic!("plain completions are text") };
+        out += &chunk(first, Value::Null);
+        out += &chunk(second, Value::Null);
+    }
+    out += &chunk("", json!(openai_end(sample)));
+    out += &data(&json!({"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "some-model",
+        "choices": [], "usage": openai_usage(sample)}));
+    out + "data: [DONE]\n\n"
+}
+
+fn anthropic_end(sample: &Sample) -> &'static str {
+    match sample.end {
+        End::Stop if sample.calls() => "tool_use",
+        End::Stop => "end_turn",
+        End::Length => "max_tokens",
+        End::Refused => "refusal",
+    }
+}
+
+/// `input_tokens` leaves out what came from the cache.
+fn anthropic_usage(sample: &Sample, output: u64) -> Value {
+    let cached = if sample.cached { 60 } else { 0 };
+    json!({"input_tokens": 100 - cached, "cache_creation_input_tokens": 0, "cache_read_input_tokens": cached, "output_tokens": output})
+}
+
+fn anthropic_whole(sample: &Sample) -> Value {
+    let block = |piece: &Piece| match piece {
+        Text(first, second) => json!({"type": "text", "text": format!("{first}{second}"), "citations": null}),
+        Thought(text, signature) => json!({"type": "thinking", "thinking": text, "signature": signature}),
+        Call(id, city) => json!({"type": "tool_use", "id": format!("toolu_{id}"), "name": "weather", "input": {"city": city}}),
+    };
+    let content: Vec<Value> = sample.pieces.iter().map(block).collect();
+    json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "some-model", "content": content,
+        "stop_reason": anthropic_end(sample), "stop_sequence": null, "usage": anthropic_usage(sample, 20)})
+}
+
+fn anthropic_stream(sample: &Sample) -> String {
+    let event = |name: &str, mut body: Value| {
+        body["type"] = json!(name);
+        format!("event: {name}\n{}", data(&body))
+    };
+    let mut out = event(
+        "message_start",
+        json!({"message": {"id": "msg_1", "type": "message", "role": "assistant",
+        "model": "some-model", "content": [], "stop_reason": null, "stop_sequence": null, "usage": anthropic_usage(sample, 1)}}),
+    );
+    out += &event("ping", json!({}));
+    for (index, piece) in sample.pieces.iter().enumerate() {
+        let (start, deltas) = match piece {
+            Text(first, second) => (
+                json!({"type": "text", "text": ""}),
+                vec![json!({"type": "text_delta", "text": first}), json!({"type": "text_delta", "text": second})],
+            ),
+            Thought(text, signature) => (
+                json!({"type": "thinking", "thinking": "", "signature": ""}),
+                vec![
+                    json!({"type": "thinking_delta", "thinking": text}),
+                    json!({"type": "signature_delta", "signature": signature}),
+                ],
+            ),
+            Call(id, city) => {
+                let arguments = arguments(city);
+                let (first, second) = arguments.split_at(4);
+                let delta = |text: &str| json!({"type": "input_json_delta", "partial_json": text});
+                (
+                    json!({"type": "tool_use", "id": format!("toolu_{id}"), "name": "weather", "input": {}}),
+                    vec![delta(""), delta(first), delta(second)],
+                )
+            }
+        };
+        out += &event("content_block_start", json!({"index": index, "content_block": start}));
+        for delta in deltas {
+            out += &event("content_block_delta", json!({"index": index, "delta": delta}));
+        }
+        out += &event("content_block_stop", json!({"index": index}));
+    }
+    out += &event(
+        "message_delta",
+        json!({"delta": {"stop_reason": anthropic_end(sample), "stop_sequence": null},
+        "usage": {"output_tokens": 20}}),
+    );
+    out + &event("message_stop", json!({}))
+}
+
+/// The signature of a thought stands on the part after it.
+fn gemini_parts(piece: &Piece) -> Vec<Value> {
+    match piece {
+        Text(first, second) => vec![json!({"text": first}), json!({"text": second})],
+        Thought(text, _) => vec![json!({"text": text, "thought": true})],
+        Call("one", city) => {
+            vec![json!({"functionCall": {"name": "weather", "args": {"city": city}}, "thoughtSignature": "c2lnbmVk"})]
+        }
+        Call(_, city) => vec![json!({"functionCall": {"name": "weather", "args": {"city": city}}})],
+    }
+}
+
+fn gemini_chunk(parts: Vec<Value>, last: Option<&Sample>) -> Value {
+    let mut chunk = json!({"candidates": [{"content": {"parts": parts, "role": "model"}, "index": 0}],
+        "modelVersion": "some-model", "responseId": "r1"});
+    if let Some(sample) = last {
+        chunk["candidates"][0]["finishReason"] = json!(match sample.end {
+            End::Stop => "STOP",
+            End::Length => "MAX_TOKENS",
+            End::Refused => "SAFETY",
+        });
+        chunk["usageMetadata"] = json!({"promptTokenCount": 100, "candidatesTokenCount": 20, "totalTokenCount": 120});
+        if sample.cached {
+            chunk["usageMetadata"]["cachedContentTokenCount"] = json!(60);
+        }
+    }
+    chunk
+}
+
+/// A refused request, as a provider words it.
+pub(crate) fn error(dialect: &str, status: u16) -> Value {
+    let message = "no, not now";
+    let pick = |rate: &'static str, request: &'static str, key: &'static str, busy: &'static str| match status {
+        429 => rate,
+        400 => request,
+        401 => key,
+        _ => busy,
+    };
+    match dialect {
+        "openai-chat" | "openai-completions" => {
+            let word = pick("rate_limit_error", "invalid_request_error", "authentication_error", "server_error");
+            json!({"error": {"message": message, "type": word, "param": null, "code": null}})
+        }
+        "anthropic-messages" => {
+            let word = pick("rate_limit_error", "invalid_request_error", "authentication_error", "overloaded_error");
+            json!({"type": "error", "error": {"type": word, "message": message}, "request_id": "req_1"})
+        }
+        "gemini" => {
+            let word = pick("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNAUTHENTICATED", "UNAVAILABLE");
+            json!({"error": {"code": status, "message": message, "status": word}})
+        }
+        other => panic!("write down an error of {other}"),
+    }
+}
+
+/// The same within a stream that began well.
+pub(crate) fn error_frame(dialect: &str) -> String {
+    let body = error(dialect, 429);
+    if dialect == "anthropic-messages" { format!("event: error\n{}", data(&body)) } else { data(&body) }
+}
