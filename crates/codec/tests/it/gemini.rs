@@ -355,3 +355,35 @@ fn foreign_requests_are_carried_as_far_as_they_go() {
     let lone = Request { messages: vec![Message::text(Role::System, "Alone.")], ..request };
     assert_eq!(sent(&lone).0["contents"], json!([{"role": "user", "parts": [{"text": "Alone."}]}]));
 }
+
+#[test]
+fn a_models_name_leads_to_its_own_collection_only() {
+    let path = |model: &str| {
+        let messages = vec![Message::text(Role::User, "x")];
+        let request = Request { model: model.into(), messages, stream: true, ..Request::default() };
+        gemini().upstream.write_request(&request, Operation::Chat, &Quirks::default()).map(|outgoing| outgoing.path)
+    };
+    for (model, place) in [
+        ("gemini-3-pro", "models/gemini-3-pro"),
+        ("models/gemini-3-pro", "models/gemini-3-pro"),
+        ("tunedModels/my-1", "tunedModels/my-1"),
+        ("projects/p/locations/global/publishers/google/models/m@1", "projects/p/locations/global/publishers/google/models/m@1"),
+        ("house/größe 1", "models/house/gr%C3%B6%C3%9Fe%201"),
+    ] {
+        assert_eq!(path(model).unwrap(), format!("/v1beta/{place}:streamGenerateContent?alt=sse"));
+    }
+    for model in ["", "..", "a/../b", "a//b", "/a", "a?key=x", "a#b", "a%2fb", "a\\b", "a\nb"] {
+        assert!(path(model).is_err(), "{model:?}");
+    }
+}
+
+#[test]
+fn media_that_a_provider_refuses_is_a_loss() {
+    let request =
+        read(json!({"contents": [{"parts": [{"text": "x"}, {"inlineData": {"mimeType": "audio/wav", "data": "AAAA"}}]}]}));
+    let mut quirks = Quirks::default();
+    quirks.refuses.push("audio".into());
+    let out = gemini().upstream.write_request(&request.unwrap(), Operation::Chat, &quirks).unwrap();
+    assert_eq!(out.body, b"{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"x\"}]}]}");
+    assert_eq!(out.losses.iter().next().unwrap().field, "messages[0].parts[1]");
+}

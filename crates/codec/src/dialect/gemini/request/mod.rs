@@ -89,22 +89,21 @@ pub(crate) fn write(request: &Request, operation: Operation, quirks: &Quirks) ->
             write_body(request, quirks, &mut object, &mut losses)?;
             object.end();
         }
-        Operation::CountTokens => write_count(request, &mut body, &mut losses)?,
+        Operation::CountTokens => write_count(request, quirks, &mut body, &mut losses)?,
     }
     Ok(Outgoing { method: Method::POST, path: place, headers: HeaderMap::new(), body, losses })
 }
 
 /// Contents alone, or the whole request inside when there is more to count; never both.
-fn write_count(request: &Request, out: &mut Vec<u8>, losses: &mut Losses) -> Result<()> {
+fn write_count(request: &Request, quirks: &Quirks, out: &mut Vec<u8>, losses: &mut Losses) -> Result<()> {
     let mut outer = Object::new(out);
     let plain = request.tools.is_empty() && request.messages.iter().all(|message| message.role != Role::System);
     if plain {
-        turn::write(request, &mut outer, losses)?;
+        turn::write(request, quirks, &mut outer, losses)?;
     } else {
         let mut inner = outer.object("generateContentRequest");
-        let name = request.model.strip_prefix("models/").unwrap_or(&request.model);
-        inner.put("model", &format!("models/{name}"));
-        turn::write(request, &mut inner, losses)?;
+        inner.put("model", &path::resource(&request.model));
+        turn::write(request, quirks, &mut inner, losses)?;
         tool::write(request, &mut inner, losses);
         tool::write_config(request, &mut inner);
         inner.end();
@@ -114,7 +113,7 @@ fn write_count(request: &Request, out: &mut Vec<u8>, losses: &mut Losses) -> Res
 }
 
 fn write_body(request: &Request, quirks: &Quirks, body: &mut Object<'_>, losses: &mut Losses) -> Result<()> {
-    turn::write(request, body, losses)?;
+    turn::write(request, quirks, body, losses)?;
     tool::write(request, body, losses);
     tool::write_config(request, body);
     body.object_if("generationConfig", |settings| config::write(request, quirks, settings, losses));

@@ -88,16 +88,20 @@ fn bad_model(what: &str) -> Error {
     Error::bad_request(format!("the model's name in the path {what}")).at("model")
 }
 
+/// A model's name with its collection: `models/gemini-2.5-flash`, `tunedModels/my-1`.
+pub(crate) fn resource(model: &str) -> String {
+    let collection = model.split_once('/').map(|(collection, _)| collection);
+    match collection.is_some_and(|name| name == "models" || COLLECTIONS.contains(&name)) {
+        true => model.to_owned(),
+        false => format!("models/{model}"),
+    }
+}
+
 /// The path of a model and its verb: `/v1beta/models/gemini-2.5-flash:generateContent`.
 pub(crate) fn write(model: &str, verb: Verb, quirks: &Quirks) -> Result<String> {
-    let name = model.strip_prefix("models/").unwrap_or(model);
-    check(name)?;
+    check(model)?;
     let mut path = format!("/{}", quirks.gemini_version);
-    let collection = name.split('/').next().filter(|first| *first != name && COLLECTIONS.contains(first));
-    if collection.is_none() {
-        path.push_str("/models");
-    }
-    for segment in name.split('/') {
+    for segment in resource(model).split('/') {
         path.push('/');
         encode(segment, &mut path);
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::catalog::Quirks;
 use crate::dialect::gemini::request::config::knows_levels;
 use crate::dialect::gemini::text::{Object, nested};
 use crate::dialect::gemini::{NAME, media};
@@ -39,6 +40,7 @@ pub(super) struct Parts<'r> {
     pub(super) losses: &'r mut Losses,
     /// The names of the tools by the ids of their calls.
     names: HashMap<&'r str, &'r str>,
+    quirks: &'r Quirks,
     /// Whether calls that the service did not make must say so.
     marks_calls: bool,
     /// The current content has a call already.
@@ -46,13 +48,13 @@ pub(super) struct Parts<'r> {
 }
 
 impl<'r> Parts<'r> {
-    pub(super) fn new(request: &'r Request, losses: &'r mut Losses) -> Self {
+    pub(super) fn new(request: &'r Request, quirks: &'r Quirks, losses: &'r mut Losses) -> Self {
         let parts = request.messages.iter().flat_map(|message| &message.parts);
         let names = parts.filter_map(|part| match &part.content {
             Content::ToolCall { id, name, .. } => Some((id.as_str(), name.as_str())),
             _ => None,
         });
-        Parts { losses, names: names.collect(), marks_calls: knows_levels(&request.model), called: false }
+        Parts { losses, names: names.collect(), quirks, marks_calls: knows_levels(&request.model), called: false }
     }
 
     /// A content begins.
@@ -92,6 +94,10 @@ impl<'r> Parts<'r> {
             }
             Content::Foreign { from, .. } => {
                 self.losses.add(path.to_string(), format!("only {from} knows this block"));
+                return Ok(false);
+            }
+            content if self.quirks.refuses(kind_of(content)) => {
+                self.losses.add(path.to_string(), "this provider does not take it");
                 return Ok(false);
             }
             _ => self.write_media(part, path, object)?,
@@ -235,6 +241,17 @@ pub(super) fn outside(part: &Part) -> impl Iterator<Item = &Part> {
         _ => &[],
     };
     parts.iter().filter(|part| !stands_inside(part) && !matches!(part.content, Content::Text { .. }))
+}
+
+/// What quirks call media of this kind.
+fn kind_of(content: &Content) -> &'static str {
+    match content {
+        Content::Image { source: Source::Url { .. } | Source::File { .. }, .. } => "image_url",
+        Content::Image { .. } => "image_base64",
+        Content::Audio { .. } => "audio",
+        Content::Video { .. } => "video",
+        _ => "file",
+    }
 }
 
 /// Media that a result may hold: bytes, no addresses.

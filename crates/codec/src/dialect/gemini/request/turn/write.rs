@@ -1,5 +1,6 @@
 //! Contents for a provider.
 
+use crate::catalog::Quirks;
 use crate::dialect::gemini::NAME;
 use crate::dialect::gemini::text::{Object, nested};
 use crate::error::{Error, Kind, Origin, Result};
@@ -9,7 +10,7 @@ use crate::loss::Losses;
 use super::part::{NO_MARKS, Parts, Path, outside};
 
 /// Writes `systemInstruction` and `contents`.
-pub(crate) fn write(request: &Request, body: &mut Object<'_>, losses: &mut Losses) -> Result<()> {
+pub(crate) fn write(request: &Request, quirks: &Quirks, body: &mut Object<'_>, losses: &mut Losses) -> Result<()> {
     let messages = &request.messages;
     // Instructions alone are no conversation to the service: the last of them is asked as a question.
     let lone = messages.iter().all(|message| message.role == Role::System);
@@ -19,7 +20,7 @@ pub(crate) fn write(request: &Request, body: &mut Object<'_>, losses: &mut Losse
         losses.add(format!("messages[{at}].role"), "sent as a user message, because gemini needs one");
     }
     let mut contents = body.list("contents");
-    let mut parts = Parts::new(request, losses);
+    let mut parts = Parts::new(request, quirks, losses);
     let mut at = 0;
     while let Some(first) = messages.get(at) {
         let mut count = 1;
