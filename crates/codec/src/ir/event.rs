@@ -112,7 +112,7 @@ pub enum PartStart {
     /// A part that comes whole (image, document, encrypted reasoning, foreign block): no deltas but a signature follow.
     Whole {
         /// The part.
-        content: Part,
+        content: Box<Part>,
     },
 }
 

@@ -72,7 +72,7 @@ fn open(start: PartStart) -> Part {
         PartStart::Audio { id, media_type } => {
             Content::Audio { source: Source::Base64 { media_type, data: String::new() }, transcript: None, id }.into()
         }
-        PartStart::Whole { content } => content,
+        PartStart::Whole { content } => *content,
     }
 }
 
@@ -136,7 +136,7 @@ fn unfold_part(choice: u32, part: u32, mut content: Part, events: &mut Vec<Event
             deltas.extend(transcript.take().map(Delta::Transcript));
             PartStart::Audio { id: id.take(), media_type: mem::take(media_type) }
         }
-        _ => PartStart::Whole { content },
+        _ => PartStart::Whole { content: Box::new(content) },
     };
     events.push(Event::PartStart { choice, part, start });
     deltas.retain(|delta| !matches!(delta, Delta::Text(t) | Delta::Arguments(t) | Delta::Audio(t) if t.is_empty()));

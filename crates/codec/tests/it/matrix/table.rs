@@ -32,7 +32,7 @@ const LANGUAGES: [Words; 2] = [
     Words {
         file: "docs/dialects.zh-CN.md",
         caller: "调用方",
-        provider: "提供方",
+        provider: "服务商",
         loss: "损失",
         lost: "丢失的字段",
         anchor: "丢失的字段",

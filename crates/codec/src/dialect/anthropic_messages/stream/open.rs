@@ -82,7 +82,7 @@ impl Open {
                 }
                 part = *next;
                 *next += 1;
-                let content = Content::Foreign { from: NAME, value: Raw::of(&block) }.into();
+                let content = Box::new(Content::Foreign { from: NAME, value: Raw::of(&block) }.into());
                 out.push(Event::PartStart { choice: 0, part, start: PartStart::Whole { content } });
             }
             _ => {}

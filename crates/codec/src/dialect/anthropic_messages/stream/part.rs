@@ -42,7 +42,7 @@ impl Writing {
                     writing.begin(&block, next, out);
                 }
             }
-            PartStart::Whole { content } => writing.body = Body::Whole(Box::new(content)),
+            PartStart::Whole { content } => writing.body = Body::Whole(content),
         }
         writing
     }

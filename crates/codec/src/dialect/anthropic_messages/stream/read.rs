@@ -184,7 +184,7 @@ impl Reader {
                 (Body::Tool { input, grown: false }, PartStart::ToolCall { id, name: wire.name.unwrap_or_default() })
             }
             "redacted_thinking" | "image" | "document" => {
-                (Body::Whole, PartStart::Whole { content: read_reply_block(raw, part as usize) })
+                (Body::Whole, PartStart::Whole { content: Box::new(read_reply_block(raw, part as usize)) })
             }
             _ => {
                 let block = serde_json::from_str(raw.get()).unwrap_or_default();

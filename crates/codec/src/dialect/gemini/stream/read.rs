@@ -182,7 +182,7 @@ impl Answer {
         }
         self.close(out);
         let content = read_plain(piece);
-        self.start(PartStart::Whole { content }, out);
+        self.start(PartStart::Whole { content: Box::new(content) }, out);
         self.end(out);
         Ok(())
     }

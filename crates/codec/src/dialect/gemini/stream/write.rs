@@ -202,7 +202,7 @@ impl Writer {
                 Open::Call(Call { id: id.clone(), name: name.clone(), arguments: String::new(), signature: None })
             }
             PartStart::Audio { media_type, .. } => Open::Audio(media_type.clone()),
-            PartStart::Whole { content } => Open::Whole(content.clone()),
+            PartStart::Whole { content } => Open::Whole(Part::clone(content)),
         };
         if let Some(answer) = self.answer(choice) {
             answer.open.push((part, open));

@@ -393,7 +393,7 @@ impl State {
         self.close(out);
         let (choice, part) = (self.index, self.next);
         self.next += 1;
-        out.push(Event::PartStart { choice, part, start: PartStart::Whole { content } });
+        out.push(Event::PartStart { choice, part, start: PartStart::Whole { content: Box::new(content) } });
         out.push(Event::PartEnd { choice, part });
     }
 
