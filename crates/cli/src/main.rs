@@ -11,9 +11,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use trunkline::Client;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// One line to every generative-AI model.
 #[derive(Parser)]
 #[command(name = "trunkline", version, about, max_term_width = 100)]
