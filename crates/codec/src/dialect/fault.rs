@@ -10,7 +10,16 @@ use crate::json::{Kind, Member, scan};
 /// Reads JSON from a caller. A value of the wrong type is named by its path: `messages[2].content: expected a string, found integer `5``.
 /// `base` is the path of `json` itself within the body; empty for the body.
 pub(crate) fn read_json<'a, T: Deserialize<'a>>(json: &'a [u8], base: &str) -> Result<T> {
-    serde_json::from_slice(json).map_err(|fault| describe(json, base, &fault))
+    match std::str::from_utf8(json) {
+        // Checked once for all, which is faster than string by string.
+        Ok(text) => read_text(text, base),
+        Err(_) => serde_json::from_slice(json).map_err(|fault| describe(json, base, &fault)),
+    }
+}
+
+/// The same for JSON that is known to be text, such as a field kept raw.
+pub(crate) fn read_text<'a, T: Deserialize<'a>>(json: &'a str, base: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|fault| describe(json.as_bytes(), base, &fault))
 }
 
 /// The members of a caller's body, which must be one JSON object without repeated keys.

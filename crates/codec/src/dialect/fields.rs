@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fault::read_json;
+use super::fault::{read_json, read_text};
 use crate::error::{Error, Result};
 use crate::ir::Extra;
 
@@ -24,6 +24,11 @@ impl<'a> Fields<'a> {
         read_json::<List<'a>>(json, at).map(|list| Fields { at: at.to_owned(), fields: list.0 })
     }
 
+    /// The object that a field kept raw is.
+    pub(crate) fn of(raw: &'a RawValue, at: &str) -> Result<Self> {
+        read_text::<List<'a>>(raw.get(), at).map(|list| Fields { at: at.to_owned(), fields: list.0 })
+    }
+
     /// The path of a field of this object.
     pub(crate) fn path(&self, name: &str) -> String {
         if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
@@ -38,7 +43,7 @@ impl<'a> Fields<'a> {
 
     /// Takes a field; null counts as absent.
     pub(crate) fn take<T: Deserialize<'a>>(&mut self, name: &str) -> Result<Option<T>> {
-        self.raw(name).map(|raw| read_json(raw.get().as_bytes(), &self.path(name))).transpose()
+        self.raw(name).map(|raw| read_text(raw.get(), &self.path(name))).transpose()
     }
 
     /// Takes a field that must be there.

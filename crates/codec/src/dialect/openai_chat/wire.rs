@@ -303,7 +303,7 @@ pub(crate) struct Choice<'a> {
     #[serde(borrow)]
     pub(crate) delta: Option<Said<'a>>,
     #[serde(borrow)]
-    pub(crate) message: Option<Said<'a>>,
+    pub(crate) message: Option<Box<Said<'a>>>,
     #[serde(borrow)]
     pub(crate) text: Option<Scalar<'a>>,
     #[serde(borrow)]

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::super::NAME;
 use super::super::response::{flatten, read_url};
 use super::super::wire::{Content as Wire, Str};
-use crate::dialect::fault::read_json;
+use crate::dialect::fault::read_text;
 use crate::dialect::fields::Fields;
 use crate::error::Result;
 use crate::ir::{CacheMark, Content, Part, Raw, Source};
@@ -30,12 +30,26 @@ pub(super) fn read_content(content: Wire<'_>, at: &str) -> Result<Vec<Part>> {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextPart<'a> {
+    #[serde(borrow)]
+    r#type: Str<'a>,
+    text: String,
+}
+
 fn read_part(raw: &RawValue, at: &str) -> Result<Part> {
     if raw.get().starts_with('"') {
-        let text: String = read_json(raw.get().as_bytes(), at)?;
+        let text: String = read_text(raw.get(), at)?;
         return Ok(Part::text(text));
     }
-    let mut fields = Fields::read(raw.get().as_bytes(), at)?;
+    // What most parts are.
+    if let Ok(TextPart { r#type: Str(kind), text }) = serde_json::from_str(raw.get())
+        && kind == "text"
+    {
+        return Ok(Part::text(text));
+    }
+    let mut fields = Fields::of(raw, at)?;
     let cache = match fields.take("prompt_cache_breakpoint")? {
         Some(mark) => Some(read_cache(mark)),
         None => fields.take("cache_control")?.map(read_cache),
@@ -65,9 +79,9 @@ fn read_address(fields: &mut Fields<'_>, name: &str) -> Result<Option<String>> {
     let path = fields.path(name);
     let raw: &RawValue = fields.need(name)?;
     if !raw.get().starts_with('{') {
-        return read_json(raw.get().as_bytes(), &path).map(Some);
+        return read_text(raw.get(), &path).map(Some);
     }
-    let mut object = Fields::read(raw.get().as_bytes(), &path)?;
+    let mut object = Fields::of(raw, &path)?;
     let url = object.need("url")?;
     Ok(object.rest(NAME).is_empty().then_some(url))
 }
@@ -76,10 +90,10 @@ fn read_image(fields: &mut Fields<'_>) -> Result<Content> {
     let path = fields.path("image_url");
     let raw: &RawValue = fields.need("image_url")?;
     if !raw.get().starts_with('{') {
-        let url: Str<'_> = read_json(raw.get().as_bytes(), &path)?;
+        let url: Str<'_> = read_text(raw.get(), &path)?;
         return Ok(Content::Image { source: read_url(&url), detail: None });
     }
-    let mut object = Fields::read(raw.get().as_bytes(), &path)?;
+    let mut object = Fields::of(raw, &path)?;
     let url: Str<'_> = object.need("url")?;
     Ok(Content::Image { source: read_url(&url), detail: object.take("detail")? })
 }
@@ -90,7 +104,7 @@ fn read_audio(fields: &mut Fields<'_>) -> Result<Option<Content>> {
     if !raw.get().starts_with('{') {
         return Ok(None);
     }
-    let mut object = Fields::read(raw.get().as_bytes(), &path)?;
+    let mut object = Fields::of(raw, &path)?;
     let format: Option<Str<'_>> = object.take("format")?;
     let data: Str<'_> = object.need("data")?;
     let source = match read_url(&data) {
@@ -122,7 +136,7 @@ pub(super) fn audio_format(media_type: &str) -> &str {
 fn read_file(fields: &mut Fields<'_>) -> Result<Option<Content>> {
     let path = fields.path("file");
     let raw: &RawValue = fields.need("file")?;
-    let mut object = Fields::read(raw.get().as_bytes(), &path)?;
+    let mut object = Fields::of(raw, &path)?;
     let title: Option<String> = object.take("filename")?;
     let source = match (object.take::<Str<'_>>("file_data")?, object.take("file_id")?) {
         (Some(data), _) => match read_url(&data) {

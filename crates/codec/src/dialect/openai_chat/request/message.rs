@@ -9,7 +9,7 @@ use super::super::response::{read_arguments, read_call_signature, read_detail, w
 use super::super::wire::{Content as Wire, Function, Many, Str, list_of};
 use super::content::{WireCache, read_cache, read_content};
 use super::read::kept;
-use crate::dialect::fault::read_json;
+use crate::dialect::fault::read_text;
 use crate::error::{Error, Result};
 use crate::ir::{Content, Extra, Message, Part, Role, Source};
 
@@ -72,7 +72,7 @@ struct WireAudio {
 
 /// Reads a conversation. Results of tools that follow one another become parts of one message.
 pub(super) fn read_messages(raw: &RawValue) -> Result<Vec<Message>> {
-    let wire: Vec<WireMessage<'_>> = read_json(raw.get().as_bytes(), "messages")?;
+    let wire: Vec<WireMessage<'_>> = read_text(raw.get(), "messages")?;
     if wire.is_empty() {
         return Err(Error::bad_request("messages: at least one message is required").at("messages"));
     }

@@ -10,7 +10,7 @@ use super::super::NAME;
 use super::super::wire::{Many, Scalar, Str};
 use super::content::read_cache;
 use super::message::read_messages;
-use crate::dialect::fault::read_json;
+use crate::dialect::fault::read_text;
 use crate::dialect::fields::Fields;
 use crate::error::{Error, Result};
 use crate::ir::{Effort, Extra, Format, Raw, Reasoning, Request, Sampling, Speech, Tool, ToolChoice, ToolKind};
@@ -102,7 +102,7 @@ struct StreamOptions {
 }
 
 fn read_tool(raw: &RawValue, at: &str) -> Result<Tool> {
-    let mut fields = Fields::read(raw.get().as_bytes(), at)?;
+    let mut fields = Fields::of(raw, at)?;
     let cache = match fields.take("cache_control")? {
         Some(mark) => Some(read_cache(mark)),
         None => fields.take("prompt_cache_breakpoint")?.map(read_cache),
@@ -114,7 +114,7 @@ fn read_tool(raw: &RawValue, at: &str) -> Result<Tool> {
             read_function(fields.need("function")?, &path)?
         }
         Some("custom") => {
-            let mut custom = Fields::read(fields.need::<&RawValue>("custom")?.get().as_bytes(), &fields.path("custom"))?;
+            let mut custom = Fields::of(fields.need("custom")?, &fields.path("custom"))?;
             let format = custom.raw("format").map(|raw| Raw(raw.to_owned()));
             (custom.need("name")?, custom.take("description")?, ToolKind::Custom { format })
         }
@@ -127,7 +127,7 @@ fn read_tool(raw: &RawValue, at: &str) -> Result<Tool> {
 }
 
 fn read_function(raw: &RawValue, at: &str) -> Result<(String, Option<String>, ToolKind)> {
-    let mut fields = Fields::read(raw.get().as_bytes(), at)?;
+    let mut fields = Fields::of(raw, at)?;
     let schema = fields.raw("parameters").map(|raw| Raw(raw.to_owned()));
     let kind = ToolKind::Function { schema, strict: fields.take("strict")? };
     Ok((fields.need("name")?, fields.take("description")?, kind))
@@ -158,14 +158,14 @@ fn read_tool_choice(raw: &RawValue) -> Option<ToolChoice> {
 
 /// `None` for a format that we do not know.
 fn read_format(raw: &RawValue) -> Result<Option<Format>> {
-    let mut fields = Fields::read(raw.get().as_bytes(), "response_format")?;
+    let mut fields = Fields::of(raw, "response_format")?;
     let kind: Str<'_> = fields.need("type")?;
     Ok(match &*kind {
         "text" => Some(Format::Text),
         "json_object" if fields.get("schema").is_none() => Some(Format::Json),
         "json_schema" => {
             let path = fields.path("json_schema");
-            let mut inner = Fields::read(fields.need::<&RawValue>("json_schema")?.get().as_bytes(), &path)?;
+            let mut inner = Fields::of(fields.need("json_schema")?, &path)?;
             Some(Format::Schema {
                 name: inner.take("name")?,
                 description: inner.take("description")?,
@@ -179,7 +179,7 @@ fn read_format(raw: &RawValue) -> Result<Option<Format>> {
 
 fn read_speech(fields: &mut Fields<'_>) -> Result<Option<Speech>> {
     let Some(raw) = fields.raw("modalities") else { return Ok(None) };
-    let words: Vec<Str<'_>> = read_json(raw.get().as_bytes(), "modalities")?;
+    let words: Vec<Str<'_>> = read_text(raw.get(), "modalities")?;
     if words.iter().any(|word| !matches!(&**word, "text" | "audio")) {
         fields.put_back("modalities", raw);
         return Ok(None);
@@ -188,7 +188,7 @@ fn read_speech(fields: &mut Fields<'_>) -> Result<Option<Speech>> {
         return Ok(None);
     }
     let Some(audio) = fields.raw("audio") else { return Ok(Some(Speech { voice: None, format: None })) };
-    let mut audio = Fields::read(audio.get().as_bytes(), "audio")?;
+    let mut audio = Fields::of(audio, "audio")?;
     let voice = audio.raw("voice").map(|raw| Raw(raw.to_owned()));
     Ok(Some(Speech { voice, format: audio.take("format")? }))
 }
@@ -197,7 +197,7 @@ fn read_speech(fields: &mut Fields<'_>) -> Result<Option<Speech>> {
 fn read_reasoning(fields: &mut Fields<'_>) -> Result<Option<Reasoning>> {
     let mut asked = Reasoning::default();
     if let Some(raw) = fields.raw("reasoning") {
-        let mut object = Fields::read(raw.get().as_bytes(), "reasoning")?;
+        let mut object = Fields::of(raw, "reasoning")?;
         let effort: Option<Str<'_>> = object.take("effort")?;
         asked.effort = effort.as_deref().and_then(Effort::parse);
         asked.budget = object.take("max_tokens")?;
@@ -208,7 +208,7 @@ fn read_reasoning(fields: &mut Fields<'_>) -> Result<Option<Reasoning>> {
         }
     }
     if let Some(raw) = fields.raw("thinking") {
-        let mut object = Fields::read(raw.get().as_bytes(), "thinking")?;
+        let mut object = Fields::of(raw, "thinking")?;
         match object.take::<Str<'_>>("type")?.as_deref() {
             Some("disabled") => asked.enabled = Some(false),
             Some("enabled") => asked.enabled = Some(true),

@@ -83,7 +83,7 @@ fn read_choice(position: u32, choice: Choice<'_>, cited: &[Citation]) -> Result<
     let index = choice.index.as_ref().and_then(Scalar::count).and_then(|index| u32::try_from(index).ok());
     let index = index.unwrap_or(position);
     let finish = read_finish(&choice);
-    let said = choice.message.or(choice.delta).unwrap_or_default();
+    let said = choice.message.map(|message| *message).or(choice.delta).unwrap_or_default();
     let mut parts = read_said(index, said);
     if let Some(text) = choice.text.as_ref().and_then(Scalar::text).filter(|text| parts.is_empty() && !text.is_empty()) {
         parts.push(Part::text(text));

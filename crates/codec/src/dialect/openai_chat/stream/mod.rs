@@ -1,6 +1,7 @@
 //! Streamed answers: `data: {chunk}` frames, ended by `data: [DONE]`.
 
 mod observe;
+mod quick;
 mod read;
 mod write;
 

@@ -10,6 +10,7 @@ use super::super::response::{
     read_finish, read_image, read_logprobs, reasoning_text,
 };
 use super::super::wire::{Answer, Audio, Call, Choice, Content as Wire, Said, Scalar, list_of};
+use super::quick::{Grows, Known, Quick};
 use crate::dialect::ReadStream;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -28,6 +29,7 @@ pub(crate) struct Reader {
     ended: bool,
     choices: Vec<State>,
     cited: Vec<Citation>,
+    known: Known,
 }
 
 /// What is going on in one choice.
@@ -64,7 +66,7 @@ struct Slot {
 
 impl Reader {
     pub(crate) fn new(name: &'static str, done: bool) -> Self {
-        Reader { name, done, started: false, ended: false, choices: Vec::new(), cited: Vec::new() }
+        Reader { name, done, started: false, ended: false, choices: Vec::new(), cited: Vec::new(), known: Known::default() }
     }
 
     fn start(&mut self, answer: &Answer<'_>, body: &[u8], out: &mut Vec<Event>) {
@@ -102,21 +104,22 @@ impl Reader {
         self.ended = true;
         out.push(Event::End);
     }
-}
 
-impl ReadStream for Reader {
-    fn push(&mut self, frame: Frame<'_>, out: &mut Vec<Event>) -> Result<()> {
-        let data = frame.data.trim_ascii();
-        if data.is_empty() || self.ended {
-            return Ok(());
-        }
-        if data == b"[DONE]" {
-            self.end(out);
-            return Ok(());
-        }
-        if frame.event == Some("error") {
-            return Err(read_error_within(data));
-        }
+    /// A frame that is like the one before but for its text, while what it adds to is still open.
+    fn quick(&mut self, data: &[u8]) -> Option<Event> {
+        let Quick { choice, part, grows, text } = self.known.read(data)?;
+        let state = self.choices.iter().find(|state| state.index == choice && !state.finished)?;
+        let delta = match grows {
+            Grows::Text => state.open.filter(|(open, _)| *open == part).map(|_| Delta::Text(text)),
+            Grows::Arguments => {
+                state.calls.iter().any(|call| call.part == Some(part) && !call.is_custom).then_some(Delta::Arguments(text))
+            }
+        };
+        Some(Event::Delta { choice, part, delta: delta? })
+    }
+
+    /// Any frame that is JSON.
+    fn frame(&mut self, data: &[u8], out: &mut Vec<Event>) -> Result<()> {
         let answer = read_answer(data)?;
         // Some servers introduce the stream with a frame that has neither choices nor names.
         let is_preamble = answer.choices.as_ref().is_none_or(Vec::is_empty) && answer.usage.is_none();
@@ -142,6 +145,30 @@ impl ReadStream for Reader {
         out.extend(usage.map(|usage| Event::Usage { usage }));
         Ok(())
     }
+}
+
+impl ReadStream for Reader {
+    fn push(&mut self, frame: Frame<'_>, out: &mut Vec<Event>) -> Result<()> {
+        let data = frame.data.trim_ascii();
+        if data.is_empty() || self.ended {
+            return Ok(());
+        }
+        if data == b"[DONE]" {
+            self.end(out);
+            return Ok(());
+        }
+        if frame.event == Some("error") {
+            return Err(read_error_within(data));
+        }
+        if let Some(event) = self.quick(data) {
+            out.push(event);
+            return Ok(());
+        }
+        let before = out.len();
+        self.frame(data, out)?;
+        self.known.keep(data, out.get(before..).unwrap_or_default());
+        Ok(())
+    }
 
     fn finish(&mut self, out: &mut Vec<Event>) -> Result<()> {
         if self.ended {
@@ -165,7 +192,7 @@ impl State {
         let finish = read_finish(&choice);
         let logprobs = choice.logprobs;
         // A whole message repeats what the deltas said, unless there are none.
-        let said = choice.delta.or_else(|| choice.message.filter(|_| self.next == 0));
+        let said = choice.delta.or_else(|| choice.message.filter(|_| self.next == 0).map(|message| *message));
         if let Some(said) = said {
             self.said(said, out)?;
         }
