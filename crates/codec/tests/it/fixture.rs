@@ -380,8 +380,11 @@ fn decode(dialect: &Dialect, quirks: &Quirks, framing: Framing, chunks: &[&[u8]]
     (events, read.err())
 }
 
-/// The names and data of all frames, and whether the last one is cut.
-fn frames_of(framing: Framing, chunks: &[&[u8]]) -> (Vec<(Option<String>, Vec<u8>)>, bool) {
+/// A frame's name and data.
+type Owned = (Option<String>, Vec<u8>);
+
+/// All frames, and whether the last one is cut.
+fn frames_of(framing: Framing, chunks: &[&[u8]]) -> (Vec<Owned>, bool) {
     let mut frames = Vec::new();
     let read = each_frame(framing, chunks, |frame| {
         frames.push((frame.event.map(str::to_owned), frame.data.to_vec()));

@@ -102,7 +102,9 @@ pub(crate) fn forward(path: &str, peek: &Peek, body: &[u8], model: &str, quirks:
 
 /// Sets `stream_options.include_usage`; `after` is the end of some member, where another may be put.
 fn ask_usage(body: &[u8], after: usize) -> Edit {
-    let Some(span) = json::member(body, "stream_options") else {
+    // Looking for the word is much faster than looking through the members, and it is mostly not there.
+    let word = memchr::memmem::find(body, b"stream_options");
+    let Some(span) = word.and_then(|_| json::member(body, "stream_options")) else {
         return Edit { span: after..after, with: br#","stream_options":{"include_usage":true}"#.to_vec() };
     };
     let options = body.get(span.clone()).unwrap_or_default();

@@ -341,7 +341,12 @@ impl<'a> Pen<'a, '_> {
                 let filename = title.as_deref();
                 match source {
                     Source::File { id } => BodyOut::File { file: FileOut { filename, file_data: None, file_id: Some(id) } },
-                    Source::Text { text } => BodyOut::Text { text },
+                    Source::Text { text } => {
+                        if title.is_some() {
+                            self.losses.add(format!("{at}.title"), "sent as plain text");
+                        }
+                        BodyOut::Text { text }
+                    }
                     Source::Url { .. } => return None,
                     Source::Base64 { .. } => {
                         let filename = Some(filename.unwrap_or("document.pdf"));

@@ -71,6 +71,10 @@ pub(super) fn write_tools(request: &Request, draft: &mut Draft<'_>) {
     if draft.quirks.refuses("tools") && !tools.is_empty() {
         return draft.losses.add("tools", REFUSED);
     }
+    // Without tools none is called either.
+    if choice == Some(ToolChoice::None) && (draft.quirks.refuses("tool_choice.none") || draft.quirks.refuses("tool_choice")) {
+        return;
+    }
     if tools.is_empty() {
         if let Some(ToolChoice::Required | ToolChoice::Tool(_) | ToolChoice::Allowed { .. }) = choice {
             draft.losses.add("tool_choice", "there are no tools to choose from");
