@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::codec::dialect::ReadStream;
-use crate::codec::frame::{ReadFrame, SseReader};
+use crate::codec::dialect::{Framing, ReadStream};
+use crate::codec::frame::ReadFrame;
 use crate::codec::{Error, Result};
 use crate::exchange::{Answer, explain};
 use crate::ir::{Event, fold};
@@ -14,7 +14,7 @@ use super::{is_stream, stalled};
 
 /// Bytes of a provider's stream to events.
 pub struct Reader {
-    frames: SseReader,
+    frames: Box<dyn ReadFrame>,
     read: Box<dyn ReadStream>,
 }
 
@@ -22,7 +22,9 @@ impl Reader {
     /// A reader of `answer`'s dialect.
     pub fn new(answer: &Answer, frame_limit: usize) -> Self {
         let quirks = &answer.target.service.provider.quirks;
-        Reader { frames: SseReader::new(frame_limit), read: answer.dialect.upstream.read_stream(quirks) }
+        let media = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let framing = Framing::of(media.unwrap_or_default());
+        Reader { frames: framing.reader(frame_limit), read: answer.dialect.upstream.read_stream(quirks) }
     }
 
     /// Takes the next bytes.
@@ -33,7 +35,7 @@ impl Reader {
         while let Some(frame) = self.frames.next(&mut chunk).map_err(|long| Error::malformed(long.to_string()))? {
             self.read.push(frame, out)?;
         }
-        Ok(())
+        self.frames.fault().map_or(Ok(()), |what| Err(Error::malformed(format!("the stream is corrupt: {what}"))))
     }
 
     /// Input ended.

@@ -3,8 +3,9 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::dialect::{Framing, Observe, ReadStream};
+use crate::codec::frame::event_stream::{Fault, message_len, read_message};
 use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, SseSplitter, TooLong, read_block};
-use crate::codec::{Error, Kind};
+use crate::codec::{Error, Kind, Result};
 
 /// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
 /// could not use half a block anyway.
@@ -24,7 +25,8 @@ struct Suspect {
 
 impl Suspect {
     fn look(&mut self, frame: Frame<'_>) {
-        if memchr::memmem::find(frame.data, b"\"error\"").is_some() {
+        let is_named = frame.event.is_some_and(|name| name == "error" || name.ends_with("Exception"));
+        if is_named || memchr::memmem::find(frame.data, b"\"error\"").is_some() {
             self.event = frame.event.map(str::to_owned);
             self.data.clear();
             self.data.extend_from_slice(frame.data);
@@ -35,6 +37,7 @@ impl Suspect {
 enum Blocks {
     Sse { split: SseSplitter, held: Vec<u8>, joined: Vec<u8>, limit: usize },
     Array(ArrayReader),
+    EventStream { held: Vec<u8>, scratch: Vec<u8>, limit: usize },
 }
 
 impl Sift {
@@ -42,6 +45,7 @@ impl Sift {
         let blocks = match framing {
             Framing::Sse => Blocks::Sse { split: SseSplitter::new(), held: Vec::new(), joined: Vec::new(), limit },
             Framing::Array => Blocks::Array(ArrayReader::new(limit)),
+            Framing::EventStream => Blocks::EventStream { held: Vec::new(), scratch: Vec::new(), limit },
         };
         Sift { observe, drop_usage, blocks, suspect: Suspect::default() }
     }
@@ -57,20 +61,43 @@ impl Sift {
         read.push(frame, &mut Vec::new()).err().filter(|error| error.kind != Kind::Malformed)
     }
 
-    /// What of the stream may leave now that `chunk` has come.
-    pub(super) fn feed(&mut self, chunk: Bytes) -> Result<Bytes, TooLong> {
-        let Sift { observe, drop_usage, blocks, suspect } = self;
-        let (split, held, joined, limit) = match blocks {
+    /// What of the stream may leave now that `chunk` has come; what was whole before a fault is in the bytes.
+    pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<()>) {
+        let Sift { observe, blocks, suspect, .. } = self;
+        let fed = match blocks {
             Blocks::Array(reader) => {
                 let mut rest = &chunk[..];
-                while let Some(frame) = reader.next(&mut rest)? {
+                let mut read = || -> Result<(), TooLong> {
+                    while let Some(frame) = reader.next(&mut rest)? {
+                        observe.frame(frame);
+                        suspect.look(frame);
+                    }
+                    Ok(())
+                };
+                read().map(|()| chunk)
+            }
+            Blocks::EventStream { held, scratch, limit } => {
+                let mut take = |bytes: &[u8]| {
+                    let frame = read_message(bytes)?.frame(scratch);
                     observe.frame(frame);
                     suspect.look(frame);
-                }
-                return Ok(chunk);
+                    Ok(())
+                };
+                let (ready, fed) = feed_messages(&chunk, held, *limit, &mut take);
+                return (ready, fed.map_err(|fault| Error::malformed(fault.to_string())));
             }
-            Blocks::Sse { split, held, joined, limit } => (split, held, joined, *limit),
+            Blocks::Sse { .. } => self.feed_blocks(chunk),
         };
+        match fed {
+            Ok(ready) => (ready, Ok(())),
+            Err(long) => (Bytes::new(), Err(Error::malformed(long.to_string()))),
+        }
+    }
+
+    fn feed_blocks(&mut self, chunk: Bytes) -> Result<Bytes, TooLong> {
+        let Sift { observe, drop_usage, blocks, suspect } = self;
+        let Blocks::Sse { split, held, joined, limit } = blocks else { return Ok(chunk) };
+        let limit = *limit;
         // Bytes before `from` were copied to `out` or dropped; those from there up to `to` may leave as they are.
         let (mut from, mut to) = (0, 0);
         let mut out = BytesMut::new();
@@ -118,6 +145,8 @@ impl Sift {
                 let dropped = !self.observe.is_complete() || (self.drop_usage && self.observe.is_usage_only());
                 if dropped { Bytes::new() } else { block.into() }
             }
+            // A message that is cut says nothing.
+            Blocks::EventStream { .. } => Bytes::new(),
             Blocks::Array(reader) => {
                 if let Some(frame) = reader.finish().frame {
                     self.observe.frame(frame);
@@ -127,6 +156,50 @@ impl Sift {
             }
         }
     }
+}
+
+/// The whole messages that there are now; the front of one that is not whole yet is held. Each is shown to `take`, which
+/// checks it.
+fn feed_messages(
+    chunk: &Bytes,
+    held: &mut Vec<u8>,
+    limit: usize,
+    take: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
+) -> (Bytes, Result<(), Fault>) {
+    let (mut out, mut from, mut to) = (BytesMut::new(), 0, 0);
+    let mut feed = || -> Result<(), Fault> {
+        while !held.is_empty() {
+            let missing = message_len(held, limit)?.saturating_sub(held.len());
+            if missing == 0 {
+                take(held)?;
+                out.extend_from_slice(held);
+                held.clear();
+                break;
+            }
+            let rest = chunk.get(from..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            held.extend_from_slice(rest.get(..missing).unwrap_or(rest));
+            from = chunk.len().min(from + missing);
+        }
+        to = from;
+        while let Some(rest) = chunk.get(to..).filter(|rest| !rest.is_empty()) {
+            // Fewer bytes than the lengths themselves take are never a message.
+            let len = message_len(rest, limit)?;
+            match rest.get(..len).filter(|_| rest.len() > 12) {
+                Some(message) => take(message)?,
+                None => {
+                    held.extend_from_slice(rest);
+                    return Ok(());
+                }
+            }
+            to += len;
+        }
+        Ok(())
+    };
+    let fed = feed();
+    (join(out, chunk, from, to), fed)
 }
 
 /// What was gathered, and then the chunk's own stretch; no copy when that is all.

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{ArrayReader, EventStreamReader, Frame, ReadFrame, SseReader, event_stream};
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
@@ -105,6 +105,8 @@ pub enum Framing {
     Sse,
     /// One JSON array, an element a frame: `application/json`.
     Array,
+    /// Binary messages with checksums: `application/vnd.amazon.eventstream`.
+    EventStream,
 }
 
 impl Framing {
@@ -113,6 +115,22 @@ impl Framing {
         match self {
             Framing::Sse => "text/event-stream; charset=utf-8",
             Framing::Array => "application/json; charset=utf-8",
+            Framing::EventStream => event_stream::MEDIA_TYPE,
+        }
+    }
+
+    /// The framing that a `Content-Type` announces; server-sent events where it announces none of the others.
+    pub fn of(content_type: &str) -> Self {
+        let media = content_type.split(';').next().unwrap_or_default().trim();
+        if media.eq_ignore_ascii_case(event_stream::MEDIA_TYPE) { Framing::EventStream } else { Framing::Sse }
+    }
+
+    /// A reader of such frames, which refuses one of more than `limit` bytes.
+    pub fn reader(self, limit: usize) -> Box<dyn ReadFrame> {
+        match self {
+            Framing::Sse => Box::new(SseReader::new(limit)),
+            Framing::Array => Box::new(ArrayReader::new(limit)),
+            Framing::EventStream => Box::new(EventStreamReader::new(limit)),
         }
     }
 }

@@ -22,10 +22,12 @@
 //! ```
 
 mod array;
+pub mod event_stream;
 mod split;
 mod sse;
 
 pub use array::ArrayReader;
+pub use event_stream::EventStreamReader;
 pub use split::{Part, SseSplitter};
 pub use sse::{SseReader, read_block};
 
@@ -66,4 +68,10 @@ pub trait ReadFrame: Send {
 
     /// The input has ended: what is left. The reader is as new afterwards.
     fn finish(&mut self) -> End<'_>;
+
+    /// What is wrong with the stream, in the formats that can tell: from then on [`next`](Self::next) takes what comes
+    /// and gives nothing.
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
 }
