@@ -14,6 +14,7 @@ use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
+mod bedrock_converse;
 mod fault;
 mod feature;
 mod fields;
@@ -52,6 +53,11 @@ pub static ALL: &[Dialect] = &[
         downstream: &anthropic_messages::AnthropicMessages,
     },
     Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect {
+        name: bedrock_converse::NAME,
+        upstream: &bedrock_converse::BedrockConverse,
+        downstream: &bedrock_converse::BedrockConverse,
+    },
 ];
 
 /// The dialect of this name.
@@ -214,6 +220,11 @@ pub trait Downstream: Sync {
     /// Writes an error's body; its status is [`Error::caller_status`].
     fn write_error(&self, error: &Error, request_id: &str) -> Vec<u8>;
 
+    /// The headers of the dialect that an error's answer has beside its body.
+    fn error_headers(&self, _error: &Error) -> HeaderMap {
+        HeaderMap::new()
+    }
+
     /// Writes the error frame that ends a broken stream (and nothing else: never a terminator of success),
     /// for streams that were forwarded as they came.
     fn write_stream_error(&self, error: &Error, cx: &Cx) -> Vec<u8>;
@@ -286,13 +297,19 @@ pub trait Observe: Send {
 /// The dialect and operation that a path belongs to; `None` for a path of nobody's.
 ///
 /// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
-/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`.
+/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`,
+/// `/model/{modelId}/converse | /converse-stream | /count-tokens`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
         "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),
+        _ if path.starts_with("/model/") => match path.rsplit_once('/')?.1 {
+            "converse" | "converse-stream" => ("bedrock-converse", Operation::Chat),
+            "count-tokens" => ("bedrock-converse", Operation::CountTokens),
+            _ => return None,
+        },
         _ => {
             let model = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;
             match model.rsplit_once(':')?.1 {

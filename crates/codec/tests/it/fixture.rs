@@ -8,7 +8,8 @@
 //! | `losses.json` | what could not be sent; no file: nothing |
 //! | `refused.json` | instead of `sent.json`: the error that the request is answered with |
 //! | `quirks.toml` | the provider's departures, where it has any |
-//! | `reply.json`, `reply.sse`, `reply.array` | a provider's answer: whole, or streamed in either framing |
+//! | `reply.json`, `reply.sse`, `reply.array`, `reply.eventstream` | a provider's answer: whole, or streamed in a framing |
+//! | `messages.json` | what `reply.eventstream` is made of: see [`super::message`] |
 //! | `status.txt`, `headers.txt` | of an error answer |
 //! | `events.json` | what is read from the answer: a stream's events (a last element `{"error":…}` when it breaks), a whole answer's response or error |
 //!
@@ -23,11 +24,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use trunkline_codec::catalog::Quirks;
 use trunkline_codec::dialect::{self, Cx, Dialect, Framing, Head, Operation};
-use trunkline_codec::frame::{ArrayReader, Frame, ReadFrame, SseReader};
+use trunkline_codec::frame::Frame;
 use trunkline_codec::ir::{Citation, Content, Event, Response, fold};
 use trunkline_codec::{Error, Origin, Result};
 
-use crate::law;
+use crate::{law, message};
 
 struct Case {
     dialect: &'static Dialect,
@@ -106,6 +107,18 @@ fn load() -> Vec<Case> {
     all
 }
 
+const STREAMS: [(Framing, &str); 3] =
+    [(Framing::Sse, "reply.sse"), (Framing::Array, "reply.array"), (Framing::EventStream, "reply.eventstream")];
+
+/// How a dialect's streams may be framed.
+pub(crate) fn framings(dialect: &str) -> &'static [Framing] {
+    match dialect {
+        "gemini" => &[Framing::Sse, Framing::Array],
+        "bedrock-converse" => &[Framing::EventStream],
+        _ => &[Framing::Sse],
+    }
+}
+
 fn check(case: &Case) {
     let mut checked = false;
     if let Some(body) = case.read("request.json") {
@@ -113,8 +126,14 @@ fn check(case: &Case) {
         checked = true;
     }
     let whole = case.read("reply.json").map(|body| check_whole(case, &body));
-    let streams = [(Framing::Sse, "reply.sse"), (Framing::Array, "reply.array")];
-    for (framing, file) in streams {
+    if let Some(messages) = case.read("messages.json") {
+        let made = message::write_all(&serde_json::from_slice(&messages).unwrap());
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            fs::write(case.folder.join("reply.eventstream"), &made).unwrap();
+        }
+        assert!(case.read("reply.eventstream") == Some(made), "{}: reply.eventstream is not made of messages.json", case.name);
+    }
+    for (framing, file) in STREAMS {
         if let Some(bytes) = case.read(file) {
             let streamed = check_stream(case, framing, &bytes);
             if let (Some(Some(whole)), Some(streamed)) = (&whole, streamed) {
@@ -133,6 +152,7 @@ fn usual_path(dialect: &str) -> &'static str {
         "openai-chat" => "/v1/chat/completions",
         "openai-completions" => "/v1/completions",
         "anthropic-messages" => "/v1/messages",
+        "bedrock-converse" => "/model/some-model/converse",
         _ => "/v1beta/models/some-model:generateContent",
     }
 }
@@ -220,7 +240,7 @@ fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
     let up = case.dialect.upstream;
     let status: u16 = case.text("status.txt").map_or(200, |status| status.parse().unwrap());
     let read = if status == 200 { up.read_response(body) } else { Err(up.read_error(status, &headers_of(case), body)) };
-    let streamed_too = ["reply.sse", "reply.array"].iter().any(|file| case.folder.join(file).exists());
+    let streamed_too = STREAMS.iter().any(|(_, file)| case.folder.join(file).exists());
     match read {
         Err(error) => {
             if !streamed_too {
@@ -257,8 +277,9 @@ fn check_error(case: &Case, error: &Error) {
         serde_json::from_slice::<Value>(&body).unwrap_or_else(|fault| panic!("{what}: {fault}"));
         let again = dialect.upstream.read_error(error.caller_status(), &HeaderMap::new(), &body);
         assert!(again.message.contains(&error.message), "{what}: {:?} lost its words", again.message);
-        let frame = dialect.downstream.write_stream_error(error, &cx(Framing::Sse));
-        let (events, broken) = decode(dialect, &Quirks::default(), Framing::Sse, &[&frame]);
+        let framing = framings(dialect.name)[0];
+        let frame = dialect.downstream.write_stream_error(error, &cx(framing));
+        let (events, broken) = decode(dialect, &Quirks::default(), framing, &[&frame]);
         assert!(broken.is_some(), "{what}: the error frame is read as {events:?}");
     }
 }
@@ -294,10 +315,8 @@ fn check_stream(case: &Case, framing: Framing, bytes: &[u8]) -> Option<Response>
     let response = folded.into_response();
     check_observer(case, framing, bytes, &response, broken.as_ref());
     for dialect in dialect::ALL {
-        for framing in [Framing::Sse, Framing::Array] {
-            if framing == Framing::Sse || dialect.name == "gemini" {
-                check_written(case, dialect, framing, &whole, &response);
-            }
+        for framing in framings(dialect.name) {
+            check_written(case, dialect, *framing, &whole, &response);
         }
     }
     broken.is_none().then_some(response)
@@ -308,6 +327,9 @@ fn check_mangled(case: &Case, framing: Framing, bytes: &[u8]) {
     for (round, at) in (0..bytes.len()).step_by(11).enumerate() {
         let mut mangled = bytes.to_vec();
         mangled[at] = b"\"{}[],:0nx\\ \n"[round % 13];
+        if framing == Framing::EventStream {
+            message::sign(&mut mangled);
+        }
         let (events, broken) = decode(case.dialect, &case.quirks, framing, &[&mangled]);
         if !events.is_empty() {
             law::check(&format!("{}, mangled at byte {at}", case.name), &events, broken.is_none());
@@ -394,14 +416,14 @@ fn frames_of(framing: Framing, chunks: &[&[u8]]) -> (Vec<Owned>, bool) {
 }
 
 fn each_frame(framing: Framing, chunks: &[&[u8]], mut take: impl FnMut(Frame<'_>) -> Result<()>) -> Result<()> {
-    let mut frames: Box<dyn ReadFrame> = match framing {
-        Framing::Sse => Box::new(SseReader::new(1 << 20)),
-        Framing::Array => Box::new(ArrayReader::new(1 << 20)),
-    };
+    let mut frames = framing.reader(1 << 20);
     for chunk in chunks {
         let mut rest = *chunk;
-        while let Some(frame) = frames.next(&mut rest).unwrap() {
+        while let Some(frame) = frames.next(&mut rest).map_err(|long| Error::malformed(long.to_string()))? {
             take(frame)?;
+        }
+        if let Some(what) = frames.fault() {
+            return Err(Error::malformed(what));
         }
     }
     let end = frames.finish();

@@ -9,4 +9,5 @@ mod gemini;
 mod json;
 mod law;
 mod matrix;
+mod message;
 mod openai_chat;

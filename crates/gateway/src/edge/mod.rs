@@ -54,7 +54,7 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
             _ => Err((Some(dialect), wrong_method(&head.method, path, "POST"))),
         };
     }
-    let models = path.strip_prefix("/v1beta/models").or_else(|| path.strip_prefix("/v1/models"));
+    let models = ["/v1beta/models", "/v1/models", "/foundation-models"].iter().find_map(|place| path.strip_prefix(place));
     let found = match (path, models, speaks) {
         ("/health/live", ..) => Some(Route::Health(Health::Live)),
         ("/health/ready", ..) => Some(Route::Health(Health::Ready)),
@@ -87,7 +87,9 @@ fn wrong_method(method: &Method, path: &str, right: &str) -> Error {
 fn guess(head: &Parts) -> Option<&'static Dialect> {
     let has = |name: &str| head.headers.contains_key(name);
     let path = head.uri.path();
-    let name = if has("anthropic-version") || path.starts_with("/v1/messages") {
+    let name = if path.starts_with("/model/") || path.starts_with("/foundation-models") {
+        "bedrock-converse"
+    } else if has("anthropic-version") || path.starts_with("/v1/messages") {
         "anthropic-messages"
     } else if path.starts_with("/v1beta") || has("x-goog-api-key") || has("x-goog-api-client") {
         "gemini"
