@@ -112,7 +112,11 @@ impl Pipe {
     /// Takes what has come; what may leave is added to `out`.
     fn feed(&mut self, chunk: Bytes, out: &mut Merge) -> Result<(), Error> {
         match &mut self.stage {
-            Stage::Same(sift) => out.push(sift.feed(chunk).map_err(|long| Error::malformed(long.to_string()))?),
+            Stage::Same(sift) => {
+                let (piece, fed) = sift.feed(chunk);
+                out.push(piece);
+                fed.map_err(|long| Error::malformed(long.to_string()))?;
+            }
             Stage::Translate(translation) => {
                 let fed = translation.reader.feed(&chunk, &mut translation.events);
                 translation.write(out.many());
