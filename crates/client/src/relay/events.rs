@@ -23,8 +23,9 @@ impl Reader {
     pub fn new(answer: &Answer, frame_limit: usize) -> Self {
         let quirks = &answer.target.service.provider.quirks;
         let media = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let framing = Framing::of(media.unwrap_or_default());
-        Reader { frames: framing.reader(frame_limit), read: answer.dialect.upstream.read_stream(quirks) }
+        let upstream = answer.dialect.upstream;
+        let framing = Framing::announced(media.unwrap_or_default()).unwrap_or(upstream.framing());
+        Reader { frames: framing.reader(frame_limit), read: upstream.read_stream(quirks) }
     }
 
     /// Takes the next bytes.

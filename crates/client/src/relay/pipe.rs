@@ -113,9 +113,9 @@ impl Pipe {
     fn feed(&mut self, chunk: Bytes, out: &mut Merge) -> Result<(), Error> {
         match &mut self.stage {
             Stage::Same(sift) => {
-                let (ready, fed) = sift.feed(chunk);
-                out.push(ready);
-                fed?;
+                let (piece, fed) = sift.feed(chunk);
+                out.push(piece);
+                fed.map_err(|long| Error::malformed(long.to_string()))?;
             }
             Stage::Translate(translation) => {
                 let fed = translation.reader.feed(&chunk, &mut translation.events);

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::codec::dialect::{Framing, Observe, ReadStream};
 use crate::codec::frame::event_stream::{Fault, message_len, read_message};
 use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, SseSplitter, TooLong, read_block};
-use crate::codec::{Error, Kind, Result};
+use crate::codec::{Error, Kind};
 
 /// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
 /// could not use half a block anyway.
@@ -61,43 +61,34 @@ impl Sift {
         read.push(frame, &mut Vec::new()).err().filter(|error| error.kind != Kind::Malformed)
     }
 
-    /// What of the stream may leave now that `chunk` has come; what was whole before a fault is in the bytes.
-    pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<()>) {
-        let Sift { observe, blocks, suspect, .. } = self;
-        let fed = match blocks {
+    /// What of the stream may leave now that `chunk` has come, also when a block in it is too long.
+    pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<(), Fault>) {
+        let Sift { observe, drop_usage, blocks, suspect } = self;
+        let (split, held, joined, limit) = match blocks {
             Blocks::Array(reader) => {
-                let mut rest = &chunk[..];
-                let mut read = || -> Result<(), TooLong> {
-                    while let Some(frame) = reader.next(&mut rest)? {
-                        observe.frame(frame);
-                        suspect.look(frame);
+                let (mut rest, mut good) = (&chunk[..], 0);
+                loop {
+                    match reader.next(&mut rest) {
+                        Ok(Some(frame)) => {
+                            observe.frame(frame);
+                            suspect.look(frame);
+                            good = chunk.len() - rest.len();
+                        }
+                        Ok(None) => return (chunk, Ok(())),
+                        Err(long) => return (chunk.slice(..good), Err(long.into())),
                     }
-                    Ok(())
-                };
-                read().map(|()| chunk)
+                }
             }
             Blocks::EventStream { held, scratch, limit } => {
-                let mut take = |bytes: &[u8]| {
+                return feed_messages(&chunk, held, *limit, &mut |bytes| {
                     let frame = read_message(bytes)?.frame(scratch);
                     observe.frame(frame);
                     suspect.look(frame);
                     Ok(())
-                };
-                let (ready, fed) = feed_messages(&chunk, held, *limit, &mut take);
-                return (ready, fed.map_err(|fault| Error::malformed(fault.to_string())));
+                });
             }
-            Blocks::Sse { .. } => self.feed_blocks(chunk),
+            Blocks::Sse { split, held, joined, limit } => (split, held, joined, *limit),
         };
-        match fed {
-            Ok(ready) => (ready, Ok(())),
-            Err(long) => (Bytes::new(), Err(Error::malformed(long.to_string()))),
-        }
-    }
-
-    fn feed_blocks(&mut self, chunk: Bytes) -> Result<Bytes, TooLong> {
-        let Sift { observe, drop_usage, blocks, suspect } = self;
-        let Blocks::Sse { split, held, joined, limit } = blocks else { return Ok(chunk) };
-        let limit = *limit;
         // Bytes before `from` were copied to `out` or dropped; those from there up to `to` may leave as they are.
         let (mut from, mut to) = (0, 0);
         let mut out = BytesMut::new();
@@ -106,7 +97,7 @@ impl Sift {
             let is_begun = !held.is_empty();
             if is_begun || !ends {
                 if held.len() + part.len() > limit {
-                    return Err(TooLong { limit });
+                    return (join(out, &chunk, from, to), Err(TooLong { limit }.into()));
                 }
                 held.extend_from_slice(part);
             }
@@ -129,7 +120,7 @@ impl Sift {
             to = span.end;
             held.clear();
         }
-        Ok(join(out, &chunk, from, to))
+        (join(out, &chunk, from, to), Ok(()))
     }
 
     /// What is left when the stream has ended.

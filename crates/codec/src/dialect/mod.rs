@@ -125,13 +125,13 @@ impl Framing {
         }
     }
 
-    /// The framing that a `Content-Type` announces; server-sent events where it announces none of the others.
-    pub fn of(content_type: &str) -> Self {
+    /// The framing that a `Content-Type` leaves no doubt of.
+    pub fn announced(content_type: &str) -> Option<Self> {
         let media = content_type.split(';').next().unwrap_or_default().trim();
-        if media.eq_ignore_ascii_case(event_stream::MEDIA_TYPE) { Framing::EventStream } else { Framing::Sse }
+        media.eq_ignore_ascii_case(event_stream::MEDIA_TYPE).then_some(Framing::EventStream)
     }
 
-    /// A reader of such frames, which refuses one of more than `limit` bytes.
+    /// A reader of such a stream, which refuses a frame of more than `limit` bytes.
     pub fn reader(self, limit: usize) -> Box<dyn ReadFrame> {
         match self {
             Framing::Sse => Box::new(SseReader::new(limit)),
@@ -175,6 +175,11 @@ pub trait Upstream: Sync {
     /// Same lane: the path and the declared edits for a caller's request that stays as it is.
     /// `model` is the provider's own name for the model.
     fn forward(&self, head: &Head<'_>, peek: &Peek, body: &[u8], model: &str, quirks: &Quirks) -> Result<Forward>;
+
+    /// How a provider frames the streams that it is asked for when a request was translated.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
 
     /// Whether the provider side of this dialect can do this operation.
     fn can(&self, operation: Operation) -> bool;

@@ -7,7 +7,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::{Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
+use super::{
+    Cx, Downstream, Feature, Forward, Framing, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream,
+};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::ir::{Extra, Model, Request, Response, TokenCount, Usage};
@@ -45,6 +47,10 @@ impl Upstream for BedrockConverse {
 
     fn forward(&self, head: &Head<'_>, peek: &Peek, _: &[u8], model: &str, _: &Quirks) -> Result<Forward> {
         path::forward(head, peek, model)
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::EventStream
     }
 
     fn can(&self, operation: Operation) -> bool {
