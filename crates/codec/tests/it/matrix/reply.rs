@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Feature;
+use crate::message::{self, event};
 
 /// One piece of an answer.
 #[derive(Clone, Copy)]
@@ -76,13 +77,14 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
             let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
             gemini_chunk(parts, Some(sample))
         }
+        "bedrock-converse" => bedrock_whole(sample),
         other => panic!("write down an answer of {other}"),
     }
 }
 
 /// A streamed answer.
-pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
-    match dialect {
+pub(crate) fn stream(dialect: &str, sample: &Sample) -> Vec<u8> {
+    let text = match dialect {
         "openai-chat" => chat_stream(sample),
         "openai-completions" => completions_stream(sample),
         "anthropic-messages" => anthropic_stream(sample),
@@ -91,8 +93,10 @@ pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
             let last = gemini_chunk(vec![json!({"text": ""})], Some(sample));
             parts.into_iter().map(|part| gemini_chunk(vec![part], None)).chain([last]).map(|chunk| data(&chunk)).collect()
         }
+        "bedrock-converse" => return bedrock_stream(sample),
         other => panic!("write down a stream of {other}"),
-    }
+    };
+    text.into_bytes()
 }
 
 fn data(chunk: &Value) -> String {
@@ -298,6 +302,58 @@ fn gemini_chunk(parts: Vec<Value>, last: Option<&Sample>) -> Value {
     chunk
 }
 
+fn bedrock_end(sample: &Sample) -> &'static str {
+    match sample.end {
+        End::Stop if sample.calls() => "tool_use",
+        End::Stop => "end_turn",
+        End::Length => "max_tokens",
+        End::Refused => "content_filtered",
+    }
+}
+
+/// `inputTokens` leaves out what came from the cache.
+fn bedrock_usage(sample: &Sample) -> Value {
+    let cached = if sample.cached { 60 } else { 0 };
+    json!({"inputTokens": 100 - cached, "outputTokens": 20, "totalTokens": 120, "cacheReadInputTokens": cached,
+        "cacheWriteInputTokens": 0})
+}
+
+fn bedrock_whole(sample: &Sample) -> Value {
+    let block = |piece: &Piece| match piece {
+        Text(first, second) => json!({"text": format!("{first}{second}")}),
+        Thought(text, signature) => json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}),
+        Call(id, city) => json!({"toolUse": {"toolUseId": format!("tooluse_{id}"), "name": "weather", "input": {"city": city}}}),
+    };
+    let content: Vec<Value> = sample.pieces.iter().map(block).collect();
+    json!({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": bedrock_end(sample),
+        "usage": bedrock_usage(sample), "metrics": {"latencyMs": 7}})
+}
+
+fn bedrock_stream(sample: &Sample) -> Vec<u8> {
+    let mut messages = vec![event("messageStart", json!({"role": "assistant", "p": "abc"}))];
+    for (index, piece) in sample.pieces.iter().enumerate() {
+        let deltas = match piece {
+            Text(first, second) => vec![json!({"text": first}), json!({"text": second})],
+            Thought(text, signature) => {
+                vec![json!({"reasoningContent": {"text": text}}), json!({"reasoningContent": {"signature": signature}})]
+            }
+            Call(id, city) => {
+                let start = json!({"toolUse": {"toolUseId": format!("tooluse_{id}"), "name": "weather"}});
+                messages.push(event("contentBlockStart", json!({"contentBlockIndex": index, "start": start})));
+                let arguments = arguments(city);
+                let (first, second) = arguments.split_at(4);
+                ["", first, second].map(|text| json!({"toolUse": {"input": text}})).to_vec()
+            }
+        };
+        let delta = |delta| event("contentBlockDelta", json!({"contentBlockIndex": index, "delta": delta, "p": "abcdef"}));
+        messages.extend(deltas.into_iter().map(delta));
+        messages.push(event("contentBlockStop", json!({"contentBlockIndex": index})));
+    }
+    messages.push(event("messageStop", json!({"stopReason": bedrock_end(sample)})));
+    messages.push(event("metadata", json!({"usage": bedrock_usage(sample), "metrics": {"latencyMs": 7}})));
+    message::write_all(&Value::Array(messages))
+}
+
 /// A refused request, as a provider words it.
 pub(crate) fn error(dialect: &str, status: u16) -> Value {
     let message = "no, not now";
@@ -320,12 +376,18 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
             let word = pick("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNAUTHENTICATED", "UNAVAILABLE");
             json!({"error": {"code": status, "message": message, "status": word}})
         }
+        "bedrock-converse" => json!({"message": message}),
         other => panic!("write down an error of {other}"),
     }
 }
 
 /// The same within a stream that began well.
-pub(crate) fn error_frame(dialect: &str) -> String {
+pub(crate) fn error_frame(dialect: &str) -> Vec<u8> {
     let body = error(dialect, 429);
-    if dialect == "anthropic-messages" { format!("event: error\n{}", data(&body)) } else { data(&body) }
+    let text = match dialect {
+        "anthropic-messages" => format!("event: error\n{}", data(&body)),
+        "bedrock-converse" => return message::write_all(&json!([{"exception": "throttlingException", "payload": body}])),
+        _ => data(&body),
+    };
+    text.into_bytes()
 }
