@@ -104,7 +104,14 @@ impl Body {
                 }
                 out.push(Event::PartEnd { choice: 0, part });
             }
-            Body::Text { part } | Body::Reasoning { part, .. } => out.push(Event::PartEnd { choice: 0, part }),
+            Body::Reasoning { part, signature } => {
+                if !signature.is_empty() {
+                    let signature = Signature { owner: NAME, value: signature };
+                    out.push(Event::Delta { choice: 0, part, delta: Delta::Signature(signature) });
+                }
+                out.push(Event::PartEnd { choice: 0, part });
+            }
+            Body::Text { part } => out.push(Event::PartEnd { choice: 0, part }),
             Body::Redacted(bytes) => {
                 let content = Content::Reasoning { text: String::new(), redacted: true };
                 tell(content.into(), Some(Signature { owner: NAME, value: STANDARD.encode(bytes) }), out);

@@ -15,7 +15,7 @@ use crate::catalog::Quirks;
 use crate::dialect::ReadStream;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::ir::{Delta, Event, Extra, PartStart, Raw, Signature, Source};
+use crate::ir::{Delta, Event, Extra, PartStart, Raw, Source};
 
 /// Blocks that may be open at once.
 const MOST_OPEN: usize = 1024;
@@ -253,10 +253,7 @@ impl Reader {
             }
             (Body::Reasoning { part, signature }, Grown { reasoning_content: Some(thought), .. }) => {
                 push_text(*part, thought.text.unwrap_or_default(), out);
-                if let Some(more) = thought.signature.filter(|more| !more.is_empty()) {
-                    signature.push_str(&more);
-                    out.push(delta(*part, Delta::Signature(Signature { owner: NAME, value: signature.clone() })));
-                }
+                signature.push_str(&thought.signature.unwrap_or_default());
             }
             (Body::Tool { part, grown }, Grown { tool_use: Some(piece), .. }) if !piece.input.is_empty() => {
                 *grown = true;
