@@ -9,8 +9,8 @@ use super::super::wire::Tokens;
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
-use crate::json::{self, KeyFinder};
 use crate::json::word::has_usage;
+use crate::json::{self, KeyFinder};
 
 static ERROR: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("error"));
 static FINISH: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("finish_reason"));
