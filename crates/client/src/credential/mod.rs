@@ -1,5 +1,7 @@
 //! Where secrets come from, and how each scheme adds one to a request.
 
+pub mod sign;
+
 use std::process::Command;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
