@@ -1,6 +1,19 @@
 //! Where secrets come from, and how each scheme adds one to a request.
 
+mod access_key;
+mod bce;
+mod canonical;
+mod date;
+mod digest;
+mod encode;
+mod hmac_sha256;
+mod hs256_jwt;
+mod sdk_hmac;
+mod service_account;
 pub mod sign;
+mod sigv4;
+mod tc3;
+mod url_hmac;
 
 use std::process::Command;
 

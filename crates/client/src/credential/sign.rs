@@ -4,6 +4,16 @@
 //! method, address and bytes that go out, and adds headers, or parameters to the address. Nothing may change the
 //! request after that, and every new try is signed anew: signatures age.
 
+pub use super::access_key::AccessKey;
+pub use super::bce::Bce;
+pub use super::hmac_sha256::HmacSha256;
+pub use super::hs256_jwt::Hs256Jwt;
+pub use super::sdk_hmac::SdkHmac;
+pub use super::service_account::{SelfSigned, ServiceAccount};
+pub use super::sigv4::SigV4;
+pub use super::tc3::Tc3;
+pub use super::url_hmac::UrlHmac;
+
 use std::time::SystemTime;
 
 use http::{HeaderMap, Method, Uri};
