@@ -8,6 +8,7 @@ pub use super::access_key::AccessKey;
 pub use super::bce::Bce;
 pub use super::hmac_sha256::HmacSha256;
 pub use super::hs256_jwt::Hs256Jwt;
+pub use super::message_signature::{Message, MessageKey, MessageSignature, Nonces, SeenNonces, TAG, Verifier};
 pub use super::sdk_hmac::SdkHmac;
 pub use super::service_account::{SelfSigned, ServiceAccount};
 pub use super::sigv4::SigV4;
