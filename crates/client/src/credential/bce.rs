@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::access_key::AccessKey;
-use super::canonical::{Covered, put, require_type};
+use super::canonical::{Covered, put};
 use super::date::Utc;
 use super::digest::{hex, hmac_sha256};
 use super::encode;
@@ -39,7 +39,6 @@ impl Sign for Bce {
         if let Some(token) = &self.key.session {
             put(draft.headers, "x-bce-security-token", token.expose())?;
         }
-        require_type(draft.headers);
         // An empty value is not signed, and its name must not be listed then.
         let headers = &*draft.headers;
         let wanted =
