@@ -64,6 +64,42 @@ pub enum Operation {
     Chat,
     /// The number of tokens of a request.
     CountTokens,
+    /// Vectors for texts.
+    Embed,
+    /// Pictures from a text.
+    ImageGenerate,
+    /// Pictures from pictures and a text.
+    ImageEdit,
+    /// Sound from a text.
+    Speak,
+    /// What is said in a sound.
+    Transcribe,
+    /// What is said in a sound, in English.
+    TranslateAudio,
+    /// Documents in the order of their relevance to a query.
+    Rerank,
+    /// Whether texts or pictures are harmful.
+    Moderate,
+}
+
+impl Operation {
+    const WORDS: [(Operation, &'static str); 10] = [
+        (Operation::Chat, "chat"),
+        (Operation::CountTokens, "count tokens"),
+        (Operation::Embed, "embed"),
+        (Operation::ImageGenerate, "make images"),
+        (Operation::ImageEdit, "edit images"),
+        (Operation::Speak, "speak"),
+        (Operation::Transcribe, "transcribe"),
+        (Operation::TranslateAudio, "translate audio"),
+        (Operation::Rerank, "rerank"),
+        (Operation::Moderate, "moderate"),
+    ];
+
+    /// What it is called in a sentence: "can embed", "cannot rerank".
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(operation, _)| *operation == self).map_or("do this", |(_, word)| word)
+    }
 }
 
 /// The head of a caller's request.
