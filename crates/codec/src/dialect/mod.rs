@@ -21,6 +21,7 @@ pub mod headers;
 mod object;
 mod openai_chat;
 mod openai_completions;
+pub mod operation;
 mod shared;
 
 pub use crate::json::Edit;
