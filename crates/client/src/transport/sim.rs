@@ -28,7 +28,7 @@ impl Transport for SimTransport {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             let (head, payload) = request.into_parts();
-            let Ok(body) = payload.collect().await.map(http_body_util::Collected::to_bytes);
+            let body = payload.collect().await?.to_bytes();
             let path = head.uri.path();
             let Some(route) = dialect::route(path) else {
                 return Err(Failure::new(Phase::Send, format!("the simulator does not know the path {path}")));
