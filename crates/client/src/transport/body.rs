@@ -149,6 +149,8 @@ enum Kind {
     // The order matters: a dropped body resets its stream first and makes room for another after that.
     Http2(Incoming, Option<Http2>),
     Whole(Bytes),
+    /// Bytes that come before another body's.
+    After(Bytes, Box<Body>),
     Stream(Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>),
 }
 
@@ -178,6 +180,12 @@ impl Body {
         let mut body = Self(Kind::Http2(incoming, Some(stream)));
         body.settle();
         body
+    }
+
+    /// The same body, before the bytes that were taken from it already.
+    #[must_use]
+    pub fn after(self, first: Bytes) -> Self {
+        if first.is_empty() { self } else { Self(Kind::After(first, Box::new(self))) }
     }
 
     /// The next bytes, as they arrive; nothing at the end.
@@ -248,6 +256,11 @@ impl Body {
             },
             Kind::Whole(bytes) if bytes.is_empty() => None,
             Kind::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Kind::After(first, rest) => {
+                let (first, rest) = (std::mem::take(first), std::mem::replace(&mut **rest, Self::empty()));
+                *self = rest;
+                Some(Ok(Frame::data(first)))
+            }
             Kind::Stream(stream) => ready!(stream.as_mut().poll_next(cx)).map(|next| next.map(Frame::data)),
         };
         match next {
@@ -290,7 +303,7 @@ impl http_body::Body for Body {
             Kind::Http1(incoming) => incoming.is_over(),
             Kind::Http2(incoming, _) => incoming.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Stream(_) => false,
+            Kind::After(..) | Kind::Stream(_) => false,
         }
     }
 
@@ -299,6 +312,10 @@ impl http_body::Body for Body {
             Kind::Http1(incoming) => incoming.size_hint(),
             Kind::Http2(incoming, _) => incoming.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::After(first, rest) => match rest.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + first.len() as u64),
+                None => SizeHint::default(),
+            },
             Kind::Stream(_) => SizeHint::default(),
         }
     }
@@ -309,7 +326,7 @@ impl fmt::Debug for Body {
         f.write_str(match &self.0 {
             Kind::Http1(_) | Kind::Http2(..) => "Body(wire)",
             Kind::Whole(_) => "Body(whole)",
-            Kind::Stream(_) => "Body(stream)",
+            Kind::After(..) | Kind::Stream(_) => "Body(stream)",
         })
     }
 }

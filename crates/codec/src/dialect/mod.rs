@@ -86,22 +86,23 @@ pub enum Operation {
 }
 
 impl Operation {
-    const WORDS: [(Operation, &'static str); 10] = [
+    /// Every operation's name in configuration.
+    pub const KEYS: [(Operation, &'static str); 10] = [
         (Operation::Chat, "chat"),
-        (Operation::CountTokens, "count tokens"),
+        (Operation::CountTokens, "count_tokens"),
         (Operation::Embed, "embed"),
-        (Operation::ImageGenerate, "make images"),
-        (Operation::ImageEdit, "edit images"),
+        (Operation::ImageGenerate, "image_generate"),
+        (Operation::ImageEdit, "image_edit"),
         (Operation::Speak, "speak"),
         (Operation::Transcribe, "transcribe"),
-        (Operation::TranslateAudio, "translate audio"),
+        (Operation::TranslateAudio, "translate_audio"),
         (Operation::Rerank, "rerank"),
         (Operation::Moderate, "moderate"),
     ];
 
-    /// What it is called in a sentence: "can embed", "cannot rerank".
-    pub fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(operation, _)| *operation == self).map_or("do this", |(_, word)| word)
+    /// Its name in configuration.
+    pub fn key(self) -> &'static str {
+        Self::KEYS.iter().find(|(operation, _)| *operation == self).map_or("", |(_, key)| key)
     }
 }
 

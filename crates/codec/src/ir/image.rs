@@ -1,5 +1,7 @@
 //! Texts and pictures to pictures.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::message::Extra;
@@ -65,6 +67,14 @@ pub struct Images {
     pub usage: Option<Usage>,
     /// Fields that we do not act on.
     pub extra: Extra,
+}
+
+impl Image {
+    /// The picture itself, where it came with the answer.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let in_url = || self.url.as_deref()?.strip_prefix("data:")?.split_once(";base64,").map(|(_, data)| data);
+        STANDARD.decode(self.base64.as_deref().or_else(in_url)?).ok()
+    }
 }
 
 /// One picture.

@@ -22,7 +22,9 @@ use std::borrow::Cow;
 use super::{Cx, Head, Operation, Outgoing};
 use crate::catalog::Quirks;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::ir::{Draw, Embed, Embeddings, Images, Moderate, Moderation, Ranking, Rerank, Sound, Speak, Transcribe, Transcript};
+use crate::ir::{
+    Draw, Embed, Embeddings, Images, Moderate, Moderation, Ranking, Rerank, Sound, Speak, Transcribe, Transcript, Usage,
+};
 
 pub use lane::{forward, peek};
 pub use usage::Watch;
@@ -51,6 +53,9 @@ pub trait Wanted: Clone + Send + Sync + 'static {
         let _ = most;
         vec![self]
     }
+
+    /// What an answer took, as far as it was told.
+    fn usage(answer: &Self::Answer) -> Option<Usage>;
 
     /// Adds the answer to a later piece.
     fn join(answer: &mut Self::Answer, next: Self::Answer) {
@@ -168,6 +173,10 @@ impl Wanted for Embed {
         &mut self.model
     }
 
+    fn usage(answer: &Self::Answer) -> Option<Usage> {
+        answer.usage
+    }
+
     fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
         Some(match dialect {
             OPENAI => &openai::Embeds,
@@ -203,6 +212,10 @@ impl Wanted for Rerank {
         &mut self.model
     }
 
+    fn usage(answer: &Self::Answer) -> Option<Usage> {
+        answer.usage
+    }
+
     fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
         Some(match dialect {
             OPENAI => &openai::Reranks,
@@ -221,6 +234,10 @@ impl Wanted for Draw {
 
     fn model_mut(&mut self) -> &mut String {
         &mut self.model
+    }
+
+    fn usage(answer: &Self::Answer) -> Option<Usage> {
+        answer.usage
     }
 
     fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
@@ -245,6 +262,10 @@ macro_rules! only_openai {
 
             fn model_mut(&mut self) -> &mut String {
                 &mut self.model
+            }
+
+            fn usage(answer: &Self::Answer) -> Option<Usage> {
+                answer.usage
             }
 
             fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
