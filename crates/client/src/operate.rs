@@ -139,6 +139,35 @@ pub async fn pass(client: &Client, target: &Target, own: Own<'_>) -> Result<Pass
     Ok(Passed { target: target.clone(), dialect: dialect.to_owned(), status: head.status, headers: head.headers, body })
 }
 
+/// The most of an error answer that is looked at before it passes through.
+const ERROR_LIMIT: usize = 1024 * 1024;
+
+/// Sends what is none of our operations: the parcel as it is, with the credential, and whatever comes back. Only what
+/// would give the credential away does not pass.
+///
+/// # Errors
+/// When the provider cannot be reached, or repeats our credential in its answer to an error.
+pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> Result<Reply, Failed> {
+    let service = &target.service;
+    let reply = send(client, target, &service.provider.base_url, parcel).await?;
+    let credential = service.credential()?;
+    let (mut head, body) = reply.into_parts();
+    let told: Vec<_> = head.headers.iter().filter(|(_, value)| credential.is_in(value.as_bytes())).collect();
+    let told: Vec<_> = told.into_iter().map(|(name, _)| name.clone()).collect();
+    told.iter().for_each(|name| _ = head.headers.remove(name));
+    if head.status.is_client_error() || head.status.is_server_error() {
+        let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
+        if credential.is_in(&body) {
+            let read = |dialect: &'static Dialect| dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
+            let error = service.provider.dialects.first().and_then(|name| error_dialect(name)).map(read);
+            let error = error.unwrap_or_else(|| Error::malformed("answered with our credential in its words"));
+            return Err(service.sign(error).into());
+        }
+        return Ok(Reply::from_parts(head, Body::whole(body)));
+    }
+    Ok(Reply::from_parts(head, body))
+}
+
 async fn reach(client: &Client, target: &Target, dialect: &str, parcel: Parcel, lane: Lane) -> Result<Reply, Failed> {
     let reply = send(client, target, target.service.provider.url(dialect), parcel).await?;
     match error_dialect(dialect) {

@@ -25,6 +25,8 @@ pub struct Flow {
     watch: Option<Watch>,
     events: Option<(&'static Dialect, Cx)>,
     patience: Patience,
+    /// What breaks the connection, once what came before it has left.
+    broken: Option<Error>,
     done: bool,
 }
 
@@ -32,7 +34,8 @@ impl Flow {
     /// The body of a reply that `target` gave.
     pub fn new(body: Body, target: Target, call: OpenCall, settings: Settings) -> Self {
         let done = body.is_end_stream();
-        let mut flow = Flow { body, target, call, watch: None, events: None, patience: Patience::new(settings), done: false };
+        let patience = Patience::new(settings);
+        let mut flow = Flow { body, target, call, watch: None, events: None, patience, broken: None, done: false };
         if done {
             flow.close(None);
         }
@@ -68,19 +71,24 @@ impl Flow {
     }
 
     /// The answer broke; gives what is to be told of it.
-    fn fail(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn fail(&mut self, error: Error, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let error = if error.origin == Origin::Gateway { error } else { self.target.service.sign(error) };
         let told = match &self.events {
             Some((dialect, cx)) => {
                 // Half an event may have gone out; an empty line ends it.
                 let mut bytes = b"\n\n".to_vec();
                 bytes.extend(dialect.downstream.write_stream_error(&error, cx));
-                Ok(Frame::data(Bytes::from(bytes)))
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from(bytes)))))
             }
-            None => Err(error.clone()),
+            None => {
+                // The server throws away what it has not sent when it breaks the connection; waiting once, it sends it.
+                self.broken = Some(error.clone());
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
         };
         self.close(Some(error));
-        Poll::Ready(Some(told))
+        told
     }
 }
 
@@ -108,24 +116,24 @@ impl http_body::Body for Flow {
                 }
                 Poll::Ready(Some(Err(failure))) => {
                     let error = explain(&failure, &this.target);
-                    return this.fail(error);
+                    return this.fail(error, context);
                 }
                 Poll::Ready(None) => this.close(None),
                 Poll::Pending => match this.patience.run_out(context) {
-                    Some(error) => return this.fail(error),
+                    Some(error) => return this.fail(error, context),
                     None => return Poll::Pending,
                 },
             }
         }
-        Poll::Ready(None)
+        Poll::Ready(this.broken.take().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.done
+        self.done && self.broken.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.done { SizeHint::with_exact(0) } else { self.body.size_hint() }
+        if self.is_end_stream() { SizeHint::with_exact(0) } else { self.body.size_hint() }
     }
 }
 
