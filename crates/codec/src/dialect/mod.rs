@@ -20,9 +20,11 @@ mod fields;
 mod gemini;
 pub mod headers;
 mod object;
+mod ollama;
 mod openai_chat;
 mod openai_completions;
 mod shared;
+mod time;
 
 pub use crate::json::Edit;
 pub use feature::Feature;
@@ -52,6 +54,16 @@ pub static ALL: &[Dialect] = &[
         downstream: &anthropic_messages::AnthropicMessages,
     },
     Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect {
+        name: ollama::CHAT,
+        upstream: &ollama::Ollama(ollama::Shape::Chat),
+        downstream: &ollama::Ollama(ollama::Shape::Chat),
+    },
+    Dialect {
+        name: ollama::GENERATE,
+        upstream: &ollama::Ollama(ollama::Shape::Generate),
+        downstream: &ollama::Ollama(ollama::Shape::Generate),
+    },
 ];
 
 /// The dialect of this name.
@@ -285,12 +297,15 @@ pub trait Observe: Send {
 /// The dialect and operation that a path belongs to; `None` for a path of nobody's.
 ///
 /// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
-/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`.
+/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
+/// `/api/chat`, `/api/generate`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
+        "/api/chat" => (ollama::CHAT, Operation::Chat),
+        "/api/generate" => (ollama::GENERATE, Operation::Chat),
         "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),
         _ => {
             let model = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;
