@@ -23,12 +23,14 @@
 
 mod array;
 pub mod event_stream;
+mod ndjson;
 mod split;
 mod sse;
 
 pub use array::ArrayReader;
 pub use event_stream::EventStreamReader;
-pub use split::{Part, SseSplitter};
+pub use ndjson::NdjsonReader;
+pub use split::{Part, Splitter, SseSplitter};
 pub use sse::{SseReader, read_block};
 
 /// One frame of a stream: what a dialect reads an event from.

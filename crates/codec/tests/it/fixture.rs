@@ -8,8 +8,8 @@
 //! | `losses.json` | what could not be sent; no file: nothing |
 //! | `refused.json` | instead of `sent.json`: the error that the request is answered with |
 //! | `quirks.toml` | the provider's departures, where it has any |
-//! | `reply.json`, `reply.sse`, `reply.array`, `reply.eventstream` | a provider's answer: whole, or streamed in a framing |
-//! | `messages.json` | what `reply.eventstream` is made of: see [`super::message`] |
+//! | `reply.json`, `reply.sse`, `reply.array`, `reply.ndjson`, `reply.eventstream` | a provider's answer: whole, or streamed in one of the framings |
+//! | `messages.json` | what `reply.eventstream` is made of: see [`crate::message`] |
 //! | `status.txt`, `headers.txt` | of an error answer |
 //! | `events.json` | what is read from the answer: a stream's events (a last element `{"error":…}` when it breaks), a whole answer's response or error |
 //!
@@ -107,16 +107,17 @@ fn load() -> Vec<Case> {
     all
 }
 
-const STREAMS: [(Framing, &str); 3] =
-    [(Framing::Sse, "reply.sse"), (Framing::Array, "reply.array"), (Framing::EventStream, "reply.eventstream")];
+const STREAMS: [(Framing, &str); 3] = [
+    (Framing::Sse, "reply.sse"),
+    (Framing::Array, "reply.array"),
+    (Framing::Ndjson, "reply.ndjson"),
+    (Framing::EventStream, "reply.eventstream"),
+];
 
-/// How a dialect's streams may be framed.
-pub(crate) fn framings(dialect: &str) -> &'static [Framing] {
-    match dialect {
-        "gemini" => &[Framing::Sse, Framing::Array],
-        "bedrock-converse" => &[Framing::EventStream],
-        _ => &[Framing::Sse],
-    }
+/// How streams of a dialect may be framed for its callers.
+fn framings(dialect: &Dialect) -> Vec<Framing> {
+    let usual = dialect.upstream.framing();
+    if dialect.name == "gemini" { vec![usual, Framing::Array] } else { vec![usual] }
 }
 
 fn check(case: &Case) {
@@ -152,6 +153,8 @@ fn usual_path(dialect: &str) -> &'static str {
         "openai-chat" => "/v1/chat/completions",
         "openai-completions" => "/v1/completions",
         "anthropic-messages" => "/v1/messages",
+        "ollama" => "/api/chat",
+        "ollama-generate" => "/api/generate",
         "bedrock-converse" => "/model/some-model/converse",
         _ => "/v1beta/models/some-model:generateContent",
     }
@@ -257,7 +260,7 @@ fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
             let read = response.usage.map(|usage| (usage.input, usage.output));
             assert_eq!(observed, read, "{}: the observer and the reader count alike", case.name);
             for dialect in dialect::ALL {
-                let bytes = dialect.downstream.write_response(&response, &cx(Framing::Sse));
+                let bytes = dialect.downstream.write_response(&response, &cx(dialect.upstream.framing()));
                 let again = dialect.upstream.read_response(&bytes);
                 let what = format!("{} as {}", case.name, dialect.name);
                 let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -277,7 +280,7 @@ fn check_error(case: &Case, error: &Error) {
         serde_json::from_slice::<Value>(&body).unwrap_or_else(|fault| panic!("{what}: {fault}"));
         let again = dialect.upstream.read_error(error.caller_status(), &HeaderMap::new(), &body);
         assert!(again.message.contains(&error.message), "{what}: {:?} lost its words", again.message);
-        let framing = framings(dialect.name)[0];
+        let framing = dialect.upstream.framing();
         let frame = dialect.downstream.write_stream_error(error, &cx(framing));
         let (events, broken) = decode(dialect, &Quirks::default(), framing, &[&frame]);
         assert!(broken.is_some(), "{what}: the error frame is read as {events:?}");
@@ -315,8 +318,8 @@ fn check_stream(case: &Case, framing: Framing, bytes: &[u8]) -> Option<Response>
     let response = folded.into_response();
     check_observer(case, framing, bytes, &response, broken.as_ref());
     for dialect in dialect::ALL {
-        for framing in framings(dialect.name) {
-            check_written(case, dialect, *framing, &whole, &response);
+        for framing in framings(dialect) {
+            check_written(case, dialect, framing, &whole, &response);
         }
     }
     broken.is_none().then_some(response)
@@ -450,7 +453,7 @@ enum Depth {
 fn depth(from: &Dialect, to: &Dialect) -> Depth {
     match (from.name == to.name, to.name) {
         (true, _) => Depth::Parts,
-        (_, "openai-completions") => Depth::Text,
+        (_, "openai-completions" | "ollama-generate") => Depth::Text,
         _ => Depth::Meaning,
     }
 }
