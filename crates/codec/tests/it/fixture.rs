@@ -107,7 +107,7 @@ fn load() -> Vec<Case> {
     all
 }
 
-const STREAMS: [(Framing, &str); 3] = [
+const STREAMS: [(Framing, &str); 4] = [
     (Framing::Sse, "reply.sse"),
     (Framing::Array, "reply.array"),
     (Framing::Ndjson, "reply.ndjson"),
