@@ -65,11 +65,13 @@ impl Service {
         error.from_provider(&self.provider.id)
     }
 
-    /// The dialect to speak for a caller of `inbound`: the same if the provider has it, else its preferred one.
-    pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation) -> Option<&'static Dialect> {
+    /// The dialect to speak for a caller of `inbound` about `model`: the same if the provider has it, else its preferred
+    /// one.
+    pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation, model: &str) -> Option<&'static Dialect> {
         let spoken = || self.provider.dialects.iter().filter_map(|name| dialect::find(name));
-        let able = |dialect: &&Dialect| dialect.upstream.can(operation);
-        inbound.filter(|inbound| self.provider.speaks(inbound.name) && able(inbound)).or_else(|| spoken().find(able))
+        let able =
+            |dialect: &&Dialect| self.provider.speaks_for(dialect.name, operation, model) && dialect.upstream.can(operation);
+        inbound.filter(able).or_else(|| spoken().find(able))
     }
 }
 
@@ -127,11 +129,16 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     if let Some(custom) = custom_provider(environment) {
         catalog.apply("custom", custom).map_err(wrong)?;
     }
+    catalog.fill(&|name| environment.get(name).map(str::to_owned)).map_err(wrong)?;
     let services = catalog.iter().map(|provider| {
         let credential = match Credential::find(provider, environment) {
             Ok(Found::Ready(credential)) => Ok(credential),
             Ok(Found::Missing(names)) => Err(Lack::Variables(names)),
             Err(error) => Err(Lack::Unusable(error)),
+        };
+        let credential = match provider.unset.as_slice() {
+            [] => credential,
+            unset => Err(Lack::Variables(unset.to_vec())),
         };
         let configured = config.providers.contains_key(&provider.id);
         Service { provider: provider.clone(), configured, credential }
