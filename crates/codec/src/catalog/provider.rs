@@ -43,6 +43,10 @@ pub struct Provider {
     pub models: Vec<String>,
     /// A server on this machine: used only when the user names it, and then also without a secret.
     pub local: bool,
+    /// What one should know of it that no other key says, in English.
+    pub notes: Option<String>,
+    /// The same in Chinese.
+    pub notes_zh: Option<String>,
 }
 
 /// A provider as written: everything may be missing, unknown keys are errors. The same keys in `providers/*.toml` and in
@@ -74,6 +78,10 @@ pub struct ProviderPatch {
     pub models: Option<Vec<String>>,
     /// See [`Provider::local`].
     pub local: Option<bool>,
+    /// See [`Provider::notes`].
+    pub notes: Option<String>,
+    /// See [`Provider::notes_zh`].
+    pub notes_zh: Option<String>,
 }
 
 impl Provider {
@@ -103,6 +111,8 @@ impl Provider {
             quirks: Quirks::default(),
             models: Vec::new(),
             local: false,
+            notes: None,
+            notes_zh: None,
         };
         provider.merge(patch)?;
         Ok(provider)
@@ -119,6 +129,8 @@ impl Provider {
         set(&mut next.website, patch.website);
         set(&mut next.local, patch.local);
         set(&mut next.models, patch.models);
+        next.notes = patch.notes.or(next.notes);
+        next.notes_zh = patch.notes_zh.or(next.notes_zh);
         if let Some(url) = patch.base_url {
             next.set_base_url(&url)?;
             next.base_url_env.clear();
