@@ -7,6 +7,7 @@
 mod ability;
 mod address;
 mod auth;
+mod import;
 mod lookup;
 mod model;
 mod money;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 
 pub use ability::{Abilities, Ability};
 pub use auth::{Auth, SecretRef};
+pub use import::{Import, Skipped, import_prices, write_prices};
 pub use lookup::Models;
 pub use model::Model;
 pub use money::{Cost, Currency, Rate};

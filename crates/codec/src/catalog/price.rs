@@ -57,6 +57,11 @@ macro_rules! rates {
             pub fn rates(&self) -> Rates {
                 Rates { $($name: self.$name,)* }
             }
+
+            /// Replaces the prices of the row itself.
+            pub fn set_rates(&mut self, rates: &Rates) {
+                $(self.$name = rates.$name;)*
+            }
         }
 
         /// Prices for prompts that are longer than `above` tokens. All tokens of such a call cost that much, not only
@@ -72,8 +77,14 @@ macro_rules! rates {
         }
 
         impl Tier {
-            fn rates(&self) -> Rates {
+            /// The prices.
+            pub fn rates(&self) -> Rates {
                 Rates { $($name: self.$name,)* }
+            }
+
+            /// Replaces the prices.
+            pub fn set_rates(&mut self, rates: &Rates) {
+                $(self.$name = rates.$name;)*
             }
         }
 

@@ -43,6 +43,8 @@ pub struct Provider {
     pub models: Vec<String>,
     /// A server on this machine: used only when the user names it, and then also without a secret.
     pub local: bool,
+    /// Names that other catalogues have for it, so that their lists can be imported.
+    pub known_as: Vec<String>,
     /// What one should know of it that no other key says, in English.
     pub notes: Option<String>,
     /// The same in Chinese.
@@ -78,6 +80,8 @@ pub struct ProviderPatch {
     pub models: Option<Vec<String>>,
     /// See [`Provider::local`].
     pub local: Option<bool>,
+    /// See [`Provider::known_as`].
+    pub known_as: Option<Vec<String>>,
     /// See [`Provider::notes`].
     pub notes: Option<String>,
     /// See [`Provider::notes_zh`].
@@ -111,6 +115,7 @@ impl Provider {
             quirks: Quirks::default(),
             models: Vec::new(),
             local: false,
+            known_as: Vec::new(),
             notes: None,
             notes_zh: None,
         };
@@ -129,6 +134,7 @@ impl Provider {
         set(&mut next.website, patch.website);
         set(&mut next.local, patch.local);
         set(&mut next.models, patch.models);
+        set(&mut next.known_as, patch.known_as);
         next.notes = patch.notes.or(next.notes);
         next.notes_zh = patch.notes_zh.or(next.notes_zh);
         if let Some(url) = patch.base_url {

@@ -6,6 +6,7 @@ mod catalog;
 mod fixture;
 mod frame;
 mod gemini;
+mod import;
 mod json;
 mod law;
 mod matrix;

@@ -37,7 +37,7 @@ pub(super) fn table(models: &[Cow<'_, Model>], like: &[String], lang: Lang) -> S
         lang,
         "Prices are for a million tokens, before tax and discounts; `*` stands for any characters.\n\n\
          | Model | Context | Longest answer | Able | Input | Cached | Output | Else |\n|---|--:|--:|---|--:|--:|--:|---|\n",
-        "价格为每百万 token,不含税与折扣;`*` 代表任意字符。\n\n\
+        "价格为每百万 token，不含税与折扣；`*` 代表任意字符。\n\n\
          | 模型 | 上下文 | 最长输出 | 能力 | 输入 | 缓存 | 输出 | 其他 |\n|---|--:|--:|---|--:|--:|--:|---|\n",
     ));
     for model in models {
