@@ -58,7 +58,7 @@ impl Upstream for Ollama {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
         match operation {
             Operation::Chat => request::write(self.0, request, quirks),
-            Operation::CountTokens => Err(cannot_count(self.0.name())),
+            _ => Err(cannot_count(self.0.name())),
         }
     }
 
