@@ -3,4 +3,6 @@
 
 mod cost;
 mod documents;
+mod operation;
+mod sign;
 mod transport;
