@@ -10,7 +10,8 @@ use super::parse::ParseError;
 use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "ollama", "ollama-generate"];
+pub const DIALECTS: &[&str] =
+    &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "cohere-chat", "ollama", "ollama-generate"];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;
