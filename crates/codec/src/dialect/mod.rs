@@ -24,6 +24,7 @@ mod object;
 mod ollama;
 mod openai_chat;
 mod openai_completions;
+pub mod operation;
 mod shared;
 mod time;
 
@@ -80,6 +81,43 @@ pub enum Operation {
     Chat,
     /// The number of tokens of a request.
     CountTokens,
+    /// Vectors for texts.
+    Embed,
+    /// Pictures from a text.
+    ImageGenerate,
+    /// Pictures from pictures and a text.
+    ImageEdit,
+    /// Sound from a text.
+    Speak,
+    /// What is said in a sound.
+    Transcribe,
+    /// What is said in a sound, in English.
+    TranslateAudio,
+    /// Documents in the order of their relevance to a query.
+    Rerank,
+    /// Whether texts or pictures are harmful.
+    Moderate,
+}
+
+impl Operation {
+    /// Every operation's name in configuration.
+    pub const KEYS: [(Operation, &'static str); 10] = [
+        (Operation::Chat, "chat"),
+        (Operation::CountTokens, "count_tokens"),
+        (Operation::Embed, "embed"),
+        (Operation::ImageGenerate, "image_generate"),
+        (Operation::ImageEdit, "image_edit"),
+        (Operation::Speak, "speak"),
+        (Operation::Transcribe, "transcribe"),
+        (Operation::TranslateAudio, "translate_audio"),
+        (Operation::Rerank, "rerank"),
+        (Operation::Moderate, "moderate"),
+    ];
+
+    /// Its name in configuration.
+    pub fn key(self) -> &'static str {
+        Self::KEYS.iter().find(|(operation, _)| *operation == self).map_or("", |(_, key)| key)
+    }
 }
 
 /// The head of a caller's request.
