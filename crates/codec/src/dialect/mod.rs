@@ -14,6 +14,7 @@ use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
+mod aside;
 mod cohere_chat;
 mod fault;
 mod feature;
@@ -29,6 +30,7 @@ mod shared;
 mod time;
 
 pub use crate::json::Edit;
+pub use aside::{Aside, aside};
 pub use feature::Feature;
 pub use shared::read_retry;
 
