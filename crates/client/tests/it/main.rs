@@ -3,4 +3,5 @@
 
 mod documents;
 mod operation;
+mod sign;
 mod transport;
