@@ -11,7 +11,7 @@ use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini"];
+pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "ollama", "ollama-generate"];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;

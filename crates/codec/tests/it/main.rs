@@ -10,3 +10,4 @@ mod json;
 mod law;
 mod matrix;
 mod openai_chat;
+mod operation;
