@@ -12,3 +12,4 @@ mod law;
 mod matrix;
 mod openai_chat;
 mod price;
+mod operation;
