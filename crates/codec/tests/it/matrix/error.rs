@@ -41,7 +41,7 @@ pub(crate) fn check(case: &mut Case<'_>) {
         frames(case.provider.upstream.framing(), &whole).into_iter().take_while(mark).flatten().copied().collect();
     let broken = [&begun[..], &reply::error_frame(case.provider.name)].concat();
     // Where an error within a stream is just words, its class is not known.
-    let is_words = case.provider.name.starts_with("ollama");
+    let is_words = case.provider.name.starts_with("ollama") || case.provider.name == "cohere-chat";
     fail(case, &broken, if is_words { Kind::Server } else { Kind::RateLimited });
     fail(case, &begun, Kind::Truncated);
 }
