@@ -55,6 +55,29 @@ pub(super) fn stand_in(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The text for people: each placeholder is its first variable, `{A_NAME}`.
+pub(super) fn readable(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, options, after)) = next(rest) {
+        let name = options.split('|').next().unwrap_or_default();
+        out.extend([before, "{", name, "}"]);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The variables of each placeholder, and the usual value, if there is one.
+pub(super) fn variables(text: &str) -> Vec<(Vec<String>, Option<String>)> {
+    let (mut all, mut rest) = (Vec::new(), text);
+    while let Some((_, options, after)) = next(rest) {
+        let names = options.split('|').take_while(|option| is_name(option)).map(str::to_owned).collect();
+        all.push((names, options.split('|').find_map(|option| option.strip_prefix('=')).map(str::to_owned)));
+        rest = after;
+    }
+    all
+}
+
 /// Puts values into a text. `find` gives a variable's value, if it is set and not empty.
 ///
 /// # Errors
@@ -98,6 +121,9 @@ mod tests {
         assert_eq!(filled(HOST, &[("PLACE", "here")]), Err(vec!["PROJECT".to_owned()]));
         assert_eq!(filled("{env:A}/v1", &[("A", "https://h.example/")]), Ok("https://h.example/v1".to_owned()));
         assert_eq!(filled("plain", &[]), Ok("plain".to_owned()));
+        assert_eq!(readable(HOST), "https://{PLACE}.example/v1/projects/{PROJECT}/x");
+        let project = (vec!["PROJECT".to_owned()], None);
+        assert_eq!(variables(HOST), [(vec!["PLACE".to_owned(), "OTHER".to_owned()], Some("world".to_owned())), project]);
     }
 
     #[test]
