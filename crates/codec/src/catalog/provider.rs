@@ -10,7 +10,7 @@ use super::parse::ParseError;
 use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini"];
+pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "openai-responses", "anthropic-messages", "gemini"];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;

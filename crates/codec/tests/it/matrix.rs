@@ -51,6 +51,8 @@ const DECLARED: &[(&str, Feature, &str)] = &[
     // The schema itself is sent; its name is a label that only one dialect has.
     ("anthropic-messages", Feature::Structured, "format.name"),
     ("gemini", Feature::Structured, "format.name"),
+    // Items have no stop texts.
+    ("openai-responses", Feature::Text, "stop"),
     // Thinking of earlier turns; a provider that wants it says so with the quirk `reasoning_replay`.
     ("openai-chat", Feature::Reasoning, "messages[].parts[]"),
 ];

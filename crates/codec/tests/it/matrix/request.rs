@@ -20,6 +20,10 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
         compare(case, &request, &again);
         let sent: Value = serde_json::from_slice(&outgoing.body).unwrap();
         for (pointer, value) in ask::must_stand(case.provider.name, case.feature) {
+            // Who cannot ask for a stop text has not.
+            if request.stop.is_empty() && pointer.to_lowercase().contains("/stop") {
+                continue;
+            }
             let pointer = shift(case, pointer, &sent);
             let found = sent.pointer(&pointer);
             case.expect(found == Some(&value), format_args!("{pointer} should be {value} in {sent}"));
@@ -32,6 +36,9 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
 fn shift(case: &Case<'_>, pointer: &str, sent: &Value) -> String {
     let first = sent.pointer("/messages/0/role").and_then(Value::as_str);
     match (case.provider.name, first) {
+        ("openai-responses", _) if sent.pointer("/input/0/role").is_some_and(|role| role == "system") => {
+            pointer.replace("/input/0", "/input/1")
+        }
         ("openai-chat", Some("system")) => pointer.replace("/messages/0", "/messages/1"),
         _ => pointer.to_owned(),
     }
