@@ -16,9 +16,9 @@ pub(super) fn read_item(raw: &RawValue, index: usize, choice: &mut Choice) {
     };
     match text(&item.r#type) {
         "message" => {
-            for (_, piece) in Pieces::of(&item).0 {
+            for (_, raw, piece) in pieces_of(&item) {
                 choice.logprobs.extend(read_tokens(piece.logprobs));
-                choice.parts.push(read_piece(&piece));
+                choice.parts.push(read_piece(raw, &piece));
             }
         }
         "reasoning" => {
@@ -30,21 +30,36 @@ pub(super) fn read_item(raw: &RawValue, index: usize, choice: &mut Choice) {
     }
 }
 
-/// The pieces of a message that we know (texts and refusals) with their places.
-pub(crate) struct Pieces<'a>(pub(crate) Vec<(u64, Piece<'a>)>);
+/// The pieces of a message with their places.
+pub(crate) fn pieces_of<'a>(item: &Item<'a>) -> impl Iterator<Item = (u64, &'a RawValue, Piece<'a>)> {
+    let pieces: Vec<&'a RawValue> = list_of(item.content);
+    (0..).zip(pieces).map(|(at, raw)| (at, raw, serde_json::from_str(raw.get()).unwrap_or_default()))
+}
 
-impl<'a> Pieces<'a> {
-    pub(crate) fn of(item: &Item<'a>) -> Self {
-        let pieces: Vec<Piece<'a>> = list_of(item.content);
-        let is_known = |(_, piece): &(u64, Piece<'a>)| piece.text.is_some() || piece.refusal.is_some();
-        Pieces((0..).zip(pieces).filter(is_known).collect())
+/// What a piece of a message says; one that we do not understand stays as it came.
+fn read_piece(raw: &RawValue, piece: &Piece<'_>) -> Part {
+    match kind_of(piece) {
+        Some(PieceKind::Refusal) => Content::Refusal { text: text(&piece.refusal).to_owned() }.into(),
+        Some(PieceKind::Text) => {
+            Content::Text { text: text(&piece.text).to_owned(), citations: read_annotations(piece.annotations) }.into()
+        }
+        None => foreign(raw),
     }
 }
 
-fn read_piece(piece: &Piece<'_>) -> Part {
-    match text(&piece.r#type) {
-        "refusal" => Content::Refusal { text: text(&piece.refusal).to_owned() }.into(),
-        _ => Content::Text { text: text(&piece.text).to_owned(), citations: read_annotations(piece.annotations) }.into(),
+/// The kinds of pieces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PieceKind {
+    Text,
+    Refusal,
+}
+
+/// What a piece is; `None` for what we do not understand.
+pub(crate) fn kind_of(piece: &Piece<'_>) -> Option<PieceKind> {
+    match (text(&piece.r#type), &piece.text, &piece.refusal) {
+        ("refusal", _, Some(_)) => Some(PieceKind::Refusal),
+        ("output_text" | "text" | "", Some(_), _) => Some(PieceKind::Text),
+        _ => None,
     }
 }
 
@@ -107,7 +122,8 @@ pub(crate) fn read_whole(raw: &RawValue) -> Part {
     Part { extra: Extra::new(NAME, extra), ..content.into() }
 }
 
-fn foreign(raw: &RawValue) -> Part {
+/// What only this dialect knows, as it came.
+pub(crate) fn foreign(raw: &RawValue) -> Part {
     Content::Foreign { from: NAME, value: Raw(raw.to_owned()) }.into()
 }
 

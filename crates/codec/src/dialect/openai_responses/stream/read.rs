@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::super::NAME;
 use super::super::response::{
-    Pieces, read_annotations, read_answer, read_call, read_extra, read_finish, read_reasoning, read_whole, settle_finish,
+    PieceKind, foreign, kind_of, pieces_of, read_annotations, read_answer, read_call, read_extra, read_finish, read_reasoning, read_whole, settle_finish,
 };
 use super::super::wire::{Answer, Item, Piece, Step, text, word};
 use super::open::{Kind, Parts, Place};
@@ -196,9 +196,8 @@ impl Reader {
         };
         match text(&item.r#type) {
             "message" => {
-                for (at, piece) in Pieces::of(&item).0 {
-                    let place = (index, Some(at));
-                    self.piece_whole(place, &piece, out)?;
+                for (at, raw, piece) in pieces_of(&item) {
+                    self.piece_whole((index, Some(at)), raw, &piece, out)?;
                 }
             }
             "reasoning" => {
@@ -231,30 +230,37 @@ impl Reader {
 
     fn piece_begun(&mut self, place: Place, raw: Option<&RawValue>, out: &mut Vec<Event>) -> Result<()> {
         let Some(piece) = raw.and_then(|raw| serde_json::from_str::<Piece<'_>>(raw.get()).ok()) else { return Ok(()) };
-        match text(&piece.r#type) {
-            "output_text" => {
+        match kind_of(&piece) {
+            Some(PieceKind::Text) => {
                 self.open(place, Kind::Text, out)?;
                 self.parts.settle(place, text(&piece.text), out);
             }
-            "refusal" => {
+            Some(PieceKind::Refusal) => {
                 self.open(place, Kind::Refusal, out)?;
                 self.parts.settle(place, text(&piece.refusal), out);
             }
-            _ => {}
+            None => {}
         }
         Ok(())
     }
 
     fn piece_done(&mut self, place: Place, raw: Option<&RawValue>, out: &mut Vec<Event>) -> Result<()> {
-        match raw.and_then(|raw| serde_json::from_str::<Piece<'_>>(raw.get()).ok()) {
-            Some(piece) if matches!(text(&piece.r#type), "output_text" | "refusal") => self.piece_whole(place, &piece, out),
-            _ => Ok(()),
+        let Some(raw) = raw else { return Ok(()) };
+        let piece: Piece<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+        // Thinking has pieces, too, and is told by other frames.
+        match text(&piece.r#type) {
+            "reasoning_text" | "summary_text" => Ok(()),
+            _ => self.piece_whole(place, raw, &piece, out),
         }
     }
 
     /// A piece that is whole: tells what was not told of it.
-    fn piece_whole(&mut self, place: Place, piece: &Piece<'_>, out: &mut Vec<Event>) -> Result<()> {
-        let is_refusal = text(&piece.r#type) == "refusal";
+    fn piece_whole(&mut self, place: Place, raw: &RawValue, piece: &Piece<'_>, out: &mut Vec<Event>) -> Result<()> {
+        let is_refusal = match kind_of(piece) {
+            Some(kind) => kind == PieceKind::Refusal,
+            None if self.parts.knows(place) => return Ok(()),
+            None => return self.parts.whole(place, foreign(raw), out),
+        };
         if !self.parts.knows(place) {
             self.open(place, if is_refusal { Kind::Refusal } else { Kind::Text }, out)?;
             let tokens = read_tokens(piece.logprobs);
