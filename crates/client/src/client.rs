@@ -149,6 +149,11 @@ impl Client {
         self.shared.catalog.iter().filter_map(|provider| self.shared.services.get(&provider.id)).collect()
     }
 
+    /// The provider of this id.
+    pub fn service(&self, id: &str) -> Option<&Arc<Service>> {
+        self.shared.services.get(id)
+    }
+
     /// The targets for a model's name, in the order in which they are tried: an alias, else `provider/model`, else a
     /// bare name that a provider's pattern claims.
     ///

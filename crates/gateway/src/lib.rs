@@ -5,6 +5,8 @@
 
 pub mod edge;
 pub mod identify;
+mod operate;
+mod passthrough;
 pub mod pipeline;
 mod server;
 mod worker;

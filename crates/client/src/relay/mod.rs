@@ -1,9 +1,11 @@
 //! The body of an answer on its way to whoever asked, through its lane, with an eye on usage.
 //!
 //! [`whole`] takes an unstreamed answer, [`Events`] gives a streamed one to the library, [`Pipe`] gives it to a
-//! caller of the gateway.
+//! caller of the gateway. [`Flow`] passes on any other answer as it comes.
 
 mod events;
+mod flow;
+mod patience;
 mod pipe;
 mod sift;
 
@@ -15,7 +17,9 @@ use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Response, Usage, fold};
 
 pub use events::{Events, Reader};
-pub use pipe::{Pipe, Settings};
+pub use flow::Flow;
+pub use patience::Settings;
+pub use pipe::Pipe;
 
 /// A whole answer.
 pub enum Whole {
@@ -72,7 +76,7 @@ fn looks_wrong(body: &[u8]) -> bool {
 }
 
 /// Says what came instead of an answer.
-fn describe(error: Error, body: &[u8]) -> Error {
+pub(crate) fn describe(error: Error, body: &[u8]) -> Error {
     if error.kind != Kind::Malformed {
         return error;
     }
@@ -92,25 +96,29 @@ pub(crate) fn stalled(seconds: u64) -> Error {
 
 /// True when a stream was asked for and the provider answers with something else: a whole answer, an error, a page.
 pub fn is_whole_instead(answer: &Answer, framing: Framing) -> bool {
-    (answer.lane == Lane::Translate || framing == Framing::Sse) && !is_stream(answer)
+    (answer.lane == Lane::Translate || framing != Framing::Array) && !is_stream(answer)
 }
 
-/// A whole answer written as the stream that the caller asked for.
+/// Reads a whole answer, whatever its lane.
 ///
 /// # Errors
 /// As [`whole`].
-pub async fn whole_as_stream(answer: Answer, inbound: &'static Dialect, cx: &Cx, limit: usize) -> Result<(Bytes, Option<Usage>)> {
-    let Whole::Read(response) = whole(Answer { lane: Lane::Translate, ..answer }, limit).await? else {
-        return Err(Error::new(Kind::Internal, Origin::Gateway, "a translated answer was not read"));
-    };
-    let usage = response.usage;
+pub async fn read(answer: Answer, limit: usize) -> Result<Response> {
+    match whole(Answer { lane: Lane::Translate, ..answer }, limit).await? {
+        Whole::Read(response) => Ok(response),
+        Whole::Same { .. } => Err(Error::new(Kind::Internal, Origin::Gateway, "a translated answer was not read")),
+    }
+}
+
+/// Writes a whole answer as the stream that the caller asked for.
+pub fn write_as_stream(response: Response, inbound: &'static Dialect, cx: &Cx) -> Bytes {
     let mut writer = inbound.downstream.write_stream(cx);
     let mut bytes = Vec::new();
     for event in fold::unfold(response) {
         writer.push(&event, &mut bytes);
     }
     writer.finish(&mut bytes);
-    Ok((bytes.into(), usage))
+    bytes.into()
 }
 
 /// The provider's bytes of a whole answer, unread.

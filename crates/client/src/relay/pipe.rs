@@ -3,17 +3,15 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
-use tokio::sync::watch;
-use tokio::time::Sleep;
 
+use super::Reader;
+use super::patience::{Patience, Settings};
 use super::sift::Sift;
-use super::{Reader, stalled};
 use crate::codec::dialect::{Cx, Dialect, Upstream, WriteStream};
-use crate::codec::{Error, Kind, Origin};
+use crate::codec::{Error, Losses, Origin};
 use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Event, Usage};
 use crate::monitor::OpenCall;
@@ -22,16 +20,6 @@ use crate::transport::Body;
 
 /// Frames that are ready together leave together, up to about this many bytes.
 const MERGE: usize = 64 * 1024;
-
-/// What a pipe needs to know beside the answer.
-pub struct Settings {
-    /// Seconds without a byte after which the provider is given up.
-    pub idle_seconds: u64,
-    /// The longest frame.
-    pub frame_limit: usize,
-    /// Turns true when running streams must end.
-    pub cut: watch::Receiver<bool>,
-}
 
 /// The body of a streamed reply. Dropping it closes the provider's connection and records that the caller left.
 pub struct Pipe {
@@ -43,15 +31,22 @@ pub struct Pipe {
     cx: Cx,
     call: OpenCall,
     done: bool,
-    idle: Duration,
-    last: Instant,
-    timer: Pin<Box<Sleep>>,
-    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+    patience: Patience,
 }
 
 enum Stage {
     Same(Sift),
-    Translate { reader: Reader, writer: Box<dyn WriteStream>, events: Vec<Event>, usage: Option<Usage> },
+    Translate(Translation),
+}
+
+struct Translation {
+    reader: Reader,
+    writer: Box<dyn WriteStream>,
+    inbound: &'static Dialect,
+    events: Vec<Event>,
+    usage: Option<Usage>,
+    /// What the caller's dialect had no words for: the head is long gone when it is known.
+    losses: Losses,
 }
 
 impl Pipe {
@@ -63,15 +58,15 @@ impl Pipe {
                 let observe = answer.dialect.upstream.observe(quirks);
                 Stage::Same(Sift::new(observe, cx.framing, answer.drop_usage, settings.frame_limit))
             }
-            Lane::Translate => Stage::Translate {
+            Lane::Translate => Stage::Translate(Translation {
                 reader: Reader::new(&answer, settings.frame_limit),
                 writer: inbound.downstream.write_stream(&cx),
+                inbound,
                 events: Vec::new(),
                 usage: None,
-            },
+                losses: Losses::default(),
+            }),
         };
-        let idle = Duration::from_secs(settings.idle_seconds);
-        let mut cut = settings.cut;
         Pipe {
             body: answer.body,
             stage,
@@ -81,14 +76,7 @@ impl Pipe {
             cx,
             call,
             done: false,
-            idle,
-            last: Instant::now(),
-            timer: Box::pin(tokio::time::sleep(idle)),
-            cut: Box::pin(async move {
-                if cut.wait_for(|cut| *cut).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }),
+            patience: Patience::new(settings),
         }
     }
 
@@ -100,10 +88,14 @@ impl Pipe {
     /// Takes what has come; what may leave is added to `out`.
     fn feed(&mut self, chunk: Bytes, out: &mut Merge) -> Result<(), Error> {
         match &mut self.stage {
-            Stage::Same(sift) => out.push(sift.feed(chunk).map_err(|long| Error::malformed(long.to_string()))?),
-            Stage::Translate { reader, writer, events, usage } => {
-                let fed = reader.feed(&chunk, events);
-                write(writer.as_mut(), events, usage, out.many());
+            Stage::Same(sift) => {
+                let (piece, fed) = sift.feed(chunk);
+                out.push(piece);
+                fed.map_err(|long| Error::malformed(long.to_string()))?;
+            }
+            Stage::Translate(translation) => {
+                let fed = translation.reader.feed(&chunk, &mut translation.events);
+                translation.write(out.many());
                 fed?;
             }
         }
@@ -125,12 +117,12 @@ impl Pipe {
                     return Err(Error::truncated("the answer stopped before its end"));
                 }
             }
-            Stage::Translate { reader, writer, events, usage } => {
-                let finished = reader.finish(events);
-                write(writer.as_mut(), events, usage, out.many());
+            Stage::Translate(translation) => {
+                let finished = translation.reader.finish(&mut translation.events);
+                translation.write(out.many());
                 finished?;
                 let mut tail = Vec::new();
-                writer.finish(&mut tail);
+                translation.writer.finish(&mut tail);
                 out.many().extend_from_slice(&tail);
             }
         }
@@ -144,7 +136,7 @@ impl Pipe {
         let mut frame = Vec::new();
         match &mut self.stage {
             Stage::Same(_) => frame = self.inbound.downstream.write_stream_error(&error, &self.cx),
-            Stage::Translate { writer, .. } => writer.fail(&error, &mut frame),
+            Stage::Translate(translation) => translation.writer.fail(&error, &mut frame),
         }
         out.many().extend_from_slice(&frame);
         self.close(Some(error));
@@ -152,51 +144,40 @@ impl Pipe {
 
     fn close(&mut self, error: Option<Error>) {
         self.done = true;
-        self.note_usage();
+        self.note();
         self.call.close(error);
         self.body = Body::empty();
     }
 
-    fn note_usage(&mut self) {
-        let usage = match &self.stage {
-            Stage::Same(sift) => sift.observe.usage(),
-            Stage::Translate { usage, .. } => *usage,
-        };
-        if let Some(outcome) = self.call.outcome() {
-            outcome.usage = usage;
-        }
-    }
-
-    /// Nothing is coming: has patience run out, or must the stream be cut?
-    fn give_up(&mut self, context: &mut Context<'_>) -> Option<Error> {
-        if self.cut.as_mut().poll(context).is_ready() {
-            let what = "the gateway is shutting down; send the request again";
-            return Some(Error::new(Kind::Unavailable, Origin::Gateway, what));
-        }
-        while self.timer.as_mut().poll(context).is_ready() {
-            if self.last.elapsed() >= self.idle {
-                return Some(stalled(self.idle.as_secs()));
+    /// Tells the outcome what the stream has shown.
+    fn note(&mut self) {
+        let Some(outcome) = self.call.outcome() else { return };
+        match &mut self.stage {
+            Stage::Same(sift) => outcome.usage = sift.observe.usage(),
+            Stage::Translate(translation) => {
+                outcome.usage = translation.usage;
+                outcome.losses.extend(std::mem::take(&mut translation.losses));
             }
-            // Re-armed only now and then: a reset for every piece would cost more than the piece.
-            let next = self.last + self.idle;
-            self.timer.as_mut().reset(next.into());
         }
-        None
     }
 }
 
-fn write(writer: &mut dyn WriteStream, events: &mut Vec<Event>, usage: &mut Option<Usage>, out: &mut BytesMut) {
-    if events.is_empty() {
-        return;
-    }
-    let mut bytes = Vec::with_capacity(256 * events.len().min(64));
-    for event in events.drain(..) {
-        if let Event::Usage { usage: told } = &event {
-            *usage = Some(*told);
+impl Translation {
+    /// Writes the events that have come.
+    fn write(&mut self, out: &mut BytesMut) {
+        if self.events.is_empty() {
+            return;
         }
-        writer.push(&event, &mut bytes);
+        let mut bytes = Vec::with_capacity(256 * self.events.len().min(64));
+        for event in self.events.drain(..) {
+            if let Event::Usage { usage } = &event {
+                self.usage = Some(*usage);
+            }
+            self.inbound.note_lost(&event, &mut self.losses);
+            self.writer.push(&event, &mut bytes);
+        }
+        out.extend_from_slice(&bytes);
     }
-    out.extend_from_slice(&bytes);
 }
 
 impl http_body::Body for Pipe {
@@ -209,13 +190,13 @@ impl http_body::Body for Pipe {
         while !this.done && out.len() < MERGE {
             let fault = match Pin::new(&mut this.body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    this.last = Instant::now();
+                    this.patience.renew();
                     frame.into_data().map_or(Ok(()), |chunk| this.feed(chunk, &mut out))
                 }
                 Poll::Ready(Some(Err(failure))) => Err(explain(&failure, &this.target)),
                 Poll::Ready(None) => this.finish(&mut out),
                 Poll::Pending if !out.is_empty() => break,
-                Poll::Pending => match this.give_up(context) {
+                Poll::Pending => match this.patience.run_out(context) {
                     Some(error) => Err(error),
                     None => return Poll::Pending,
                 },
@@ -235,7 +216,7 @@ impl http_body::Body for Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        self.note_usage();
+        self.note();
     }
 }
 

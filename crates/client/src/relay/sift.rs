@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::dialect::{Framing, Observe, ReadStream};
-use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, SseSplitter, TooLong, read_block};
+use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, Splitter, SseSplitter, TooLong};
 use crate::codec::{Error, Kind};
 
 /// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
@@ -33,14 +33,22 @@ impl Suspect {
 }
 
 enum Blocks {
-    Sse { split: SseSplitter, held: Vec<u8>, joined: Vec<u8>, limit: usize },
+    /// What ends with a mark leaves when the mark has come.
+    Marked {
+        split: Splitter,
+        held: Vec<u8>,
+        joined: Vec<u8>,
+        limit: usize,
+    },
     Array(ArrayReader),
 }
 
 impl Sift {
     pub(super) fn new(observe: Box<dyn Observe>, framing: Framing, drop_usage: bool, limit: usize) -> Self {
+        let marked = |split| Blocks::Marked { split, held: Vec::new(), joined: Vec::new(), limit };
         let blocks = match framing {
-            Framing::Sse => Blocks::Sse { split: SseSplitter::new(), held: Vec::new(), joined: Vec::new(), limit },
+            Framing::Sse => marked(Splitter::Sse(SseSplitter::new())),
+            Framing::Ndjson => marked(Splitter::Ndjson),
             Framing::Array => Blocks::Array(ArrayReader::new(limit)),
         };
         Sift { observe, drop_usage, blocks, suspect: Suspect::default() }
@@ -57,36 +65,43 @@ impl Sift {
         read.push(frame, &mut Vec::new()).err().filter(|error| error.kind != Kind::Malformed)
     }
 
-    /// What of the stream may leave now that `chunk` has come.
-    pub(super) fn feed(&mut self, chunk: Bytes) -> Result<Bytes, TooLong> {
+    /// What of the stream may leave now that `chunk` has come, also when a block in it is too long.
+    pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<(), TooLong>) {
         let Sift { observe, drop_usage, blocks, suspect } = self;
         let (split, held, joined, limit) = match blocks {
             Blocks::Array(reader) => {
-                let mut rest = &chunk[..];
-                while let Some(frame) = reader.next(&mut rest)? {
-                    observe.frame(frame);
-                    suspect.look(frame);
+                let (mut rest, mut good) = (&chunk[..], 0);
+                loop {
+                    match reader.next(&mut rest) {
+                        Ok(Some(frame)) => {
+                            observe.frame(frame);
+                            suspect.look(frame);
+                            good = chunk.len() - rest.len();
+                        }
+                        Ok(None) => return (chunk, Ok(())),
+                        Err(long) => return (chunk.slice(..good), Err(long)),
+                    }
                 }
-                return Ok(chunk);
             }
-            Blocks::Sse { split, held, joined, limit } => (split, held, joined, *limit),
+            Blocks::Marked { split, held, joined, limit } => (split, held, joined, *limit),
         };
         // Bytes before `from` were copied to `out` or dropped; those from there up to `to` may leave as they are.
         let (mut from, mut to) = (0, 0);
         let mut out = BytesMut::new();
+        let read = split.reader();
         for Part { span, ends } in split.split(&chunk) {
             let part = chunk.get(span.clone()).unwrap_or_default();
             let is_begun = !held.is_empty();
             if is_begun || !ends {
                 if held.len() + part.len() > limit {
-                    return Err(TooLong { limit });
+                    return (join(out, &chunk, from, to), Err(TooLong { limit }));
                 }
                 held.extend_from_slice(part);
             }
             if !ends {
                 break;
             }
-            if let Some(frame) = read_block(if is_begun { held } else { part }, joined) {
+            if let Some(frame) = read(if is_begun { held } else { part }, joined) {
                 observe.frame(frame);
                 suspect.look(frame);
             }
@@ -102,15 +117,15 @@ impl Sift {
             to = span.end;
             held.clear();
         }
-        Ok(join(out, &chunk, from, to))
+        (join(out, &chunk, from, to), Ok(()))
     }
 
     /// What is left when the stream has ended.
     pub(super) fn finish(&mut self) -> Bytes {
         match &mut self.blocks {
-            Blocks::Sse { held, joined, .. } => {
+            Blocks::Marked { split, held, joined, .. } => {
                 let block = std::mem::take(held);
-                if let Some(frame) = read_block(&block, joined) {
+                if let Some(frame) = split.reader()(&block, joined) {
                     self.observe.frame(frame);
                     self.suspect.look(frame);
                 }

@@ -13,7 +13,7 @@ mod wire;
 use http::HeaderMap;
 
 use super::openai_chat::{self, cannot_count};
-use super::{Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
+use super::{Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
@@ -30,7 +30,7 @@ impl Upstream for OpenAiResponses {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
         match operation {
             Operation::Chat => Ok(request::write_request(request, quirks)),
-            Operation::CountTokens => Err(cannot_count(NAME)),
+            _ => Err(cannot_count(NAME)),
         }
     }
 
@@ -74,6 +74,10 @@ impl Downstream for OpenAiResponses {
 
     fn read_request(&self, _: &Head<'_>, body: &[u8], _: Operation) -> Result<Request> {
         request::read_request(body)
+    }
+
+    fn lacks(&self) -> &'static [Feature] {
+        &[Feature::Audio, Feature::Choices, Feature::StopSequence]
     }
 
     fn write_response(&self, response: &Response, cx: &Cx) -> Vec<u8> {

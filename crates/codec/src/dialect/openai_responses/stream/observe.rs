@@ -6,6 +6,7 @@ use super::super::wire::Tokens;
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
+use crate::json;
 
 /// Watches one stream.
 #[derive(Default)]
@@ -68,5 +69,6 @@ impl Observe for Watch {
 
 /// The usage of a whole answer, without reading the rest of it.
 pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
-    serde_json::from_slice::<Glance>(body).ok()?.usage?.usage()
+    let span = json::member(body, "usage")?;
+    serde_json::from_slice::<Tokens>(body.get(span)?).ok()?.usage()
 }
