@@ -24,7 +24,7 @@ struct Suspect {
 
 impl Suspect {
     fn look(&mut self, frame: Frame<'_>) {
-        if memchr::memmem::find(frame.data, b"\"error\"").is_some() {
+        if super::mentions_error(frame.data) {
             self.event = frame.event.map(str::to_owned);
             self.data.clear();
             self.data.extend_from_slice(frame.data);

@@ -113,6 +113,9 @@ pub(super) struct Step<'a> {
     pub(super) item: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) response: Option<&'a RawValue>,
+    /// Proxies tell errors as chat does, in a frame that has no type.
+    #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
 }
 
 /// Token counts.

@@ -1,6 +1,7 @@
 //! A look at frames that pass by unchanged.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::super::wire::Tokens;
 use crate::dialect::Observe;
@@ -27,6 +28,7 @@ struct Glance {
 struct Step {
     r#type: Option<String>,
     response: Option<Glance>,
+    error: Option<IgnoredAny>,
 }
 
 /// How far into a frame without a name we look for what it is.
@@ -51,7 +53,7 @@ impl Observe for Watch {
             return;
         }
         let Ok(step) = serde_json::from_slice::<Step>(frame.data) else { return };
-        if step.r#type.as_deref().or(frame.event).is_some_and(is_last) {
+        if step.r#type.as_deref().or(frame.event).map_or(step.error.is_some(), is_last) {
             self.complete = true;
             let usage = step.response.and_then(|answer| answer.usage);
             self.usage = usage.and_then(|tokens| tokens.usage()).or(self.usage);

@@ -77,6 +77,7 @@ impl Reader {
     fn step(&mut self, name: &str, step: Step<'_>, data: &[u8], out: &mut Vec<Event>) -> Result<()> {
         match name {
             "error" => return Err(read_error_within(data)),
+            "" if step.error.is_some() => return Err(read_error_within(data)),
             "response.created" | "response.queued" | "response.in_progress" => {
                 let raw = step.response.map_or("{}", RawValue::get);
                 let answer = read_answer(raw.as_bytes())?;
