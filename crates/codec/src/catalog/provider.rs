@@ -11,15 +11,8 @@ use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] = &[
-    "openai-chat",
-    "openai-completions",
-    "openai-responses",
-    "anthropic-messages",
-    "gemini",
-    "ollama",
-    "ollama-generate",
-];
+pub const DIALECTS: &[&str] =
+    &["openai-chat", "openai-completions", "openai-responses", "anthropic-messages", "gemini", "ollama", "ollama-generate"];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;

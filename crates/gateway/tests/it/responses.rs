@@ -23,7 +23,11 @@ fn thinks_and_calls(seen: &Seen) -> Answer {
     let blocks = [
         (json!({"type": "thinking", "thinking": "Look it up.", "signature": "c2ln"}), "thinking_delta", "thinking"),
         (json!({"type": "redacted_thinking", "data": "cmVk"}), "", ""),
-        (json!({"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Bonn"}}), "input_json_delta", "partial_json"),
+        (
+            json!({"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Bonn"}}),
+            "input_json_delta",
+            "partial_json",
+        ),
     ];
     if !streamed {
         let content: Vec<&Value> = blocks.iter().map(|(block, ..)| block).collect();
@@ -127,7 +131,8 @@ fn every_event_of_a_stream_is_numbered_and_tells_the_same_as_the_last() {
     for (place, event) in of("response.output_item.added").iter().enumerate() {
         assert_eq!((event["output_index"].as_u64(), &event["item"]["id"]), (Some(place as u64), &done[place]["id"]));
     }
-    let pieces: String = of("response.function_call_arguments.delta").iter().map(|event| event["delta"].as_str().unwrap()).collect();
+    let pieces: String =
+        of("response.function_call_arguments.delta").iter().map(|event| event["delta"].as_str().unwrap()).collect();
     assert_eq!(serde_json::from_str::<Value>(&pieces).unwrap(), json!({"city": "Bonn"}));
     assert_eq!(of("response.function_call_arguments.done")[0]["arguments"], pieces);
     assert_eq!(of("response.reasoning_summary_text.done")[0]["text"], "Look it up.");
@@ -213,7 +218,11 @@ fn a_signature_of_a_call_is_carried_behind_it_and_finds_its_call_again() {
         assert_eq!(ask(&house, &body).status(), 200);
         let sent = house.provider.requests().pop().unwrap().json();
         let parts = &sent["contents"][1]["parts"];
-        assert_eq!((&parts[0]["thoughtSignature"], &parts[0]["functionCall"]["args"]["city"]), (&json!("c2ln"), &json!("Bonn")), "{sent}");
+        assert_eq!(
+            (&parts[0]["thoughtSignature"], &parts[0]["functionCall"]["args"]["city"]),
+            (&json!("c2ln"), &json!("Bonn")),
+            "{sent}"
+        );
         assert_eq!((parts.as_array().unwrap().len(), &parts[1]["thoughtSignature"]), (2, &Value::Null), "{sent}");
     }
 }

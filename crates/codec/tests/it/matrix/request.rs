@@ -22,7 +22,8 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
         for (pointer, value) in ask::must_stand(case.provider.name, case.feature) {
             // Not every dialect can ask for a stop text or demand a call.
             let no_stop = request.stop.is_empty() && pointer.to_lowercase().contains("/stop");
-            let no_choice = request.tool_choice.is_none() && ["/tool_choice", "/toolConfig"].iter().any(|start| pointer.starts_with(start));
+            let no_choice =
+                request.tool_choice.is_none() && ["/tool_choice", "/toolConfig"].iter().any(|start| pointer.starts_with(start));
             if no_stop || no_choice {
                 continue;
             }

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 
 use super::super::NAME;
 use super::super::response::{
-    PieceKind, foreign, kind_of, pieces_of, read_annotations, read_answer, read_call, read_extra, read_finish, read_reasoning, read_whole, settle_finish,
+    PieceKind, foreign, kind_of, pieces_of, read_annotations, read_answer, read_call, read_extra, read_finish, read_reasoning,
+    read_whole, settle_finish,
 };
 use super::super::wire::{Answer, Item, Piece, Step, text, word};
 use super::open::{Kind, Parts, Place};
