@@ -12,28 +12,28 @@ use crate::ir::{Content, Extra, Message, Part, Request, Role, Signature};
 
 /// Reads `instructions` and `input`.
 pub(super) fn read_input(fields: &mut Fields<'_>, request: &mut Request) -> Result<()> {
-    let mut thread = Thread::default();
+    let mut turns = Turns::default();
     if let Some(raw) = fields.raw("instructions") {
-        thread.read(raw, "instructions", Role::System, request)?;
+        turns.read(raw, "instructions", Role::System, request)?;
     }
-    let system = thread.messages.len();
+    let system = turns.messages.len();
     if let Some(raw) = fields.raw("input") {
-        thread.read(raw, "input", Role::User, request)?;
+        turns.read(raw, "input", Role::User, request)?;
     }
     // Instructions alone are no question.
-    request.messages = if thread.messages.len() > system { thread.messages } else { Vec::new() };
+    request.messages = if turns.messages.len() > system { turns.messages } else { Vec::new() };
     Ok(())
 }
 
 /// The messages so far.
 #[derive(Default)]
-struct Thread {
+struct Turns {
     messages: Vec<Message>,
     /// The last message is one of results, and takes more of them.
     results: bool,
 }
 
-impl Thread {
+impl Turns {
     fn read(&mut self, raw: &RawValue, at: &str, role: Role, request: &Request) -> Result<()> {
         let items = match read_text(raw.get(), at)? {
             Wire::Text(text) => {
