@@ -14,6 +14,7 @@ const REQUEST: &[(&str, &[&str])] = &[
     ("openai-completions", &["openai-beta", "x-client-request-id"]),
     ("openai-responses", &["openai-beta", "x-client-request-id"]),
     ("anthropic-messages", &["anthropic-beta", "anthropic-version"]),
+    ("cohere-chat", &["x-client-name"]),
     ("gemini", &["x-goog-api-client", "x-goog-request-params", "x-server-timeout"]),
 ];
 
@@ -34,6 +35,9 @@ const REPLY: &[&str] = &[
     "x-tt-logid",
     "x-ds-trace-id",
     "msh-*",
+    "x-debug-trace-id",
+    "x-endpoint-monthly-call-limit",
+    "x-trial-endpoint-call-*",
     "server-timing",
 ];
 

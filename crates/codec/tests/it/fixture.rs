@@ -142,6 +142,7 @@ fn usual_path(dialect: &str) -> &'static str {
         "openai-completions" => "/v1/completions",
         "openai-responses" => "/v1/responses",
         "anthropic-messages" => "/v1/messages",
+        "cohere-chat" => "/v2/chat",
         "ollama" => "/api/chat",
         "ollama-generate" => "/api/generate",
         _ => "/v1beta/models/some-model:generateContent",

@@ -53,6 +53,9 @@ const DECLARED: &[(&str, Feature, &str)] = &[
     ("gemini", Feature::Structured, "format.name"),
     // Items have no stop texts.
     ("openai-responses", Feature::Text, "stop"),
+    // Thinking has efforts there and no budgets.
+    ("openai-responses", Feature::Reasoning, "reasoning.budget"),
+    ("cohere-chat", Feature::Structured, "format.name"),
     // No call can be demanded there, and a schema has no name.
     ("ollama", Feature::Tools, "tool_choice"),
     ("ollama", Feature::Structured, "format.name"),
@@ -60,6 +63,10 @@ const DECLARED: &[(&str, Feature, &str)] = &[
     ("ollama-generate", Feature::Tools, "tool_choice"),
     ("ollama-generate", Feature::Tools, "messages[].parts[]"),
     ("ollama-generate", Feature::Structured, "format.name"),
+    // A budget becomes the effort that comes nearest.
+    ("openai-chat", Feature::Reasoning, "reasoning.budget"),
+    ("ollama", Feature::Reasoning, "reasoning.budget"),
+    ("ollama-generate", Feature::Reasoning, "reasoning.budget"),
     // Thinking of earlier turns; a provider that wants it says so with the quirk `reasoning_replay`.
     ("openai-chat", Feature::Reasoning, "messages[].parts[]"),
 ];

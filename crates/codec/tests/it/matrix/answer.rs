@@ -97,6 +97,9 @@ pub(crate) fn is_terminated(dialect: &str, framing: Framing, text: &str) -> bool
             let ends = ["event: response.completed\n", "event: response.incomplete\n"];
             ends.iter().any(|end| last.starts_with(end)) && text.ends_with("\n\n")
         }
+        ("cohere-chat", _) => {
+            last.starts_with("event: message-end\n") && !last.contains("\"finish_reason\":\"ERROR\"") && text.ends_with("\n\n")
+        }
         ("anthropic-messages", _) => last.starts_with("event: message_stop\n") && text.ends_with("\n\n"),
         (_, Framing::Ndjson) => {
             let last: Value = serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_default();
