@@ -31,5 +31,6 @@ pub use codec::error::{Error, Kind, Origin, Result, Retry};
 pub use codec::ir;
 pub use codec::loss::{Loss, Losses};
 pub use config::Config;
+pub use credential::sign;
 pub use secret::Secret;
 pub use target::Target;

@@ -44,6 +44,11 @@ impl Payload {
         Self { first: Bytes::new(), rest: pieces.into_iter(), left }
     }
 
+    /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first).filter(|piece| !piece.is_empty()).chain(self.rest.as_slice())
+    }
+
     /// Bytes still to go out.
     #[must_use]
     pub const fn len(&self) -> u64 {
