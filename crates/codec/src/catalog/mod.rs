@@ -20,7 +20,7 @@ pub use auth::{
 };
 pub use nearest::nearest;
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
-pub use provider::{DIALECTS, Provider, ProviderPatch};
+pub use provider::{API_KEYS_MAX, DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
     GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
     SystemRole,

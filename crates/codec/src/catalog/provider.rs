@@ -12,6 +12,8 @@ use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 /// The dialects that a provider may speak.
 pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini"];
 
+/// The most entries of `api_keys`.
+pub const API_KEYS_MAX: usize = 64;
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;
 
@@ -182,6 +184,9 @@ impl Provider {
     ) -> Result<(), ParseError> {
         if api_keys.as_ref().is_some_and(Vec::is_empty) {
             return Err(ParseError::wrong(&self.id, "`api_keys` is empty; leave it out, or name at least one"));
+        }
+        if api_keys.as_ref().is_some_and(|keys| keys.len() > API_KEYS_MAX) {
+            return Err(ParseError::wrong(&self.id, format!("`api_keys` has more than {API_KEYS_MAX} entries")));
         }
         if api_key.is_some() && api_keys.is_some() {
             return Err(ParseError::wrong(&self.id, "`api_key` and `api_keys` are there; put all of them into `api_keys`"));

@@ -88,25 +88,40 @@ impl Auth {
     /// Everything that must be known before a call can be made, in order. Of a list, that of its first scheme; see
     /// [`Auth::ways`].
     pub fn secrets(&self) -> Vec<&SecretRef> {
+        self.references().into_iter().filter_map(|(reference, needed)| needed.then_some(reference)).collect()
+    }
+
+    /// Everything that is looked up, and whether calls can be made without.
+    pub fn references(&self) -> Vec<(&SecretRef, bool)> {
+        let needed = |reference| (reference, true);
+        let optional = |reference| (reference, false);
         match self {
             Self::None => Vec::new(),
-            Self::Bearer(value) | Self::Header { value, .. } | Self::Query { value, .. } => vec![value],
+            Self::Bearer(value) | Self::Header { value, .. } | Self::Query { value, .. } => vec![needed(value)],
             Self::OAuth2(oauth) => {
                 let first = [&oauth.client_id, &oauth.client_secret].into_iter();
-                first.chain(oauth.values.values()).chain(oauth.extra.values()).collect()
+                first.chain(oauth.values.values()).chain(oauth.extra.values()).map(needed).collect()
             }
-            Self::ServiceAccount(account) => account.json.iter().chain(account.files.first()).collect(),
+            // One file is enough; which, shows when they are looked for.
+            Self::ServiceAccount(account) => account.json.iter().map(needed).chain(account.files.iter().map(optional)).collect(),
             Self::Mint(mint) => {
-                let signed = mint.sign.iter().flat_map(|sign| sign.secrets());
-                signed.chain(mint.values.values()).chain(mint.headers.values()).collect()
+                let signed = mint.sign.iter().flat_map(|sign| sign.references());
+                signed.chain(mint.values.values().chain(mint.headers.values()).map(needed)).collect()
             }
-            Self::SigV4(SigV4 { keys: AwsKeys::Given(keys), .. }) => keys.both().into(),
-            Self::SigV4(SigV4 { keys: AwsKeys::Container { url, .. }, .. }) => vec![url],
-            Self::SigV4(_) => Vec::new(),
-            Self::Signature(signature) => signature.keys.both().into_iter().chain(&signature.region).collect(),
-            Self::JwtHs256(jwt) => vec![&jwt.key],
-            Self::MessageSignature(signature) => vec![&signature.key],
-            Self::FirstOf(all) => all.first().map(Self::secrets).unwrap_or_default(),
+            Self::SigV4(SigV4 { keys, region, .. }) => {
+                let own = match keys {
+                    AwsKeys::Given(keys) => keys.references(),
+                    AwsKeys::Container { url, token } => [needed(url)].into_iter().chain(token.iter().map(optional)).collect(),
+                    AwsKeys::Chain { .. } | AwsKeys::Instance { .. } => Vec::new(),
+                };
+                own.into_iter().chain(region.iter().map(optional)).collect()
+            }
+            Self::Signature(signature) => {
+                signature.keys.references().into_iter().chain(signature.region.iter().map(needed)).collect()
+            }
+            Self::JwtHs256(jwt) => vec![needed(&jwt.key)],
+            Self::MessageSignature(signature) => vec![needed(&signature.key)],
+            Self::FirstOf(all) => all.first().map(Self::references).unwrap_or_default(),
         }
     }
 
@@ -132,7 +147,9 @@ impl Auth {
     pub fn env_names(&self) -> Vec<String> {
         let chain = |auth: &Auth| matches!(auth, Self::SigV4(SigV4 { keys: AwsKeys::Chain { profile: None }, .. }));
         let names = self.ways().iter().flat_map(|way| {
-            let own = way.secrets().into_iter().flat_map(|secret| secret.env_names().to_vec());
+            let files = |auth: &Auth| matches!(auth, Self::ServiceAccount(_));
+            let own = way.references().into_iter().filter(|(_, needed)| *needed || files(way));
+            let own = own.flat_map(|(reference, _)| reference.env_names().to_vec());
             own.chain(chain(way).then(|| "AWS_ACCESS_KEY_ID".to_owned()).into_iter()).collect::<Vec<_>>()
         });
         let mut seen = Vec::new();
@@ -153,6 +170,7 @@ impl Auth {
         };
         self.ways().iter().any(|way| match way {
             Self::SigV4(SigV4 { keys: AwsKeys::Chain { profile: None }, .. }) => set("AWS_ACCESS_KEY_ID"),
+            Self::ServiceAccount(account) if account.json.is_none() => account.files.iter().any(there),
             way => way.secrets().into_iter().all(there),
         })
     }

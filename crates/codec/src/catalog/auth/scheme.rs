@@ -53,6 +53,8 @@ pub struct ServiceAccount {
     pub json: Option<SecretRef>,
     /// What the token is for.
     pub scope: String,
+    /// Where a person's refresh token is exchanged; an account's file names the address itself.
+    pub token_url: Option<String>,
     /// On whose behalf, where an account may act for others.
     pub subject: Option<String>,
 }
@@ -131,9 +133,10 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// What must be there.
-    pub const fn both(&self) -> [&SecretRef; 2] {
-        [&self.access_key, &self.secret_key]
+    /// What is looked up, and whether calls can be made without.
+    pub fn references(&self) -> Vec<(&SecretRef, bool)> {
+        let both = [(&self.access_key, true), (&self.secret_key, true)].into_iter();
+        both.chain(self.session_token.iter().map(|token| (token, false))).collect()
     }
 }
 

@@ -57,6 +57,7 @@ struct ServiceAccountTable {
     file: Option<SecretRef>,
     json: Option<SecretRef>,
     scope: Option<String>,
+    token_url: Option<String>,
     subject: Option<String>,
 }
 
@@ -158,7 +159,8 @@ impl TryFrom<ServiceAccountTable> for ServiceAccount {
             return Err(format!("auth: `{scheme}` needs one of `file`, `files` and `json`"));
         }
         let scope = need(table.scope, scheme, "scope")?;
-        Ok(ServiceAccount { files, json: table.json, scope, subject: table.subject })
+        let token_url = table.token_url.map(|url| web_address(url, scheme, "token_url")).transpose()?;
+        Ok(ServiceAccount { files, json: table.json, scope, token_url, subject: table.subject })
     }
 }
 
