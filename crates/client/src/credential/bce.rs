@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::access_key::AccessKey;
-use super::canonical::{Covered, put, require_type};
+use super::canonical::{Covered, put};
 use super::date::Utc;
 use super::digest::{hex, hmac_sha256};
 use super::encode;
@@ -39,7 +39,6 @@ impl Sign for Bce {
         if let Some(token) = &self.key.session {
             put(draft.headers, "x-bce-security-token", token.expose())?;
         }
-        require_type(draft.headers);
         // An empty value is not signed, and its name must not be listed then.
         let headers = &*draft.headers;
         let wanted =
@@ -61,14 +60,14 @@ fn is_covered(name: &str) -> bool {
     matches!(name, "content-type" | "content-md5") || name.starts_with("x-bce-")
 }
 
-/// A signature in the query does not cover itself.
+/// Sorted by name and value in one, where other schemes sort by names first: `a%2Bb=` comes before `a=` here. A
+/// signature in the query does not cover itself.
 fn query(sent: Option<&str>) -> String {
-    let all = encode::query(sent);
-    let kept = all.split('&').filter(|parameter| {
-        let name = parameter.split_once('=').map_or(*parameter, |(name, _)| name);
-        !name.eq_ignore_ascii_case("authorization")
-    });
-    kept.collect::<Vec<_>>().join("&")
+    let pairs = encode::pairs(sent).into_iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"authorization"));
+    let mut parameters: Vec<_> =
+        pairs.map(|(name, value)| format!("{}={}", encode::strict(name), encode::strict(value))).collect();
+    parameters.sort();
+    parameters.join("&")
 }
 
 #[cfg(test)]
@@ -76,7 +75,7 @@ mod tests {
     use super::query;
 
     #[test]
-    fn a_signature_in_the_query_does_not_cover_itself() {
-        assert_eq!(query(Some("b=1&Authorization=x&a")), "a=&b=1");
+    fn parameters_are_sorted_whole_and_a_signature_does_not_cover_itself() {
+        assert_eq!(query(Some("b=1&Authorization=x&a&a%2bb=1")), "a%2Bb=1&a=&b=1");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::sign::{Draft, refuse};
@@ -65,9 +65,4 @@ pub(super) fn put(headers: &mut HeaderMap, name: &'static str, text: &str) -> Re
     value.set_sensitive(true);
     headers.insert(HeaderName::from_static(name), value);
     Ok(())
-}
-
-/// A scheme that covers the type of the body needs one.
-pub(super) fn require_type(headers: &mut HeaderMap) {
-    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
 }

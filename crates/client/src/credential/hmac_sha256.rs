@@ -1,7 +1,7 @@
 //! `HMAC-SHA256`, the signature of Volcengine's control plane.
 
 use super::access_key::AccessKey;
-use super::canonical::{Covered, put, require_type, usual};
+use super::canonical::{Covered, put, usual};
 use super::date::Utc;
 use super::digest::{derive, hex, hmac_sha256, sha256, sha256_of};
 use super::encode;
@@ -33,7 +33,6 @@ impl Sign for HmacSha256 {
         if let Some(token) = &self.key.session {
             put(draft.headers, "x-security-token", token.expose())?;
         }
-        require_type(draft.headers);
         let covered = Covered::new(draft, usual, str::to_owned)?;
         let request = covered.request(draft, draft.uri.path(), &encode::query(draft.uri.query()), &body_hash);
         let scope = [&day, &self.region, &self.service, "request"];

@@ -70,7 +70,7 @@ mod tests {
         let jwt = Hs256Jwt::new(&Secret::new("fakeid0123456789.fakeSecretABCDEF")).unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(1_767_323_045);
         let token = jwt.with_header(r#"{"alg":"HS256","sign_type":"SIGN"}"#, now);
-        assert!(token.expose().ends_with("NDUwMDB9.-vBitS2kgvsqnUrH0wOfx6ihPTMr4adgCyU6SeWZ9zA"));
+        assert!(token.expose().ends_with("MDQ1MDAwfQ.-vBitS2kgvsqnUrH0wOfx6ihPTMr4adgCyU6SeWZ9zA"));
     }
 
     #[test]

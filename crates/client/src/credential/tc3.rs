@@ -1,9 +1,10 @@
 //! `TC3-HMAC-SHA256`, version 3 of the signature of Tencent's cloud APIs.
 
-use http::HeaderName;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue};
 
 use super::access_key::AccessKey;
-use super::canonical::{Covered, put, require_type};
+use super::canonical::{Covered, put};
 use super::date::Utc;
 use super::digest::{derive, hex, hmac_sha256, sha256, sha256_of};
 use super::sign::{Draft, Moment, Sign};
@@ -39,7 +40,7 @@ impl Sign for Tc3 {
         if let Some(token) = &self.key.session {
             put(draft.headers, "x-tc-token", token.expose())?;
         }
-        require_type(draft.headers);
+        draft.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         let wanted = |name: &str| name == "content-type" || self.covered.iter().any(|covered| covered == name);
         let covered = Covered::new(draft, wanted, str::to_ascii_lowercase)?;
         let body_hash = hex(sha256_of(draft.body));

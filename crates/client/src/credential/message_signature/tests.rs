@@ -138,7 +138,8 @@ fn a_signature_outside_the_profile_is_refused_even_if_the_key_is_right() {
         (format!("{all};{times};keyid=\"gw-test\";tag=\"gw-v1\""), "nonce"),
     ];
     for (input, why) in cases {
-        let result = verifier().verify(&message(&with_input(&input)), at(1_767_323_050)).map_err(|error| error.message);
+        let (verifier, headers) = (verifier(), with_input(&input));
+        let result = verifier.verify(&message(&headers), at(1_767_323_050)).map_err(|error| error.message);
         match result {
             Ok(_) => assert_eq!(why, "", "{input}"),
             Err(message) => assert!(!why.is_empty() && message.contains(why), "{input}: {message}"),
