@@ -28,13 +28,15 @@ pub(crate) struct Held {
     pub(crate) grant: Grant,
     term: Term,
     stamps: Vec<Stamp>,
+    /// It was asked for by a request.
+    minted: bool,
     /// Somebody has used it with success.
     accepted: AtomicBool,
 }
 
 impl Held {
-    pub(super) fn new(grant: Grant, term: Term, stamps: Vec<Stamp>) -> Self {
-        Held { grant, term, stamps, accepted: AtomicBool::new(false) }
+    pub(super) fn new(grant: Grant, term: Term, stamps: Vec<Stamp>, minted: bool) -> Self {
+        Held { grant, term, stamps, minted, accepted: AtomicBool::new(false) }
     }
 
     /// A provider took it.
@@ -195,7 +197,8 @@ impl Live {
     pub(super) fn recheck(&self) {
         self.trouble().failed = None;
         let held = self.held.load();
-        if held.as_ref().is_some_and(|held| held.term.end < Duration::MAX || held.stamps.iter().any(Stamp::is_stale)) {
+        // A token stays for as long as what it was asked for with is the same.
+        if held.as_ref().is_some_and(|held| !held.minted || held.stamps.iter().any(Stamp::is_stale)) {
             self.wanted.fetch_add(1, Ordering::AcqRel);
         }
     }

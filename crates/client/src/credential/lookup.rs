@@ -115,23 +115,35 @@ fn not_set(reference: &SecretRef) -> crate::Error {
     refuse(format!("{} is not set", reference.env_names().join(" or ")))
 }
 
+/// How coarse the clock may be that files are stamped by.
+const GRAIN: Duration = Duration::from_millis(50);
+
 /// What a file looked like from outside: another look tells whether it has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     path: PathBuf,
+    /// Time, length, number.
     seen: Option<(Option<SystemTime>, u64, u64)>,
+    /// It was so new that a change right after the look would look the same.
+    fresh: bool,
 }
 
 impl Stamp {
     pub(crate) fn take(path: &Path) -> Self {
-        let seen = std::fs::metadata(path).ok().map(|meta| (meta.modified().ok(), meta.len(), inode(&meta)));
-        Stamp { path: path.to_owned(), seen }
+        let seen = look(path);
+        let now = SystemTime::now();
+        let age = seen.and_then(|(time, ..)| time).map(|time| now.duration_since(time).unwrap_or_else(|e| e.duration()));
+        Stamp { path: path.to_owned(), seen, fresh: age.is_some_and(|age| age < GRAIN) }
     }
 
-    /// Whether the file looks different now. One system call.
+    /// Whether the file looks different now, or may have changed unseen. One system call.
     pub(crate) fn is_stale(&self) -> bool {
-        *self != Stamp::take(&self.path)
+        self.fresh || self.seen != look(&self.path)
     }
+}
+
+fn look(path: &Path) -> Option<(Option<SystemTime>, u64, u64)> {
+    std::fs::metadata(path).ok().map(|meta| (meta.modified().ok(), meta.len(), inode(&meta)))
 }
 
 /// A file that takes another's place may have its length, and its time to the clock's grain.

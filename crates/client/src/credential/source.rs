@@ -166,6 +166,7 @@ impl Recipe {
         };
         let Looked { built, secrets, stamps, lifetime } = looked?;
         let own = lifetime.map(Duration::from_secs);
+        let minted = matches!(built, Built::Exchange(_));
         let (grant, term) = match built {
             Built::Grant(grant) => (grant, own.map_or(Term::ENDLESS, |own| Term::new(start, own))),
             Built::Exchange(exchange) => {
@@ -182,7 +183,7 @@ impl Recipe {
                 (grant, Term::new(start, own.map_or(minted.lifetime, |own| own.min(minted.lifetime))))
             }
         };
-        Ok(Held::new(grant, term, stamps))
+        Ok(Held::new(grant, term, stamps, minted))
     }
 
     fn look(&self) -> Result<Looked> {
@@ -222,7 +223,7 @@ fn begin(recipe: &Recipe) -> Result<State> {
     Ok(match looked.built {
         Built::Exchange(_) => live(None),
         Built::Grant(grant) if looked.stamps.is_empty() => State::Still(grant),
-        Built::Grant(grant) => live(Some(Held::new(grant, Term::ENDLESS, looked.stamps))),
+        Built::Grant(grant) => live(Some(Held::new(grant, Term::ENDLESS, looked.stamps, false))),
     })
 }
 

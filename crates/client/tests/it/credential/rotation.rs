@@ -140,6 +140,23 @@ async fn the_configuration_changes() {
 }
 
 #[tokio::test]
+async fn two_changes_that_look_alike_from_outside_are_told_apart() {
+    let (provider, _) = checking();
+    let file = scratch("alike");
+    std::fs::write(&file, "key-0").unwrap();
+    let world = World::new(&house(&provider.url(), &format!("api_key = 'file:{}'", file.display())), &[]);
+    for number in 1..=20 {
+        // Same length, same place, and mostly the same time by the file system's clock.
+        std::fs::write(&file, format!("key-{}", number % 10)).unwrap();
+        world.clock.advance(1);
+        world.client.chat("house/m", "0").await.unwrap();
+        let carried = provider.requests().last().unwrap().header("authorization").to_owned();
+        assert_eq!(carried, format!("Bearer key-{}", number % 10));
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[tokio::test]
 async fn a_file_that_is_gone_for_a_while_takes_no_call_along() {
     let (provider, _) = checking();
     let file = scratch("gone");
@@ -192,4 +209,5 @@ async fn what_did_not_change_keeps_its_token_and_running_calls_their_key() {
     house.world.call().await.unwrap();
     let after = house.world.client.plan("house/m").unwrap();
     assert!(Arc::ptr_eq(&before[0].service, &after[0].service));
+    assert_eq!(house.minted(), 1);
 }
