@@ -21,5 +21,6 @@ mod lost;
 mod operation;
 mod oversize;
 mod passthrough;
+mod responses;
 mod stop;
 mod upload;
