@@ -7,6 +7,7 @@ import check
 import test_anthropic  # noqa: F401  (importing registers the checks)
 import test_gemini  # noqa: F401
 import test_openai  # noqa: F401
+import test_operations  # noqa: F401
 from gateway import Gateway
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started here ends too

@@ -153,11 +153,11 @@ async fn try_target(
     let dialect = target.service.dialect_for(Some(wish.dialect), wish.operation)?;
     let cx = context(worker, caller, facts);
     if dialect != wish.dialect {
-        let Received::Json(body) = received else {
-            let what = format!("a form cannot be translated for {}", target.service.provider.id);
-            return Err(Error::new(Kind::Unsupported, Origin::Gateway, what).into());
+        let body = match received {
+            Received::Json(body) => body.clone(),
+            Received::Form(form) => form.collect(worker.client.config().server.body_limit).await?,
         };
-        return translate(worker, target, caller, body, &cx, facts, call).await;
+        return translate(worker, target, caller, &body, &cx, facts, call).await;
     }
     let body = match received {
         Received::Json(body) => OwnBody::Json(body),
