@@ -72,15 +72,17 @@ pub fn error_dialect(name: &str) -> Option<&'static Dialect> {
 pub async fn operate<W: Wanted>(
     client: &Client,
     target: &Target,
-    wanted: W,
+    mut wanted: W,
     callers: Option<&HeaderMap>,
 ) -> Result<Done<W::Answer>, Failed> {
     let dialect = target.service.dialect_for(None, wanted.operation())?;
     let wire = W::wire(dialect).ok_or_else(|| lacks(target, wanted.operation()))?;
     let mut losses = Losses::default();
     let mut done: Option<(W::Answer, HeaderMap)> = None;
-    for mut piece in wanted.split(wire.most()) {
-        piece.model_mut().clone_from(&target.model);
+    // The limits may be those of the model, which goes by the provider's name for it.
+    wanted.model_mut().clone_from(&target.model);
+    let most = wire.most(&wanted);
+    for piece in wanted.split(most) {
         let outgoing = wire.write_request(&piece, &target.service.provider.quirks)?;
         let (parcel, lost) = Parcel::new(outgoing, callers);
         losses.extend(lost);
