@@ -9,6 +9,7 @@ mod operate;
 mod passthrough;
 pub mod pipeline;
 mod server;
+mod show;
 mod worker;
 
 pub use server::{Server, Stop};

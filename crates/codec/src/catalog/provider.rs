@@ -11,7 +11,16 @@ use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "ollama", "ollama-generate"];
+pub const DIALECTS: &[&str] = &[
+    "openai-chat",
+    "openai-completions",
+    "anthropic-messages",
+    "gemini",
+    "cohere-chat",
+    "ollama",
+    "ollama-generate",
+    "bedrock-converse",
+];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;

@@ -13,6 +13,7 @@ const REQUEST: &[(&str, &[&str])] = &[
     ("openai-chat", &["openai-beta", "x-client-request-id"]),
     ("openai-completions", &["openai-beta", "x-client-request-id"]),
     ("anthropic-messages", &["anthropic-beta", "anthropic-version"]),
+    ("cohere-chat", &["x-client-name"]),
     ("gemini", &["x-goog-api-client", "x-goog-request-params", "x-server-timeout"]),
 ];
 
@@ -28,11 +29,16 @@ const REPLY: &[&str] = &[
     "retry-after-ms",
     "x-should-retry",
     "x-goog-*",
+    "x-amzn-*",
+    "x-amz-retry-after",
     "x-groq-*",
     "x-log-id",
     "x-tt-logid",
     "x-ds-trace-id",
     "msh-*",
+    "x-debug-trace-id",
+    "x-endpoint-monthly-call-limit",
+    "x-trial-endpoint-call-*",
     "server-timing",
 ];
 
@@ -80,7 +86,11 @@ pub fn reply(same_lane: bool, from: &HeaderMap, to: &mut HeaderMap) {
 
 /// The header by which the official SDK of a dialect learns the id of its request.
 pub fn request_id(dialect: &str) -> &'static str {
-    if dialect == "anthropic-messages" { "request-id" } else { "x-request-id" }
+    match dialect {
+        "anthropic-messages" => "request-id",
+        "bedrock-converse" => "x-amzn-requestid",
+        _ => "x-request-id",
+    }
 }
 
 fn covers(pattern: &str, name: &str) -> bool {
