@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::catalog::{Catalog, Cost, Models, Provider, Work};
+use crate::codec::catalog::{Catalog, Cost, Models, Pieces, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Config, Environment};
 use crate::ir::{Model, Usage};
@@ -188,7 +188,11 @@ impl Client {
 
     /// What a call to `target` (`provider/model`) came to that ended now. `None` when its price is not known.
     pub fn cost(&self, target: &str, usage: Usage) -> Option<Cost> {
-        self.shared.models.cost(target, &Work { minute: crate::monitor::minute_of_week(), ..Work::from(usage) })
+        self.price(target, Some(usage), Pieces::default())
+    }
+
+    pub(crate) fn price(&self, target: &str, usage: Option<Usage>, pieces: Pieces) -> Option<Cost> {
+        crate::monitor::price(&self.shared.models, target, usage, pieces)
     }
 
     /// The names that can be asked for: aliases, and the models that ready providers list in full.
