@@ -14,6 +14,7 @@ use crate::dialect::Operation;
 pub const DIALECTS: &[&str] = &[
     "openai-chat",
     "openai-completions",
+    "openai-responses",
     "anthropic-messages",
     "gemini",
     "cohere-chat",

@@ -26,6 +26,7 @@ mod object;
 mod ollama;
 mod openai_chat;
 mod openai_completions;
+mod openai_responses;
 pub mod operation;
 mod shared;
 mod time;
@@ -52,6 +53,11 @@ pub static ALL: &[Dialect] = &[
         name: openai_completions::NAME,
         upstream: &openai_completions::OpenAiCompletions,
         downstream: &openai_completions::OpenAiCompletions,
+    },
+    Dialect {
+        name: openai_responses::NAME,
+        upstream: &openai_responses::OpenAiResponses,
+        downstream: &openai_responses::OpenAiResponses,
     },
     Dialect {
         name: anthropic_messages::NAME,
@@ -359,13 +365,14 @@ pub trait Observe: Send {
 
 /// The dialect and operation that a path belongs to; `None` for a path of nobody's.
 ///
-/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
+/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/responses`, `/v1/messages`, `/v1/messages/count_tokens`,
 /// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
 /// `/v2/chat`, `/api/chat`, `/api/generate`; `/model/{modelId}/converse | /converse-stream | /count-tokens`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
+        "/v1/responses" => ("openai-responses", Operation::Chat),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
         "/v2/chat" => (cohere_chat::NAME, Operation::Chat),
         "/api/chat" => (ollama::CHAT, Operation::Chat),

@@ -105,7 +105,7 @@ fn the_table_lists_everyone_once() {
     }
     let table = provider_table(&catalog, Lang::English);
     assert!(table.contains(
-        "| [DeepSeek](https://api-docs.deepseek.com) | `deepseek` | `openai-chat`, `anthropic-messages` | `DEEPSEEK_API_KEY` |\n"
+        "| [DeepSeek](https://api-docs.deepseek.com) | `deepseek` | `openai-chat`, `anthropic-messages`, `openai-responses` | `DEEPSEEK_API_KEY` |\n"
     ));
 }
 
