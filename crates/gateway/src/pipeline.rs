@@ -179,7 +179,7 @@ async fn finish(
     answer: Answer,
     caller: &Caller<'_>,
     call: &mut OpenCall,
-    facts: Facts,
+    mut facts: Facts,
 ) -> std::result::Result<Ready, (Failed, Facts)> {
     note(call, &facts);
     let limit = worker.client.config().network.reply_limit;
@@ -188,26 +188,30 @@ async fn finish(
     if streamed && !relay::is_whole_instead(&answer, cx.framing) {
         return Ok(Ready::Stream { answer, cx, facts });
     }
-    let headers = answer.headers.clone();
+    let (lane, headers) = (answer.lane, answer.headers.clone());
     let finished = if streamed {
-        relay::whole_as_stream(answer, caller.dialect, &cx, limit)
-            .await
-            .map(|(bytes, usage)| (bytes, usage, cx.framing.content_type()))
+        relay::read(answer, limit).await.map(|response| {
+            facts.losses.extend(caller.dialect.lost_of(&response));
+            let usage = response.usage;
+            (relay::write_as_stream(response, caller.dialect, &cx), usage, cx.framing.content_type())
+        })
     } else if caller.operation == Operation::CountTokens {
         count(answer, caller.dialect, limit).await.map(|bytes| (bytes, None, "application/json"))
     } else {
         relay::whole(answer, limit).await.map(|whole| match whole {
             Whole::Same { body, usage } => (body, usage, "application/json"),
             Whole::Read(response) => {
+                facts.losses.extend(caller.dialect.lost_of(&response));
                 (caller.dialect.downstream.write_response(&response, &cx).into(), response.usage, "application/json")
             }
         })
     };
     let (bytes, usage, media) = finished.map_err(|error| (error.into(), facts.clone()))?;
+    note(call, &facts);
     if let Some(outcome) = call.outcome() {
         outcome.usage = usage;
     }
-    Ok(Ready::Reply(reply::whole(bytes, media, &headers, &facts)))
+    Ok(Ready::Reply(reply::whole(bytes, media, (lane, &headers), &facts)))
 }
 
 async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Result<Bytes> {

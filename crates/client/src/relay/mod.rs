@@ -95,22 +95,26 @@ pub fn is_whole_instead(answer: &Answer, framing: Framing) -> bool {
     (answer.lane == Lane::Translate || framing == Framing::Sse) && !is_stream(answer)
 }
 
-/// A whole answer written as the stream that the caller asked for.
+/// Reads a whole answer, whatever its lane.
 ///
 /// # Errors
 /// As [`whole`].
-pub async fn whole_as_stream(answer: Answer, inbound: &'static Dialect, cx: &Cx, limit: usize) -> Result<(Bytes, Option<Usage>)> {
-    let Whole::Read(response) = whole(Answer { lane: Lane::Translate, ..answer }, limit).await? else {
-        return Err(Error::new(Kind::Internal, Origin::Gateway, "a translated answer was not read"));
-    };
-    let usage = response.usage;
+pub async fn read(answer: Answer, limit: usize) -> Result<Response> {
+    match whole(Answer { lane: Lane::Translate, ..answer }, limit).await? {
+        Whole::Read(response) => Ok(response),
+        Whole::Same { .. } => Err(Error::new(Kind::Internal, Origin::Gateway, "a translated answer was not read")),
+    }
+}
+
+/// Writes a whole answer as the stream that the caller asked for.
+pub fn write_as_stream(response: Response, inbound: &'static Dialect, cx: &Cx) -> Bytes {
     let mut writer = inbound.downstream.write_stream(cx);
     let mut bytes = Vec::new();
     for event in fold::unfold(response) {
         writer.push(&event, &mut bytes);
     }
     writer.finish(&mut bytes);
-    Ok((bytes.into(), usage))
+    bytes.into()
 }
 
 /// The provider's bytes of a whole answer, unread.

@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 use super::sift::Sift;
 use super::{Reader, stalled};
 use crate::codec::dialect::{Cx, Dialect, Upstream, WriteStream};
-use crate::codec::{Error, Kind, Origin};
+use crate::codec::{Error, Kind, Losses, Origin};
 use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Event, Usage};
 use crate::monitor::OpenCall;
@@ -51,7 +51,17 @@ pub struct Pipe {
 
 enum Stage {
     Same(Sift),
-    Translate { reader: Reader, writer: Box<dyn WriteStream>, events: Vec<Event>, usage: Option<Usage> },
+    Translate(Translation),
+}
+
+struct Translation {
+    reader: Reader,
+    writer: Box<dyn WriteStream>,
+    inbound: &'static Dialect,
+    events: Vec<Event>,
+    usage: Option<Usage>,
+    /// What the caller's dialect had no words for: the head is long gone when it is known.
+    losses: Losses,
 }
 
 impl Pipe {
@@ -63,12 +73,14 @@ impl Pipe {
                 let observe = answer.dialect.upstream.observe(quirks);
                 Stage::Same(Sift::new(observe, cx.framing, answer.drop_usage, settings.frame_limit))
             }
-            Lane::Translate => Stage::Translate {
+            Lane::Translate => Stage::Translate(Translation {
                 reader: Reader::new(&answer, settings.frame_limit),
                 writer: inbound.downstream.write_stream(&cx),
+                inbound,
                 events: Vec::new(),
                 usage: None,
-            },
+                losses: Losses::default(),
+            }),
         };
         let idle = Duration::from_secs(settings.idle_seconds);
         let mut cut = settings.cut;
@@ -100,10 +112,14 @@ impl Pipe {
     /// Takes what has come; what may leave is added to `out`.
     fn feed(&mut self, chunk: Bytes, out: &mut Merge) -> Result<(), Error> {
         match &mut self.stage {
-            Stage::Same(sift) => out.push(sift.feed(chunk).map_err(|long| Error::malformed(long.to_string()))?),
-            Stage::Translate { reader, writer, events, usage } => {
-                let fed = reader.feed(&chunk, events);
-                write(writer.as_mut(), events, usage, out.many());
+            Stage::Same(sift) => {
+                let (piece, fed) = sift.feed(chunk);
+                out.push(piece);
+                fed.map_err(|long| Error::malformed(long.to_string()))?;
+            }
+            Stage::Translate(translation) => {
+                let fed = translation.reader.feed(&chunk, &mut translation.events);
+                translation.write(out.many());
                 fed?;
             }
         }
@@ -125,12 +141,12 @@ impl Pipe {
                     return Err(Error::truncated("the answer stopped before its end"));
                 }
             }
-            Stage::Translate { reader, writer, events, usage } => {
-                let finished = reader.finish(events);
-                write(writer.as_mut(), events, usage, out.many());
+            Stage::Translate(translation) => {
+                let finished = translation.reader.finish(&mut translation.events);
+                translation.write(out.many());
                 finished?;
                 let mut tail = Vec::new();
-                writer.finish(&mut tail);
+                translation.writer.finish(&mut tail);
                 out.many().extend_from_slice(&tail);
             }
         }
@@ -144,7 +160,7 @@ impl Pipe {
         let mut frame = Vec::new();
         match &mut self.stage {
             Stage::Same(_) => frame = self.inbound.downstream.write_stream_error(&error, &self.cx),
-            Stage::Translate { writer, .. } => writer.fail(&error, &mut frame),
+            Stage::Translate(translation) => translation.writer.fail(&error, &mut frame),
         }
         out.many().extend_from_slice(&frame);
         self.close(Some(error));
@@ -152,18 +168,20 @@ impl Pipe {
 
     fn close(&mut self, error: Option<Error>) {
         self.done = true;
-        self.note_usage();
+        self.note();
         self.call.close(error);
         self.body = Body::empty();
     }
 
-    fn note_usage(&mut self) {
-        let usage = match &self.stage {
-            Stage::Same(sift) => sift.observe.usage(),
-            Stage::Translate { usage, .. } => *usage,
-        };
-        if let Some(outcome) = self.call.outcome() {
-            outcome.usage = usage;
+    /// Tells the outcome what the stream has shown.
+    fn note(&mut self) {
+        let Some(outcome) = self.call.outcome() else { return };
+        match &mut self.stage {
+            Stage::Same(sift) => outcome.usage = sift.observe.usage(),
+            Stage::Translate(translation) => {
+                outcome.usage = translation.usage;
+                outcome.losses.extend(std::mem::take(&mut translation.losses));
+            }
         }
     }
 
@@ -185,18 +203,22 @@ impl Pipe {
     }
 }
 
-fn write(writer: &mut dyn WriteStream, events: &mut Vec<Event>, usage: &mut Option<Usage>, out: &mut BytesMut) {
-    if events.is_empty() {
-        return;
-    }
-    let mut bytes = Vec::with_capacity(256 * events.len().min(64));
-    for event in events.drain(..) {
-        if let Event::Usage { usage: told } = &event {
-            *usage = Some(*told);
+impl Translation {
+    /// Writes the events that have come.
+    fn write(&mut self, out: &mut BytesMut) {
+        if self.events.is_empty() {
+            return;
         }
-        writer.push(&event, &mut bytes);
+        let mut bytes = Vec::with_capacity(256 * self.events.len().min(64));
+        for event in self.events.drain(..) {
+            if let Event::Usage { usage } = &event {
+                self.usage = Some(*usage);
+            }
+            self.inbound.note_lost(&event, &mut self.losses);
+            self.writer.push(&event, &mut bytes);
+        }
+        out.extend_from_slice(&bytes);
     }
-    out.extend_from_slice(&bytes);
 }
 
 impl http_body::Body for Pipe {
@@ -235,7 +257,7 @@ impl http_body::Body for Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        self.note_usage();
+        self.note();
     }
 }
 

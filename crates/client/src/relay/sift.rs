@@ -57,17 +57,23 @@ impl Sift {
         read.push(frame, &mut Vec::new()).err().filter(|error| error.kind != Kind::Malformed)
     }
 
-    /// What of the stream may leave now that `chunk` has come.
-    pub(super) fn feed(&mut self, chunk: Bytes) -> Result<Bytes, TooLong> {
+    /// What of the stream may leave now that `chunk` has come, also when a block in it is too long.
+    pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<(), TooLong>) {
         let Sift { observe, drop_usage, blocks, suspect } = self;
         let (split, held, joined, limit) = match blocks {
             Blocks::Array(reader) => {
-                let mut rest = &chunk[..];
-                while let Some(frame) = reader.next(&mut rest)? {
-                    observe.frame(frame);
-                    suspect.look(frame);
+                let (mut rest, mut good) = (&chunk[..], 0);
+                loop {
+                    match reader.next(&mut rest) {
+                        Ok(Some(frame)) => {
+                            observe.frame(frame);
+                            suspect.look(frame);
+                            good = chunk.len() - rest.len();
+                        }
+                        Ok(None) => return (chunk, Ok(())),
+                        Err(long) => return (chunk.slice(..good), Err(long)),
+                    }
                 }
-                return Ok(chunk);
             }
             Blocks::Sse { split, held, joined, limit } => (split, held, joined, *limit),
         };
@@ -79,7 +85,7 @@ impl Sift {
             let is_begun = !held.is_empty();
             if is_begun || !ends {
                 if held.len() + part.len() > limit {
-                    return Err(TooLong { limit });
+                    return (join(out, &chunk, from, to), Err(TooLong { limit }));
                 }
                 held.extend_from_slice(part);
             }
@@ -102,7 +108,7 @@ impl Sift {
             to = span.end;
             held.clear();
         }
-        Ok(join(out, &chunk, from, to))
+        (join(out, &chunk, from, to), Ok(()))
     }
 
     /// What is left when the stream has ended.

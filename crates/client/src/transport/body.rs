@@ -9,7 +9,8 @@ use futures_core::Stream;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pool::Lease;
+use super::http1;
+use super::pool::Http2;
 use super::{Failure, Phase};
 
 /// The body of a request: pieces that go out one after another without being copied together, so that a long body
@@ -49,6 +50,11 @@ impl Payload {
         std::iter::once(&self.first).filter(|piece| !piece.is_empty()).chain(self.rest.as_slice())
     }
 
+    /// The same body once more, before anything of it went out.
+    pub(super) fn replay(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
     /// Bytes still to go out.
     #[must_use]
     pub const fn len(&self) -> u64 {
@@ -86,8 +92,9 @@ impl http_body::Body for Payload {
 pub struct Body(Kind);
 
 enum Kind {
-    // The order matters: a dropped body lets go of the bytes first and gives back the connection after that.
-    Wire(Incoming, Option<Lease>),
+    Http1(Box<http1::Incoming>),
+    // The order matters: a dropped body resets its stream first and makes room for another after that.
+    Http2(Incoming, Option<Http2>),
     Whole(Bytes),
     Stream(Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>),
 }
@@ -109,9 +116,13 @@ impl Body {
         Self(Kind::Stream(Box::pin(stream)))
     }
 
-    /// Bytes off the wire, and the connection they come by, which is given back at their end.
-    pub(super) fn wire(incoming: Incoming, lease: Lease) -> Self {
-        let mut body = Self(Kind::Wire(incoming, Some(lease)));
+    pub(super) fn http1(incoming: http1::Incoming) -> Self {
+        Self(Kind::Http1(Box::new(incoming)))
+    }
+
+    /// Bytes of an HTTP/2 stream, which is given back at their end.
+    pub(super) fn http2(incoming: Incoming, stream: Http2) -> Self {
+        let mut body = Self(Kind::Http2(incoming, Some(stream)));
         body.settle();
         body
     }
@@ -172,12 +183,14 @@ impl Body {
 
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let next = match &mut self.0 {
-            Kind::Wire(incoming, lease) => match ready!(Pin::new(incoming).poll_frame(cx)) {
+            Kind::Http1(incoming) => match ready!(incoming.poll_data(cx)) {
+                Some(Ok(data)) => Some(Ok(Frame::data(data))),
+                Some(Err(error)) => Some(Err(broken(error, incoming.was_reused()))),
+                None => None,
+            },
+            Kind::Http2(incoming, _) => match ready!(Pin::new(incoming).poll_frame(cx)) {
                 Some(Ok(frame)) => Some(Ok(frame)),
-                Some(Err(error)) => {
-                    let reused = lease.take().is_some_and(|lease| lease.reused);
-                    Some(Err(broken(error, reused)))
-                }
+                Some(Err(error)) => Some(Err(broken(error, false))),
                 None => None,
             },
             Kind::Whole(bytes) if bytes.is_empty() => None,
@@ -191,12 +204,12 @@ impl Body {
         Poll::Ready(next)
     }
 
-    /// Gives the connection back as soon as nothing more can come, not only when somebody asks for more.
+    /// Makes room for another stream as soon as nothing more can come, not only when somebody asks for more.
     fn settle(&mut self) {
-        if let Kind::Wire(incoming, lease) = &mut self.0
+        if let Kind::Http2(incoming, stream) = &mut self.0
             && incoming.is_end_stream()
         {
-            drop(lease.take());
+            drop(stream.take());
         }
     }
 }
@@ -205,7 +218,7 @@ fn too_long(limit: usize) -> Failure {
     Failure::new(Phase::Body, format!("the reply is longer than {limit} bytes"))
 }
 
-fn broken(error: hyper::Error, reused: bool) -> Failure {
+fn broken(error: impl std::error::Error + Send + Sync + 'static, reused: bool) -> Failure {
     let mut failure = Failure::from_source(Phase::Body, "the connection broke in the middle of the reply", error);
     failure.reused = reused;
     failure
@@ -221,7 +234,8 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Wire(incoming, _) => incoming.is_end_stream(),
+            Kind::Http1(incoming) => incoming.is_over(),
+            Kind::Http2(incoming, _) => incoming.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Stream(_) => false,
         }
@@ -229,7 +243,8 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Wire(incoming, _) => incoming.size_hint(),
+            Kind::Http1(incoming) => incoming.size_hint(),
+            Kind::Http2(incoming, _) => incoming.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(_) => SizeHint::default(),
         }
@@ -239,7 +254,7 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Kind::Wire(..) => "Body(wire)",
+            Kind::Http1(_) | Kind::Http2(..) => "Body(wire)",
             Kind::Whole(_) => "Body(whole)",
             Kind::Stream(_) => "Body(stream)",
         })

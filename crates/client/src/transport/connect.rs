@@ -187,6 +187,16 @@ pub(super) enum Wire {
     Tls(Box<TlsStream<Wire>>),
 }
 
+impl Wire {
+    /// Whether there may be something to read. Cheaper than a try; a secure connection cannot know and says yes.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => stream.poll_read_ready(cx),
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

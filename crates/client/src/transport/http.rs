@@ -9,18 +9,15 @@ use std::time::Duration;
 
 use ::http::header::{HOST, PROXY_AUTHORIZATION};
 use ::http::uri::{Authority, PathAndQuery, Scheme};
-use ::http::{HeaderValue, Request, Response, Uri, Version};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use ::http::{HeaderValue, Request, Uri, Version};
+use hyper::client::conn::{TrySendError, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::{timeout, timeout_at};
 
 use super::connect::{Dialed, Dialer, Wire, place};
-use super::pool::{Http1, Lease, Limits, Line, Load, Origin, Pool, UNTOLD_STREAMS};
+use super::http1::{Connection, Fault};
+use super::pool::{Limits, Line, Load, Origin, Pool, UNTOLD_STREAMS};
 use super::{Body, Failure, Payload, Phase, Reply, Sending, Transport};
-
-/// How often a request lets other tasks run when a connection is about to come free, before it opens a new one.
-const YIELDS: usize = 4;
 
 /// What an HTTP/2 stream may send ahead of its reader. Kept small, because it is what a caller who has stopped reading
 /// costs; the connection's own window is large enough for all its streams, or one such caller would stop the others.
@@ -110,13 +107,10 @@ impl HttpTransport {
         let origin = self.pool.origin(target.secure, &target.authority, || target.host());
         let mut fresh = false;
         loop {
-            let (mut line, reused) = self.line(&origin, &target, fresh).await?;
-            let outcome = self.send_by(&mut line, request, &origin, &target).await;
-            let (unsent, mut failure) = match outcome {
-                Ok(response) => {
-                    let lease = Lease::new(line, origin, reused);
-                    return Ok(response.map(|incoming| Body::wire(incoming, lease)));
-                }
+            let (line, reused) = self.line(&origin, &target, fresh).await?;
+            target.address(&mut request, &line, &origin.host)?;
+            let (unsent, mut failure) = match self.send_by(line, request, &origin, &target, reused).await {
+                Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
             match unsent {
@@ -133,7 +127,7 @@ impl HttpTransport {
 
     /// A connection to send by, and whether it has been used before.
     async fn line(&self, origin: &Origin, target: &Target, fresh: bool) -> Result<(Line, bool), Failure> {
-        if !fresh && let Some(line) = reuse(origin).await {
+        if !fresh && let Some(line) = origin.take() {
             return Ok((line, true));
         }
         self.pool.reap();
@@ -158,50 +152,49 @@ impl HttpTransport {
     /// Starts to speak HTTP on a new connection.
     async fn greet(&self, origin: &Origin, target: &Target, dialed: Dialed) -> Result<Line, Failure> {
         let Dialed { wire, http2, forward } = dialed;
-        let io = TokioIo::new(wire);
-        let refuse = |error| {
-            let message = format!("{} accepted the connection, but not HTTP", target.place());
-            Failure::from_source(Phase::Connect, &message, error)
-        };
         if target.secure {
             origin.set_http1_only(!http2);
         }
         match &self.http2 {
             Some(builder) if http2 => {
-                let (sender, connection) = builder.handshake(io).await.map_err(refuse)?;
+                let (sender, connection) = builder.handshake(TokioIo::new(wire)).await.map_err(|error| {
+                    let message = format!("{} accepted the connection, but not HTTP", target.place());
+                    Failure::from_source(Phase::Connect, &message, error)
+                })?;
                 let stream = origin.share(sender);
                 tokio::spawn(watch(connection, Arc::clone(&stream.load)));
                 Ok(Line::Http2(stream))
             }
-            _ => {
-                let (sender, connection) = http1::handshake(io).await.map_err(refuse)?;
-                tokio::spawn(connection);
-                Ok(Line::Http1(Http1 { sender, forward }))
-            }
+            _ => Ok(Line::Http1(Connection::new(wire, forward))),
         }
     }
 
     /// Sends by this connection and waits for the head. Gives the request back when nothing of it went out.
     async fn send_by(
         &self,
-        line: &mut Line,
-        mut request: Request<Payload>,
-        origin: &Origin,
+        line: Line,
+        request: Request<Payload>,
+        origin: &Arc<Origin>,
         target: &Target,
-    ) -> Result<Response<Incoming>, Unsent> {
-        target.address(&mut request, line, &origin.host).map_err(|failure| (None, failure))?;
+        reused: bool,
+    ) -> Result<Reply, Unsent> {
         let sending = async {
             match line {
-                Line::Http1(conn) => conn.sender.try_send_request(request).await,
-                Line::Http2(stream) => stream.sender.try_send_request(request).await,
+                Line::Http1(connection) => {
+                    let reply = connection.send(request, reused).await.map_err(|fault| target.explain(fault))?;
+                    Ok(reply.map(|incoming| Body::http1(incoming.lend(Arc::clone(origin), reused))))
+                }
+                Line::Http2(mut stream) => {
+                    let sent = stream.sender.try_send_request(request).await;
+                    Ok(sent.map_err(|error| target.explain_stream(error))?.map(|incoming| Body::http2(incoming, stream)))
+                }
             }
         };
         let patience = self.head_timeout;
-        let sent = timeout(patience, sending).await.map_err(|_| {
+        timeout(patience, sending).await.map_err(|_| {
             let message = format!("{} sent no reply within {patience:?}", target.place());
             (None, Failure::new(Phase::Head, message).timed_out())
-        })?;
-        sent.map_err(|error| target.explain(error))
+        })?
     }
 }
 
@@ -213,18 +206,6 @@ impl Transport for HttpTransport {
 
 /// The request, if nothing of it went out, and why.
 type Unsent = (Option<Box<Request<Payload>>>, Failure);
-
-/// A connection that is free, or will be in an instant.
-async fn reuse(origin: &Origin) -> Option<Line> {
-    for _ in 0..YIELDS {
-        let line = origin.take();
-        if line.is_some() || !origin.is_settling() {
-            return line;
-        }
-        tokio::task::yield_now().await;
-    }
-    None
-}
 
 /// Runs an HTTP/2 connection and keeps an eye on how many streams its server allows.
 async fn watch(connection: http2::Connection<TokioIo<Wire>, Payload, TokioExecutor>, load: Arc<Load>) {
@@ -290,14 +271,13 @@ impl Target {
                 .map_err(|error| Failure::from_source(Phase::Send, "the address is not valid", error))
         };
         match line {
-            Line::Http1(Http1 { forward: None, .. }) => {
+            Line::Http1(connection) => {
                 request.headers_mut().insert(HOST, host.clone());
-                *request.uri_mut() = Uri::from(self.path.clone());
-            }
-            Line::Http1(Http1 { forward: Some(forward), .. }) => {
-                request.headers_mut().insert(HOST, host.clone());
-                *request.uri_mut() = whole()?;
-                if let Some(auth) = &forward.auth {
+                *request.uri_mut() = match &connection.forward {
+                    None => Uri::from(self.path.clone()),
+                    Some(_) => whole()?,
+                };
+                if let Some(auth) = connection.forward.as_ref().and_then(|forward| forward.auth.as_ref()) {
                     request.headers_mut().insert(PROXY_AUTHORIZATION, auth.clone());
                 }
             }
@@ -309,14 +289,27 @@ impl Target {
         Ok(())
     }
 
-    fn explain(&self, mut error: TrySendError<Request<Payload>>) -> Unsent {
+    fn explain(&self, fault: Fault) -> Unsent {
+        let place = self.place();
+        match fault {
+            Fault::Unsent(request, error) => {
+                let message = format!("could not send the request to {place}");
+                (Some(request), Failure::from_source(Phase::Send, &message, error))
+            }
+            Fault::Broken(error) => {
+                let message = format!("the connection to {place} broke before its reply");
+                (None, Failure::from_source(Phase::Head, &message, error))
+            }
+            Fault::NotHttp(words) => (None, Failure::new(Phase::Head, format!("what {place} replied is not HTTP: {words}"))),
+        }
+    }
+
+    fn explain_stream(&self, mut error: TrySendError<Request<Payload>>) -> Unsent {
         let unsent = error.take_message().map(Box::new);
         let error = error.into_error();
         let place = self.place();
         let (phase, message) = if unsent.is_some() || error.is_user() || error.is_canceled() || is_refused(&error) {
             (Phase::Send, format!("could not send the request to {place}"))
-        } else if error.is_parse() {
-            (Phase::Head, format!("what {place} replied is not HTTP"))
         } else {
             (Phase::Head, format!("the connection to {place} broke before its reply"))
         };

@@ -3,6 +3,7 @@
 mod body;
 mod connect;
 mod http;
+mod http1;
 mod pool;
 mod proxy;
 mod sim;

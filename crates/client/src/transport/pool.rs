@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use ::http::HeaderValue;
 use ::http::uri::Authority;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use tokio::task::AbortHandle;
 
 use super::Payload;
-use super::connect::Forward;
+use super::http1::Connection;
 
 pub(super) struct Pool {
     origins: Mutex<Origins>,
@@ -82,7 +82,7 @@ struct State {
 }
 
 struct Idle {
-    conn: Http1,
+    connection: Connection,
     since: Instant,
 }
 
@@ -94,14 +94,8 @@ struct Shared {
 
 /// The use of a connection for one request.
 pub(super) enum Line {
-    Http1(Http1),
+    Http1(Connection),
     Http2(Http2),
-}
-
-/// A whole connection.
-pub(super) struct Http1 {
-    pub(super) sender: http1::SendRequest<Payload>,
-    pub(super) forward: Option<Forward>,
 }
 
 /// One stream of a connection.
@@ -124,13 +118,6 @@ pub(super) struct Load {
     /// Wakes the one who [`watch`](Self::watch)es the limit.
     watcher: OnceLock<Waker>,
     woken: AtomicBool,
-}
-
-/// Brings a connection back when the reply that came by it is done with.
-pub(super) struct Lease {
-    line: Option<Line>,
-    origin: Arc<Origin>,
-    pub(super) reused: bool,
 }
 
 impl Pool {
@@ -203,24 +190,15 @@ impl Origin {
     pub(super) fn take(&self) -> Option<Line> {
         let mut state = lock(&self.state);
         // From the end: the one used last is the least likely to be closed by its server in this moment.
-        let mut at = state.idle.len();
-        while let Some(idle) = at.checked_sub(1).and_then(|last| state.idle.get(last)) {
-            at -= 1;
-            if idle.conn.sender.is_ready() {
-                return Some(Line::Http1(state.idle.remove(at).conn));
-            } else if idle.conn.sender.is_closed() {
-                state.idle.remove(at);
+        while let Some(Idle { mut connection, .. }) = state.idle.pop() {
+            if connection.is_free() {
+                return Some(Line::Http1(connection));
             }
         }
         state.shared.retain(|shared| !shared.sender.is_closed());
         let free = state.shared.iter_mut().find(|shared| shared.load.has_room())?;
         free.idle_since = None;
         Some(Line::Http2(Http2::new(free.sender.clone(), Arc::clone(&free.load))))
-    }
-
-    /// A connection has come back and its own task has yet to notice that its exchange is over.
-    pub(super) fn is_settling(&self) -> bool {
-        lock(&self.state).idle.iter().any(|idle| !idle.conn.sender.is_ready() && !idle.conn.sender.is_closed())
     }
 
     pub(super) fn is_http1_only(&self) -> bool {
@@ -240,17 +218,18 @@ impl Origin {
         Http2::new(sender, load)
     }
 
-    fn put(&self, conn: Http1) {
+    /// Takes a connection back whose exchange is over.
+    pub(super) fn put(&self, connection: Connection) {
         let mut state = lock(&self.state);
-        if !conn.sender.is_closed() && state.idle.len() < self.idle_limit {
-            state.idle.push(Idle { conn, since: Instant::now() });
+        if state.idle.len() < self.idle_limit {
+            state.idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
     /// False when no connection is left.
     fn sweep(&self, now: Instant, limit: Duration) -> bool {
         let mut state = lock(&self.state);
-        state.idle.retain(|idle| !idle.conn.sender.is_closed() && now.duration_since(idle.since) < limit);
+        state.idle.retain_mut(|idle| now.duration_since(idle.since) < limit && idle.connection.is_free());
         state.shared.retain_mut(|shared| {
             if shared.load.streams.load(Ordering::Relaxed) > 0 {
                 shared.idle_since = None;
@@ -297,22 +276,6 @@ impl Load {
 
     fn has_room(&self) -> bool {
         self.streams.load(Ordering::Relaxed) < self.limit.load(Ordering::Relaxed)
-    }
-}
-
-impl Lease {
-    pub(super) const fn new(line: Line, origin: Arc<Origin>, reused: bool) -> Self {
-        Self { line: Some(line), origin, reused }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        // Also when the reply was not read to its end: its connection will then close by itself, unless the rest has
-        // arrived already and is thrown away.
-        if let Some(Line::Http1(conn)) = self.line.take() {
-            self.origin.put(conn);
-        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::loss::Losses;
 
 mod anthropic_messages;
 mod fault;
+mod feature;
 mod fields;
 mod gemini;
 pub mod headers;
@@ -24,6 +25,7 @@ mod openai_completions;
 mod shared;
 
 pub use crate::json::Edit;
+pub use feature::Feature;
 pub use shared::read_retry;
 
 /// A wire format, both ways.
@@ -179,6 +181,11 @@ pub trait Downstream: Sync {
 
     /// Reads the whole request.
     fn read_request(&self, head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request>;
+
+    /// What an answer may hold that this dialect has no words for.
+    fn lacks(&self) -> &'static [Feature] {
+        &[]
+    }
 
     /// Writes a whole answer.
     fn write_response(&self, response: &Response, cx: &Cx) -> Vec<u8>;

@@ -97,16 +97,15 @@ fn lost(losses: &Losses) -> Option<String> {
 
 /// A JSON reply of the gateway's own.
 pub fn json(bytes: Vec<u8>, facts: &Facts) -> Response<ReplyBody> {
-    whole(bytes.into(), "application/json", &HeaderMap::new(), facts)
+    whole(bytes.into(), "application/json", (Lane::Translate, &HeaderMap::new()), facts)
 }
 
-/// A whole answer; `from` are the provider's headers.
-pub fn whole(bytes: Bytes, media: &'static str, from: &HeaderMap, facts: &Facts) -> Response<ReplyBody> {
+/// A whole answer; `from` are the provider's headers and the lane by which they came.
+pub fn whole(bytes: Bytes, media: &'static str, (lane, from): (Lane, &HeaderMap), facts: &Facts) -> Response<ReplyBody> {
     let mut reply = Response::new(ReplyBody::Whole(bytes));
     let headers = reply.headers_mut();
     headers.reserve(12);
-    let same = facts.losses.is_empty();
-    wire_headers::reply(same, from, headers);
+    wire_headers::reply(lane == Lane::Same, from, headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     facts.write(headers);
     reply

@@ -16,5 +16,6 @@ mod hangup;
 mod input;
 mod lane;
 mod list;
+mod lost;
 mod oversize;
 mod stop;

@@ -24,7 +24,7 @@ const MOST_OPEN: Duration = Duration::from_secs(600);
 /// How the provider behaves for one request: read from the model's name.
 ///
 /// Parts are joined with `-` after the first one: `m` answers at once, `m-50ms` after 50 ms, `m-s50` streams 50
-/// chunks one millisecond apart, `m-s500-burst` streams 500 without a pause, `m-s5-gap` takes 0.3 ms between the head
+/// chunks one millisecond apart, `m-s500-burst` streams 500 without a pause, `m-s500-ready` all 500 at once, `m-s5-gap` takes 0.3 ms between the head
 /// and the first delta, `m-open` sends one delta and waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Behaviour {
@@ -34,6 +34,8 @@ pub struct Behaviour {
     pub chunks: usize,
     /// No pause between deltas (each is still a write of its own).
     pub burst: bool,
+    /// All deltas are there at once: each is a chunk of its own, but a write holds many.
+    pub ready: bool,
     /// A short, exact pause before the first delta. It blocks the provider's thread (timers are too coarse for it),
     /// so it is for one stream at a time.
     pub gap: bool,
@@ -45,10 +47,12 @@ impl Behaviour {
     /// Reads a model's name; parts it does not know are ignored.
     #[must_use]
     pub fn read(model: &str) -> Self {
-        let mut found = Self { delay: Duration::ZERO, chunks: 16, burst: false, gap: false, open: false };
+        let mut found = Self { delay: Duration::ZERO, chunks: 16, burst: false, ready: false, gap: false, open: false };
         for part in model.split('-').skip(1) {
             if part == "burst" {
                 found.burst = true;
+            } else if part == "ready" {
+                found.ready = true;
             } else if part == "gap" {
                 found.gap = true;
             } else if part == "open" {
@@ -159,7 +163,7 @@ pub struct Stream {
 impl Stream {
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let paced = !self.behaviour.burst && (2..=self.behaviour.chunks).contains(&self.sent);
-        if self.sent == 0 {
+        if self.sent == 0 || self.behaviour.ready {
             return Poll::Ready(());
         }
         if self.behaviour.open && self.sent == 2 {
@@ -235,6 +239,7 @@ mod tests {
         assert_eq!(Behaviour::read("m-50ms").delay, Duration::from_millis(50));
         let burst = Behaviour::read("m-s500-burst");
         assert!(burst.burst && burst.chunks == 500);
+        assert!(Behaviour::read("m-s500-ready").ready && !burst.ready);
         assert!(Behaviour::read("m-s5-gap").gap && !burst.gap);
         assert!(Behaviour::read("m-open").open);
         assert_eq!(Behaviour::read("m-s999999999").chunks, MOST_CHUNKS);

@@ -85,6 +85,7 @@ pub fn list(options: &Options) -> Vec<Scenario> {
     add("stream_50", "stream, 50 deltas, 1 ms apart, 16 at once", "stream", Focus::Stream, ask("m-s50", 1, 50, 16, 320));
     add("stream_500", "stream, 500 deltas, 1 ms apart, 16 at once", "stream", Focus::Stream, ask("m-s500", 1, 500, 16, 48));
     add("burst_500", "stream, 500 deltas, no pause, 16 at once", "stream", Focus::Stream, ask("m-s500-burst", 1, 500, 16, 160));
+    add("ready_500", "stream, 500 deltas, all there, 16 at once", "stream", Focus::Stream, ask("m-s500-ready", 1, 500, 16, 800));
     all.retain(|scenario| options.wants(scenario.section));
     for scenario in &mut all {
         scenario.ask.requests = options.scale(scenario.ask.requests);

@@ -1,6 +1,7 @@
 //! Signing: worked examples, the vendors' own SDKs, and what happens to requests on the way.
 
 mod example;
+mod guard;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};

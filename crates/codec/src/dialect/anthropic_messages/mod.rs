@@ -5,7 +5,7 @@
 
 use http::HeaderMap;
 
-use super::{Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
+use super::{Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
@@ -74,6 +74,10 @@ impl Downstream for AnthropicMessages {
 
     fn read_request(&self, _head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request> {
         request::read_request(body, operation)
+    }
+
+    fn lacks(&self) -> &'static [Feature] {
+        &[Feature::Audio, Feature::Logprobs, Feature::Choices]
     }
 
     fn write_response(&self, response: &Response, cx: &Cx) -> Vec<u8> {

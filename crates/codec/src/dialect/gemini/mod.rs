@@ -17,7 +17,7 @@ use response::usage;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::{Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
+use super::{Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::ir::{Extra, Model, Request, Response, TokenCount, Usage};
@@ -78,6 +78,10 @@ impl Downstream for Gemini {
 
     fn read_request(&self, head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request> {
         request::read(head, body, operation)
+    }
+
+    fn lacks(&self) -> &'static [Feature] {
+        &[Feature::StopSequence]
     }
 
     fn write_response(&self, response: &Response, cx: &Cx) -> Vec<u8> {

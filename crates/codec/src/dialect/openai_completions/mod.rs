@@ -10,7 +10,7 @@ mod stream;
 use http::HeaderMap;
 
 use super::openai_chat::{self, cannot_count, error};
-use super::{Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
+use super::{Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
@@ -73,6 +73,10 @@ impl Downstream for OpenAiCompletions {
 
     fn read_request(&self, _: &Head<'_>, body: &[u8], _: Operation) -> Result<Request> {
         request::read_request(body)
+    }
+
+    fn lacks(&self) -> &'static [Feature] {
+        &[Feature::Reasoning, Feature::ToolCall, Feature::Image, Feature::Audio, Feature::Citation, Feature::StopSequence]
     }
 
     fn write_response(&self, response: &Response, cx: &Cx) -> Vec<u8> {

@@ -9,8 +9,8 @@ use super::super::wire::Tokens;
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
-use crate::json::KeyFinder;
 use crate::json::word::has_usage;
+use crate::json::{self, KeyFinder};
 
 static ERROR: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("error"));
 static FINISH: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("finish_reason"));
@@ -84,7 +84,11 @@ impl Observe for Watch {
 
 /// The usage of a whole answer, without reading the rest of it.
 pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
+    let told = json::member(body, "usage").and_then(|span| serde_json::from_slice::<Tokens>(body.get(span)?).ok());
+    if let Some(usage) = told.and_then(|tokens| tokens.usage()) {
+        return Some(usage);
+    }
+    // Some providers tell it beside the answer's text.
     let glance: Glance = serde_json::from_slice(body).ok()?;
-    let choices = glance.choices.unwrap_or_default();
-    glance.usage.or_else(|| choices.iter().find_map(|choice| choice.usage))?.usage()
+    glance.choices?.iter().find_map(|choice| choice.usage)?.usage()
 }

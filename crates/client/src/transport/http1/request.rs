@@ -1,0 +1,160 @@
+//! A request on its way out.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use ::http::{Method, Request};
+use bytes::{Buf, Bytes};
+use http_body::Body as _;
+use tokio::io::AsyncWrite;
+
+use super::super::Payload;
+use super::super::connect::Wire;
+
+/// How many pieces leave by one call of the system.
+const SLICES: usize = 16;
+
+/// Head and body, as far as they have not been written.
+pub(super) struct Outbox {
+    queue: VecDeque<Bytes>,
+    body: Payload,
+    /// The body's length is not known: it goes out in chunks.
+    chunked: bool,
+    /// Nothing more will be queued.
+    queued: bool,
+    over: bool,
+    written: u64,
+}
+
+impl Outbox {
+    pub(super) fn new(request: Request<Payload>) -> Self {
+        let length = request.body().size_hint().exact();
+        let head = write_head(&request, length);
+        let body = request.into_body();
+        let queued = body.is_end_stream();
+        Self { queue: VecDeque::from([head]), body, chunked: length.is_none(), queued, over: false, written: 0 }
+    }
+
+    /// All of it has been written.
+    pub(super) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Bytes that have left.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Writes what can be written now; ready when all of it is.
+    pub(super) fn poll_write(&mut self, wire: &mut Wire, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let more = self.poll_queue(context)?;
+            if self.queue.is_empty() {
+                ready!(more);
+                ready!(Pin::new(&mut *wire).poll_flush(context))?;
+                self.over = true;
+                return Poll::Ready(Ok(()));
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            for (slice, piece) in slices.iter_mut().zip(&self.queue) {
+                *slice = IoSlice::new(piece);
+            }
+            let count = ready!(Pin::new(&mut *wire).poll_write_vectored(context, &slices))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += count as u64;
+            self.advance(count);
+        }
+    }
+
+    /// Queues what the body has; ready when it has no more.
+    fn poll_queue(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queued {
+            if self.queue.len() >= SLICES {
+                return Poll::Pending;
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => {
+                    let piece = frame.into_data().unwrap_or_default();
+                    // An empty chunk would end the body.
+                    if !piece.is_empty() {
+                        self.push(piece);
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => {
+                    self.queued = true;
+                    if self.chunked {
+                        self.queue.push_back(Bytes::from_static(b"0\r\n\r\n"));
+                    }
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.chunked {
+            self.queue.push_back(format!("{:x}\r\n", piece.len()).into());
+            self.queue.push_back(piece);
+            self.queue.push_back(Bytes::from_static(b"\r\n"));
+        } else {
+            self.queue.push_back(piece);
+        }
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(piece) = self.queue.front_mut() {
+            let part = count.min(piece.len());
+            piece.advance(part);
+            count -= part;
+            if !piece.is_empty() {
+                return;
+            }
+            self.queue.pop_front();
+        }
+    }
+}
+
+/// The head; method, target and headers are of types that hold no line break.
+fn write_head(request: &Request<Payload>, length: Option<u64>) -> Bytes {
+    let mut head = Vec::with_capacity(512);
+    head.extend_from_slice(request.method().as_str().as_bytes());
+    head.push(b' ');
+    write_target(&mut head, request);
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut field = |name: &str, value: &[u8]| {
+        head.extend_from_slice(name.as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value);
+        head.extend_from_slice(b"\r\n");
+    };
+    for (name, value) in request.headers() {
+        // How long the body is, is known here and nowhere else.
+        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
+            field(name.as_str(), value.as_bytes());
+        }
+    }
+    let expects_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    match length {
+        Some(0) if !expects_body => {}
+        Some(length) => field("content-length", length.to_string().as_bytes()),
+        None => field("transfer-encoding", b"chunked"),
+    }
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
+
+fn write_target(head: &mut Vec<u8>, request: &Request<Payload>) {
+    let uri = request.uri();
+    if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) {
+        head.extend_from_slice(scheme.as_bytes());
+        head.extend_from_slice(b"://");
+        head.extend_from_slice(authority.as_str().as_bytes());
+    }
+    head.extend_from_slice(uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes());
+}
