@@ -2,12 +2,17 @@
 
 use super::digest::from_base64;
 
+/// `;name=value…`, in their order.
+pub(super) type Params<'a> = Vec<(&'a str, Bare)>;
+/// An inner list: each item with its parameters.
+pub(super) type List<'a> = Vec<(Bare, Params<'a>)>;
+
 /// One entry of a dictionary.
 #[derive(Debug, PartialEq)]
 pub(super) struct Member<'a> {
     pub(super) key: &'a str,
     pub(super) value: Value<'a>,
-    pub(super) params: Vec<(&'a str, Bare)>,
+    pub(super) params: Params<'a>,
     /// Value and parameters as they were written.
     pub(super) raw: &'a str,
 }
@@ -15,7 +20,7 @@ pub(super) struct Member<'a> {
 #[derive(Debug, PartialEq)]
 pub(super) enum Value<'a> {
     Item(Bare),
-    List(Vec<(Bare, Vec<(&'a str, Bare)>)>),
+    List(List<'a>),
 }
 
 #[derive(Debug, PartialEq)]
@@ -103,7 +108,7 @@ impl<'a> Reader<'a> {
         Some(Member { key, value, params, raw })
     }
 
-    fn list(&mut self) -> Option<Vec<(Bare, Vec<(&'a str, Bare)>)>> {
+    fn list(&mut self) -> Option<List<'a>> {
         self.eat('(')?;
         let mut items = Vec::new();
         loop {
@@ -119,7 +124,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn params(&mut self) -> Option<Vec<(&'a str, Bare)>> {
+    fn params(&mut self) -> Option<Params<'a>> {
         let mut params = Vec::new();
         while self.eat(';').is_some() {
             self.skip(|c| c == ' ');

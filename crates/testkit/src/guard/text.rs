@@ -76,7 +76,7 @@ pub(super) fn http_time(text: &str) -> Option<u64> {
 
 /// Counted one by one: slow, and easily seen to be right.
 fn days(year: u64, month: u64, day: u64) -> u64 {
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let years: u64 = (1970..year).map(|year| 365 + u64::from(leap(year))).sum();
     years + lengths.iter().take(month as usize - 1).sum::<u64>() + day - 1

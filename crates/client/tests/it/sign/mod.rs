@@ -116,6 +116,8 @@ fn compare(line: &str) {
     assert_eq!(case.uri.to_string(), text("url"));
 }
 
+/// What was compared is the point of the longer run, so it says so.
+#[allow(clippy::print_stdout)]
 fn compare_folder(folder: &Path) {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
