@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin};
+use crate::credential::{Errand, Grant};
 use crate::ir::Request;
 use crate::target::Target;
 use crate::transport::{Body, Failure, Payload, Phase};
@@ -91,44 +92,77 @@ impl From<Error> for Failed {
 /// Longest error body that is read.
 const ERROR_LIMIT: usize = 1024 * 1024;
 
-/// Calls `target` once, in `dialect`.
+/// Calls `target` once, in `dialect`. A credential that is refused makes room for a newer form of it, or for another of
+/// the provider's: to everybody else that is still one try.
 ///
 /// # Errors
 /// When the request cannot be written in that dialect, the provider cannot be reached, or it answers with an error.
 pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Answer, Failed> {
-    let credential = target.service.credential()?;
     let provider = &target.service.provider;
-    let Written { lane, method, mut path, mut headers, payload, losses, drop_usage } = write(target, dialect, ask)?;
-    credential.apply(&mut path, &mut headers);
-    let mut request = HttpRequest::new(payload);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri(provider.url(dialect.name), &path).map_err(|error| error.from_provider(&provider.id))?;
-    *request.headers_mut() = headers;
-    let transport = client.transport(request.uri().scheme_str());
-    let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
+    target.service.credentials()?;
+    let Written { lane, mut draft, losses, drop_usage } = write(target, dialect, ask)?;
+    let errand = Errand { model: &target.model, dialect: dialect.name, path: &draft.path.clone() };
+    let mut turn = target.service.turn(client, errand)?;
+    let reply = loop {
+        let draft = if turn.may_repeat() { draft.clone() } else { std::mem::take(&mut draft) };
+        let request = draft.carrying(turn.grant().await.map_err(|error| target.service.sign(error))?, client, target, dialect)?;
+        let transport = client.transport(request.uri().scheme_str());
+        let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
+        if reply.status().is_success() {
+            turn.accept();
+            let (head, body) = reply.into_parts();
+            let target = target.clone();
+            return Ok(Answer { target, dialect, lane, status: head.status, headers: head.headers, body, losses, drop_usage });
+        }
+        if !turn.refused(reply.status()) {
+            break reply;
+        }
+        // Read to its end, so that the connection can carry the next try.
+        let _ = reply.into_body().collect(ERROR_LIMIT).await;
+    };
     let (head, body) = reply.into_parts();
-    if head.status.is_success() {
-        let target = target.clone();
-        return Ok(Answer { target, dialect, lane, status: head.status, headers: head.headers, body, losses, drop_usage });
-    }
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
-    let error = target.service.sign(dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body));
-    let reply = (lane == Lane::Same && !credential.is_in(&body)).then_some(ErrorReply {
-        status: head.status,
-        headers: head.headers,
-        body,
-    });
+    let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
+    let error = turn.explain(error, head.status, &head.headers).from_provider(&provider.id);
+    let reply =
+        (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
     Err(Failed { error, reply })
 }
 
 struct Written {
     lane: Lane,
+    draft: Draft,
+    losses: Losses,
+    drop_usage: bool,
+}
+
+/// A request without its credential.
+#[derive(Clone, Default)]
+struct Draft {
     method: Method,
     path: String,
     headers: HeaderMap,
     payload: Payload,
-    losses: Losses,
-    drop_usage: bool,
+}
+
+impl Draft {
+    /// The request as it goes out: signed last, over exactly what is sent.
+    fn carrying(
+        mut self,
+        grant: &Grant,
+        client: &Client,
+        target: &Target,
+        dialect: &Dialect,
+    ) -> Result<HttpRequest<Payload>, Error> {
+        let provider = &target.service.provider;
+        grant.apply(&mut self.path, &mut self.headers);
+        let mut request = HttpRequest::new(self.payload);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri(provider.url(dialect.name), &self.path).map_err(|error| error.from_provider(&provider.id))?;
+        *request.headers_mut() = self.headers;
+        grant.sign(&mut request, client.clock()).map_err(|error| error.from_provider(&provider.id))?;
+        Ok(request)
+    }
 }
 
 fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Written, Error> {
@@ -139,7 +173,8 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
             let mut headers = wire_headers::defaults(dialect.name, quirks);
             wire_headers::forward(dialect.name, head.headers, &mut headers);
             let payload = if edits.is_empty() { Payload::whole(body.clone()) } else { splice(body, edits) };
-            Written { lane: Lane::Same, method: Method::POST, path, headers, payload, losses: Losses::default(), drop_usage }
+            let draft = Draft { method: Method::POST, path, headers, payload };
+            Written { lane: Lane::Same, draft, losses: Losses::default(), drop_usage }
         }
         Ask::Write { request, operation, headers: callers } => {
             let renamed = (request.model != target.model).then(|| Request { model: target.model.clone(), ..request.clone() });
@@ -148,29 +183,24 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
             if let Some(callers) = callers {
                 wire_headers::forward("", callers, &mut headers);
             }
-            Written {
-                lane: Lane::Translate,
-                method: outgoing.method,
-                path: outgoing.path,
-                headers,
-                payload: Payload::whole(outgoing.body),
-                losses: outgoing.losses,
-                drop_usage: false,
-            }
+            let payload = Payload::whole(outgoing.body);
+            let draft = Draft { method: outgoing.method, path: outgoing.path, headers, payload };
+            Written { lane: Lane::Translate, draft, losses: outgoing.losses, drop_usage: false }
         }
     };
     Ok(with_type(written))
 }
 
 fn with_type(mut written: Written) -> Written {
-    written.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = &mut written.draft.headers;
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // An encoded answer could not be forwarded with edits, nor observed.
-    written.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    written.headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
     written
 }
 
-const USER_AGENT: &str = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
 
 /// The caller's bytes with the edits between them; what is not edited is not copied.
 fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payload {

@@ -3,9 +3,11 @@
 //! The whole flow of a call is one page, [`pipeline`]; the rest is its steps: [`edge`] (HTTP in and out), [`identify`]
 //! (who calls). Codec, routing and transport are the library's ([`trunkline`]).
 
+pub mod door;
 pub mod edge;
 pub mod identify;
 pub mod pipeline;
+mod reload;
 mod server;
 mod worker;
 

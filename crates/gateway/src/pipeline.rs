@@ -40,7 +40,7 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
     if let Route::Health(kind) = route {
         return reply::health(&worker, kind);
     }
-    if let Err(error) = identify(worker.key.as_ref(), &head.headers, head.uri.query()) {
+    if let Err(error) = identify(worker.door.key().as_deref(), &head.headers, head.uri.query()) {
         return body::refuse(incoming, reply::error(route.dialect(), &error, &id));
     }
     let (dialect, operation) = match route {

@@ -25,8 +25,8 @@ impl Models {
         let client = global.client()?;
         let mut rows: Vec<Row> = Vec::new();
         if self.provider.is_none() {
-            let aliases = client.config().models.iter();
-            rows.extend(aliases.map(|(name, alias)| Row {
+            let config = client.config();
+            rows.extend(config.models.iter().map(|(name, alias)| Row {
                 model: name.clone(),
                 provider: alias.targets.join(", "),
                 ready: true,
@@ -41,7 +41,7 @@ impl Models {
                 near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
             );
         }
-        for service in services {
+        for service in &services {
             let provider = &service.provider;
             let wanted = self.provider.as_ref().map_or(service.is_ready(), |id| *id == provider.id);
             let patterns = provider.models.iter().filter(|_| wanted);

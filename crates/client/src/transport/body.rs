@@ -45,14 +45,14 @@ impl Payload {
         Self { first: Bytes::new(), rest: pieces.into_iter(), left }
     }
 
-    /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out.
-    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::once(&self.first).filter(|piece| !piece.is_empty()).chain(self.rest.as_slice())
-    }
-
     /// The same body once more, before anything of it went out.
     pub(super) fn replay(&self) -> Option<Self> {
         Some(self.clone())
+    }
+
+    /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first).filter(|piece| !piece.is_empty()).chain(self.rest.as_slice())
     }
 
     /// Bytes still to go out.

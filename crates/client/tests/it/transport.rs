@@ -8,6 +8,7 @@ use http::Request;
 use trunkline::transport::{Failure, HttpTransport, Options, Payload, Phase, Reply, Transport};
 use trunkline_testkit::provider::{Answer, Ending, LocalProvider, Seen};
 
+mod framing;
 mod proxy;
 mod secure;
 

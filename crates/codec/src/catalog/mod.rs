@@ -14,10 +14,13 @@ mod table;
 
 use std::collections::BTreeMap;
 
-pub use auth::{Auth, SecretRef};
+pub use auth::{
+    ApiKey, ApiKeyPatch, Auth, AwsKeys, CMD_LIFETIME, ClientAuth, JwtHs256, KeyPair, KeyScheme, KeySignature, Limits,
+    MessageAlgorithm, MessageSignature, Mint, OAuth2, Pick, Place, SecretRef, ServiceAccount, SigV4, placeholders,
+};
 pub use nearest::nearest;
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
-pub use provider::{DIALECTS, Provider, ProviderPatch};
+pub use provider::{API_KEYS_MAX, DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
     GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
     SystemRole,

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::SizeHint;
 
 use super::super::pool::Origin;
+use super::request::Outbox;
 use super::{Connection, closed};
 
 /// A longer line of a chunked body (a chunk's size with its extensions, a trailer) is refused.
@@ -27,6 +28,8 @@ pub(in super::super) enum Length {
 /// A body that may still be on its way. Dropped before its end it closes the connection, unless the rest has come.
 pub(in super::super) struct Incoming {
     connection: Option<Connection>,
+    /// The rest of the request, should its reply have begun before all of it was sent.
+    outbox: Option<Box<Outbox>>,
     reader: Reader,
     keep_alive: bool,
     /// Where the connection goes at the end.
@@ -35,8 +38,9 @@ pub(in super::super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(connection: Connection, length: Length, keep_alive: bool) -> Self {
-        Self { connection: Some(connection), reader: Reader::new(length), keep_alive, home: None, reused: false }
+    pub(super) fn new(connection: Connection, outbox: Outbox, length: Length, keep_alive: bool) -> Self {
+        let outbox = (!outbox.is_over()).then(|| Box::new(outbox));
+        Self { connection: Some(connection), outbox, reader: Reader::new(length), keep_alive, home: None, reused: false }
     }
 
     /// Says where the connection belongs, and whether it had been used before.
@@ -62,6 +66,13 @@ impl Incoming {
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        if let Some(outbox) = &mut self.outbox {
+            // A reply that does not need the rest of its request is none the worse when that cannot be had.
+            let _ = outbox.write(&mut connection.wire, context);
+            if outbox.is_over() {
+                self.outbox = None;
+            }
+        }
         loop {
             if !connection.held.is_empty() {
                 let data = self.reader.read(&mut connection.held)?;
@@ -97,6 +108,7 @@ impl Incoming {
             && let Some(connection) = self.connection.take()
             && let Some(home) = self.home.take()
             && self.keep_alive
+            && self.outbox.is_none()
         {
             home.put(connection);
         }

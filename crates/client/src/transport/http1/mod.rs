@@ -70,11 +70,7 @@ impl Connection {
         let mut outbox = Outbox::new(request);
         let received = std::future::poll_fn(|context| self.poll_exchange(&mut outbox, &method, context)).await;
         match received {
-            Ok(head) => {
-                let Head { response, length, keep_alive } = head;
-                let keep_alive = keep_alive && outbox.is_over();
-                Ok(response.map(|()| Incoming::new(self, length, keep_alive)))
-            }
+            Ok(Head { response, length, keep_alive }) => Ok(response.map(|()| Incoming::new(self, outbox, length, keep_alive))),
             Err(Fault::Broken(error)) => match unsent {
                 Some(request) if outbox.written() == 0 => Err(Fault::Unsent(request, error)),
                 _ => Err(Fault::Broken(error)),
@@ -85,20 +81,19 @@ impl Connection {
 
     /// Writes and reads at once: a server may answer, with a refusal say, before it has read a long body.
     fn poll_exchange(&mut self, outbox: &mut Outbox, method: &Method, context: &mut Context<'_>) -> Poll<Result<Head, Fault>> {
-        let mut broken = None;
-        if !outbox.is_over()
-            && let Poll::Ready(Err(error)) = outbox.poll_write(&mut self.wire, context)
+        outbox.write(&mut self.wire, context).map_err(Fault::Broken)?;
+        if outbox.written() == 0
+            && let Some(error) = outbox.fault.take()
         {
-            if outbox.written() == 0 {
-                return Poll::Ready(Err(Fault::Broken(error)));
-            }
-            // What the server has said before it closed the connection is still there to be read.
-            broken = Some(error);
+            return Poll::Ready(Err(Fault::Broken(error)));
         }
-        match (self.poll_head(method, context), broken) {
-            (Poll::Ready(Err(Fault::Broken(_))) | Poll::Pending, Some(error)) => Poll::Ready(Err(Fault::Broken(error))),
-            (head, _) => head,
+        let mut head = ready!(self.poll_head(method, context));
+        if let Err(Fault::Broken(error)) = &mut head
+            && let Some(first) = outbox.fault.take()
+        {
+            *error = first;
         }
+        Poll::Ready(head)
     }
 
     fn poll_head(&mut self, method: &Method, context: &mut Context<'_>) -> Poll<Result<Head, Fault>> {

@@ -27,6 +27,10 @@ pub(super) struct Outbox {
     queued: bool,
     over: bool,
     written: u64,
+    /// Bytes that the head has promised and the body has not given yet.
+    owed: u64,
+    /// The wire takes no more. What the server has said before that is still there to be read.
+    pub(super) fault: Option<io::Error>,
 }
 
 impl Outbox {
@@ -35,7 +39,16 @@ impl Outbox {
         let head = write_head(&request, length);
         let body = request.into_body();
         let queued = body.is_end_stream();
-        Self { queue: VecDeque::from([head]), body, chunked: length.is_none(), queued, over: false, written: 0 }
+        Self {
+            queue: VecDeque::from([head]),
+            body,
+            chunked: length.is_none(),
+            queued,
+            over: false,
+            written: 0,
+            owed: length.unwrap_or_default(),
+            fault: None,
+        }
     }
 
     /// All of it has been written.
@@ -48,27 +61,37 @@ impl Outbox {
         self.written
     }
 
-    /// Writes what can be written now; ready when all of it is.
-    pub(super) fn poll_write(&mut self, wire: &mut Wire, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
+    /// Writes what can be written now. `Err`: the body cannot be had; a wire that takes no more is a [`fault`](Self::fault).
+    pub(super) fn write(&mut self, wire: &mut Wire, context: &mut Context<'_>) -> io::Result<()> {
+        while !self.over && self.fault.is_none() {
             let more = self.poll_queue(context)?;
-            if self.queue.is_empty() {
-                ready!(more);
-                ready!(Pin::new(&mut *wire).poll_flush(context))?;
-                self.over = true;
-                return Poll::Ready(Ok(()));
+            match self.poll_send(wire, more.is_ready(), context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => self.fault = Some(error),
+                Poll::Pending => break,
             }
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            for (slice, piece) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(piece);
-            }
-            let count = ready!(Pin::new(&mut *wire).poll_write_vectored(context, &slices))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += count as u64;
-            self.advance(count);
         }
+        Ok(())
+    }
+
+    /// Writes once. Pending when the wire is full, or there is nothing to write for now.
+    fn poll_send(&mut self, wire: &mut Wire, is_last: bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.queue.is_empty() {
+            ready!(Pin::new(&mut *wire).poll_flush(context))?;
+            self.over = is_last;
+            return if is_last { Poll::Ready(Ok(())) } else { Poll::Pending };
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slice, piece) in slices.iter_mut().zip(&self.queue) {
+            *slice = IoSlice::new(piece);
+        }
+        let count = ready!(Pin::new(&mut *wire).poll_write_vectored(context, &slices))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.written += count as u64;
+        self.advance(count);
+        Poll::Ready(Ok(()))
     }
 
     /// Queues what the body has; ready when it has no more.
@@ -82,10 +105,11 @@ impl Outbox {
                     let piece = frame.into_data().unwrap_or_default();
                     // An empty chunk would end the body.
                     if !piece.is_empty() {
-                        self.push(piece);
+                        self.push(piece)?;
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None if self.owed > 0 => return Poll::Ready(Err(io::Error::other("the body is shorter than was said"))),
                 None => {
                     self.queued = true;
                     if self.chunked {
@@ -97,14 +121,17 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
-    fn push(&mut self, piece: Bytes) {
+    fn push(&mut self, piece: Bytes) -> io::Result<()> {
         if self.chunked {
             self.queue.push_back(format!("{:x}\r\n", piece.len()).into());
             self.queue.push_back(piece);
             self.queue.push_back(Bytes::from_static(b"\r\n"));
         } else {
+            let owed = self.owed.checked_sub(piece.len() as u64);
+            self.owed = owed.ok_or_else(|| io::Error::other("the body is longer than was said"))?;
             self.queue.push_back(piece);
         }
+        Ok(())
     }
 
     fn advance(&mut self, mut count: usize) {
