@@ -1,5 +1,6 @@
 //! Signing: worked examples, the vendors' own SDKs, and what happens to requests on the way.
 
+mod client;
 mod example;
 mod guard;
 
