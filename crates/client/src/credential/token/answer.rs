@@ -19,6 +19,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const MOMENT: f64 = 1e9;
 /// From here on it counts milliseconds.
 const MILLIS: f64 = 1e12;
+/// No token is that old when it comes.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Longest piece of a server's own words in a sentence.
 const WORDS: usize = 300;
 
@@ -157,8 +159,12 @@ fn read_lifetime(value: Option<&Value>, usual: Duration, now: SystemTime) -> Lif
         (Some(number), _) if number < MOMENT => return plain(Duration::from_secs_f64(number)),
         (Some(number), _) => {
             let seconds = if number < MILLIS { number } else { number / 1000.0 };
-            // A span of thirty years and more, or a moment: whichever, it is cut at the longest.
-            UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST))
+            match Duration::try_from_secs_f64(seconds) {
+                // A year past: it was no moment after all, but a span of thirty years and more.
+                Ok(since) if UNIX_EPOCH.checked_add(since + YEAR).is_some_and(|end| end < now) => return plain(LONGEST),
+                Ok(since) => UNIX_EPOCH.checked_add(since),
+                Err(_) => return plain(LONGEST),
+            }
         }
         (None, Value::String(text)) => read_iso(text),
         (None, _) => None,
@@ -189,6 +195,8 @@ mod tests {
             (json!(3599.5), (3599, false)),
             (json!(2_592_000), (86_400, false)),
             (json!(9.9e30), (86_400, false)),
+            (json!(1_500_000_000), (86_400, false)),
+            (json!(9_999_999_999_u64), (86_400, false)),
             (json!(0), (300, true)),
             (json!(-5), (300, true)),
             (json!("soon"), (300, true)),
