@@ -55,13 +55,16 @@ impl Member<'_> {
     }
 }
 
-/// Reads a dictionary; nothing if it is none, or says the same key twice.
+/// Most members of a dictionary; a header as long as a server takes could hold thousands.
+const MEMBERS: usize = 64;
+
+/// Reads a dictionary; nothing if it is none, says the same key twice, or has more than 64 members.
 pub(super) fn read_dictionary(text: &str) -> Option<Vec<Member<'_>>> {
     let mut reader = Reader { rest: text.trim_matches(' ') };
     let mut members: Vec<Member<'_>> = Vec::new();
     while !reader.rest.is_empty() {
         let member = reader.member()?;
-        if members.iter().any(|known| known.key == member.key) {
+        if members.len() == MEMBERS || members.iter().any(|known| known.key == member.key) {
             return None;
         }
         members.push(member);
@@ -226,6 +229,21 @@ mod tests {
         ];
         for text in broken {
             assert_eq!(read_dictionary(text), None, "{text}");
+        }
+        let many = |count: u32| (0..count).map(|n| format!("a{n}")).collect::<Vec<_>>().join(",");
+        assert!(read_dictionary(&many(64)).is_some() && read_dictionary(&many(65)).is_none());
+    }
+
+    #[test]
+    fn whatever_comes_in_is_read_or_refused() {
+        let text = r#"sig1=("@method" "a";req);created=12;keyid="k\"\\";x, b=:AQI=:,c;d=1.5 , e=?0;f=tok/en"#;
+        for (at, _) in text.char_indices() {
+            let (before, after) = text.split_at(at);
+            let _ = read_dictionary(before);
+            for odd in ["", "é", "\0", "\"", "\\", ":", "(", ";", "=", ",", "-", "\t"] {
+                let _ = read_dictionary(&format!("{before}{odd}{after}"));
+                let _ = read_dictionary(&format!("{before}{odd}{}", &after[1..]));
+            }
         }
     }
 }
