@@ -1,5 +1,12 @@
 //! One call of the library, whole or streamed.
 
+mod audio;
+mod embed;
+mod image;
+mod moderate;
+mod operation;
+mod rerank;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,6 +19,8 @@ use crate::config::Network;
 use crate::exchange::{Ask, exchange};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
 use crate::relay::{Events, Whole, whole};
+
+pub use operation::OperationCall;
 
 /// A call that has not been sent: await it for the whole reply, or [`Call::stream`] it.
 ///

@@ -164,6 +164,12 @@ impl Client {
         self.runtime.reload(accept)
     }
 
+    /// Whether the configuration's file or `.env` looks different from when it was read last: then [`Client::reload`] has
+    /// something to do. Secret files do not count, they are looked at by themselves.
+    pub fn is_stale(&self) -> bool {
+        self.runtime.is_stale()
+    }
+
     /// The configuration.
     pub fn config(&self) -> ConfigView {
         self.runtime.config()
@@ -177,6 +183,11 @@ impl Client {
     /// Every provider, by id.
     pub fn services(&self) -> Vec<Arc<Service>> {
         self.runtime.state().services().cloned().collect()
+    }
+
+    /// The provider of this id.
+    pub fn service(&self, id: &str) -> Option<Arc<Service>> {
+        self.runtime.state().services.get(id).cloned()
     }
 
     /// The targets for a model's name, in the order in which they are tried: an alias, else `provider/model`, else a

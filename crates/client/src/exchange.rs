@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 
 use crate::client::Client;
-use crate::codec::dialect::{Dialect, Forward, Head, Operation, Peek, headers as wire_headers};
+use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin};
-use crate::credential::{Errand, Grant};
+use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
 use crate::target::Target;
-use crate::transport::{Body, Failure, Payload, Phase};
+use crate::transport::{Body, Failure, Payload, Phase, Reply};
 
 /// How a request reaches the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,38 +92,105 @@ impl From<Error> for Failed {
 /// Longest error body that is read.
 const ERROR_LIMIT: usize = 1024 * 1024;
 
-/// Calls `target` once, in `dialect`. A credential that is refused makes room for a newer form of it, or for another of
-/// the provider's: to everybody else that is still one try.
+/// A request that is complete but for its credential.
+pub struct Parcel {
+    /// `POST`, mostly.
+    pub method: Method,
+    /// Path and query, appended to a base address of the provider.
+    pub path: String,
+    /// All headers but the credential's.
+    pub headers: HeaderMap,
+    /// The body.
+    pub payload: Payload,
+}
+
+/// Calls `target` once, in `dialect`.
 ///
 /// # Errors
 /// When the request cannot be written in that dialect, the provider cannot be reached, or it answers with an error.
 pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Answer, Failed> {
-    let provider = &target.service.provider;
+    // A missing credential is told before anything else.
     target.service.credentials()?;
-    let Written { lane, mut draft, losses, drop_usage } = write(target, dialect, ask)?;
-    let errand = Errand { model: &target.model, dialect: dialect.name, path: &draft.path.clone() };
-    let mut turn = target.service.turn(client, errand)?;
-    let reply = loop {
-        let draft = if turn.may_repeat() { draft.clone() } else { std::mem::take(&mut draft) };
-        let request = draft.carrying(turn.grant().await.map_err(|error| target.service.sign(error))?, client, target, dialect)?;
+    let Written { lane, parcel, losses, drop_usage } = write(target, dialect, ask)?;
+    let sent = send(client, target, dialect.name, target.service.provider.url(dialect.name), parcel).await?;
+    let (head, body) = settle(sent, target, dialect, lane).await?.into_parts();
+    let target = target.clone();
+    Ok(Answer { target, dialect, lane, status: head.status, headers: head.headers, body, losses, drop_usage })
+}
+
+/// The head of a reply, and whose credential the request carried.
+pub(crate) struct Sent<'a> {
+    pub(crate) reply: Reply,
+    pub(crate) turn: Turn<'a>,
+}
+
+/// Adds the credential, sends, and waits for the head of the reply, whatever its status. `base` is the address that the
+/// parcel's path is under.
+///
+/// A credential that is refused makes room for a newer form of it, or for another of the provider's, if the request can
+/// be sent again: to everybody else that is still one try.
+///
+/// # Errors
+/// When there is no credential, or the provider cannot be reached.
+pub(crate) async fn send<'a>(
+    client: &'a Client,
+    target: &'a Target,
+    dialect: &'a str,
+    base: &str,
+    parcel: Parcel,
+) -> Result<Sent<'a>, Error> {
+    let Parcel { method, path, mut headers, mut payload } = parcel;
+    let mut turn = target.service.turn(client, Errand { model: &target.model, dialect })?;
+    loop {
+        let kept = if turn.may_repeat() { payload.replay().map(|payload| (headers.clone(), payload)) } else { None };
+        let grant = turn.grant(&path).await.map_err(|error| target.service.sign(error))?;
+        let request = write_out(client, base, (&method, &path, headers, payload), grant);
+        let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
         let transport = client.transport(request.uri().scheme_str());
         let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
-        if reply.status().is_success() {
-            turn.accept();
-            let (head, body) = reply.into_parts();
-            let target = target.clone();
-            return Ok(Answer { target, dialect, lane, status: head.status, headers: head.headers, body, losses, drop_usage });
+        let again = turn.hear(reply.status(), &path);
+        match kept {
+            Some(kept) if again => {
+                (headers, payload) = kept;
+                // Read to its end, so that the connection can carry the next try.
+                let _ = reply.into_body().collect(ERROR_LIMIT).await;
+            }
+            _ => return Ok(Sent { reply, turn }),
         }
-        if !turn.refused(reply.status()) {
-            break reply;
-        }
-        // Read to its end, so that the connection can carry the next try.
-        let _ = reply.into_body().collect(ERROR_LIMIT).await;
-    };
+    }
+}
+
+/// The request as it goes out: signed last, over exactly what is sent.
+fn write_out(
+    client: &Client,
+    base: &str,
+    (method, path, mut headers, payload): (&Method, &str, HeaderMap, Payload),
+    grant: &Grant,
+) -> Result<HttpRequest<Payload>, Error> {
+    let mut address = [base, path].concat();
+    grant.apply(&mut address, &mut headers);
+    let mut request = HttpRequest::new(payload);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = Uri::try_from(address)
+        .map_err(|_| Error::new(Kind::NotFound, Origin::Caller, "the model's name cannot stand in an address").at("model"))?;
+    *request.headers_mut() = headers;
+    grant.sign(&mut request, client.clock())?;
+    Ok(request)
+}
+
+/// Turns a reply that is an error into one, read in `dialect`.
+///
+/// # Errors
+/// When it is one.
+pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, lane: Lane) -> Result<Reply, Failed> {
+    let Sent { reply, turn } = sent;
+    if reply.status().is_success() {
+        return Ok(reply);
+    }
     let (head, body) = reply.into_parts();
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
     let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
-    let error = turn.explain(error, head.status, &head.headers).from_provider(&provider.id);
+    let error = turn.explain(error, head.status, &head.headers).from_provider(&target.service.provider.id);
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
     Err(Failed { error, reply })
@@ -131,89 +198,61 @@ pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialec
 
 struct Written {
     lane: Lane,
-    draft: Draft,
+    parcel: Parcel,
     losses: Losses,
     drop_usage: bool,
 }
 
-/// A request without its credential.
-#[derive(Clone, Default)]
-struct Draft {
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    payload: Payload,
-}
-
-impl Draft {
-    /// The request as it goes out: signed last, over exactly what is sent.
-    fn carrying(
-        mut self,
-        grant: &Grant,
-        client: &Client,
-        target: &Target,
-        dialect: &Dialect,
-    ) -> Result<HttpRequest<Payload>, Error> {
-        let provider = &target.service.provider;
-        grant.apply(&mut self.path, &mut self.headers);
-        let mut request = HttpRequest::new(self.payload);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = uri(provider.url(dialect.name), &self.path).map_err(|error| error.from_provider(&provider.id))?;
-        *request.headers_mut() = self.headers;
-        grant.sign(&mut request, client.clock()).map_err(|error| error.from_provider(&provider.id))?;
-        Ok(request)
-    }
-}
-
 fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Written, Error> {
     let quirks = &target.service.provider.quirks;
-    let written = match ask {
+    match ask {
         Ask::Forward { head, peek, body } => {
             let Forward { path, edits, drop_usage } = dialect.upstream.forward(&head, peek, body, &target.model, quirks)?;
             let mut headers = wire_headers::defaults(dialect.name, quirks);
             wire_headers::forward(dialect.name, head.headers, &mut headers);
             let payload = if edits.is_empty() { Payload::whole(body.clone()) } else { splice(body, edits) };
-            let draft = Draft { method: Method::POST, path, headers, payload };
-            Written { lane: Lane::Same, draft, losses: Losses::default(), drop_usage }
+            let parcel = Parcel { method: Method::POST, path, headers: with_usual(headers), payload };
+            Ok(Written { lane: Lane::Same, parcel, losses: Losses::default(), drop_usage })
         }
         Ask::Write { request, operation, headers: callers } => {
             let renamed = (request.model != target.model).then(|| Request { model: target.model.clone(), ..request.clone() });
             let outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
-            let mut headers = outgoing.headers;
-            if let Some(callers) = callers {
-                wire_headers::forward("", callers, &mut headers);
-            }
-            let payload = Payload::whole(outgoing.body);
-            let draft = Draft { method: outgoing.method, path: outgoing.path, headers, payload };
-            Written { lane: Lane::Translate, draft, losses: outgoing.losses, drop_usage: false }
+            let (parcel, losses) = Parcel::new(outgoing, callers);
+            Ok(Written { lane: Lane::Translate, parcel, losses, drop_usage: false })
         }
-    };
-    Ok(with_type(written))
+    }
 }
 
-fn with_type(mut written: Written) -> Written {
-    let headers = &mut written.draft.headers;
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+impl Parcel {
+    /// A request in canonical form as a dialect has written it, with those of its caller's headers that every dialect
+    /// understands; and what could not be said.
+    pub(crate) fn new(outgoing: Outgoing, callers: Option<&HeaderMap>) -> (Self, Losses) {
+        let Outgoing { method, path, mut headers, body, losses } = outgoing;
+        if let Some(callers) = callers {
+            wire_headers::forward("", callers, &mut headers);
+        }
+        (Parcel { method, path, headers: with_usual(headers), payload: Payload::whole(body) }, losses)
+    }
+}
+
+/// Adds what every request has.
+pub(crate) fn with_usual(mut headers: HeaderMap) -> HeaderMap {
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     // An encoded answer could not be forwarded with edits, nor observed.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
-    written
+    headers
 }
 
 pub(crate) const USER_AGENT: &str = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
 
 /// The caller's bytes with the edits between them; what is not edited is not copied.
-fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payload {
+pub(crate) fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payload {
     let pieces = pieces(body.len(), edits).into_iter().map(|piece| match piece {
         Piece::Kept(span) => body.slice(span),
         Piece::New(with) => Bytes::from(with),
     });
     Payload::pieces(pieces.collect())
-}
-
-fn uri(base: &str, path: &str) -> Result<Uri, Error> {
-    Uri::try_from(format!("{base}{path}"))
-        .map_err(|_| Error::new(Kind::NotFound, Origin::Caller, "the model's name cannot stand in an address").at("model"))
 }
 
 /// A transport's failure in the words of a call.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -11,7 +11,8 @@ use arc_swap::{ArcSwap, Guard};
 use crate::clock::Clock;
 use crate::codec::catalog::{Catalog, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, locate};
+use crate::credential::Stamp;
 use crate::target::{Service, Target, assemble};
 
 /// Where the variables come from, each time that they are read.
@@ -36,7 +37,8 @@ pub(crate) struct Runtime {
     variables: Variables,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tell: Tell,
-    reloading: Mutex<()>,
+    /// The files as they were when they were read last. Locked as long as they are read.
+    seen: Mutex<Vec<Stamp>>,
 }
 
 /// What is known at one time.
@@ -44,7 +46,7 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) environment: Environment,
     pub(crate) catalog: Catalog,
-    services: HashMap<String, Arc<Service>>,
+    pub(crate) services: HashMap<String, Arc<Service>>,
 }
 
 /// The configuration as it is now. Hold it for a moment only: it does not change while it is held.
@@ -58,7 +60,32 @@ impl Deref for ConfigView {
     }
 }
 
+/// Where variables may stand, beside the process's own.
+const VARIABLES: &str = ".env";
+
 impl Written {
+    /// The files behind it all, as they are now.
+    fn look(&self) -> Vec<Stamp> {
+        let file = match self {
+            Written::File(path) => Some(path.as_path()),
+            Written::Given(_) | Written::Found => None,
+        };
+        file.into_iter().chain([Path::new(VARIABLES)]).map(Stamp::take).collect()
+    }
+
+    /// With the place found, if it was to be found.
+    fn locate(self, environment: &Environment) -> Self {
+        match self {
+            // From now on it is this file, even if a more important place gets one.
+            Written::Found => locate(environment).map_or(Written::Found, Written::File),
+            Written::Given(config) => match &config.path {
+                Some(path) => Written::File(path.clone()),
+                None => Written::Given(config),
+            },
+            file @ Written::File(_) => file,
+        }
+    }
+
     fn read(&self, environment: &Environment) -> Result<Config> {
         match self {
             Written::Given(config) => Ok(Config::clone(config)),
@@ -71,14 +98,17 @@ impl Written {
 impl Runtime {
     pub(crate) fn new(written: Written, variables: Variables, clock: Arc<dyn Clock>, tell: Tell) -> Result<Self> {
         let environment = variables()?;
-        let (state, notices) = State::new(written.read(&environment)?, environment)?;
-        notices.iter().for_each(|notice| tell(notice));
-        // From now on it is this file, even if a more important place gets one.
-        let written = match (&state.config.path, written) {
-            (Some(path), Written::Found | Written::Given(_)) => Written::File(path.clone()),
-            (_, written) => written,
+        let given = match &written {
+            Written::Given(config) => Some(Config::clone(config)),
+            Written::File(_) | Written::Found => None,
         };
-        Ok(Runtime { state: ArcSwap::from_pointee(state), written, variables, clock, tell, reloading: Mutex::new(()) })
+        let written = written.locate(&environment);
+        // Looked at before they are read: what changes from here on is seen later.
+        let seen = Mutex::new(written.look());
+        let config = given.map_or_else(|| written.read(&environment), Ok)?;
+        let (state, notices) = State::new(config, environment)?;
+        notices.iter().for_each(|notice| tell(notice));
+        Ok(Runtime { state: ArcSwap::from_pointee(state), written, variables, clock, tell, seen })
     }
 
     pub(crate) fn state(&self) -> Guard<Arc<State>> {
@@ -89,9 +119,15 @@ impl Runtime {
         ConfigView(self.state())
     }
 
+    /// Whether the files look different from when they were read last.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().any(Stamp::is_stale)
+    }
+
     /// Reads everything again; see [`crate::Client::reload`].
     pub(crate) fn reload(&self, accept: impl FnOnce(&Config, &Environment) -> Result<()>) -> Result<()> {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = self.written.look();
         let environment = (self.variables)()?;
         let (mut state, notices) = State::new(self.written.read(&environment)?, environment)?;
         accept(&state.config, &state.environment)?;

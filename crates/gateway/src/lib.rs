@@ -6,6 +6,8 @@
 pub mod door;
 pub mod edge;
 pub mod identify;
+mod operate;
+mod passthrough;
 pub mod pipeline;
 mod reload;
 mod server;

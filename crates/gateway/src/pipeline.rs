@@ -28,6 +28,7 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Route, body, route};
 use crate::identify::{identify, without_key};
 use crate::worker::Worker;
+use crate::{operate, passthrough};
 
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
@@ -45,6 +46,8 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
     }
     let (dialect, operation) = match route {
         Route::Call(dialect, operation) => (dialect, operation),
+        Route::Operate(wish) => return operate::answer(&worker, &head, incoming, wish, &id).await,
+        Route::Pass(dialect, rest) => return passthrough::answer(&worker, &head, incoming, (dialect, &rest), &id).await,
         other => return reply::list(&worker, &other, &id),
     };
     let limit = worker.client.config().server.body_limit;
@@ -243,7 +246,7 @@ fn note(call: &mut OpenCall, facts: &Facts) {
 }
 
 /// Another target may do better unless the caller's request is at fault.
-fn may_go_on(error: &Error) -> bool {
+pub(crate) fn may_go_on(error: &Error) -> bool {
     let callers_fault = matches!(
         error.kind,
         Kind::BadRequest | Kind::NotFound | Kind::TooLarge | Kind::ContextTooLong | Kind::Unsupported | Kind::Filtered

@@ -1,7 +1,6 @@
 //! What makes the gateway read its configuration and credentials again: SIGHUP, and a change of the files.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use trunkline::Client;
@@ -10,13 +9,10 @@ use crate::door::Door;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
-/// Where variables may stand, beside the process's own.
-const VARIABLES: &str = ".env";
 
 /// Reloads until the gateway stops. What comes of it is told by [`Client::tell`].
 pub(crate) async fn watch(client: Client, door: Door, loopback: bool, mut stop: watch::Receiver<bool>) {
     let mut hangup = Hangup::new();
-    let mut seen = Files::look(&client);
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -25,10 +21,8 @@ pub(crate) async fn watch(client: Client, door: Door, loopback: bool, mut stop: 
             _ = ticks.tick() => false,
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        let now = Files::look(&client);
-        if signalled || now != seen {
+        if signalled || client.is_stale() {
             reload(&client, &door, loopback).await;
-            seen = now;
         }
     }
 }
@@ -42,21 +36,6 @@ async fn reload(client: &Client, door: &Door, loopback: bool) {
         Ok(Err(error)) => client.tell(&format!("the new configuration is refused, the old one stays: {error}")),
         Err(_) => client.tell("reading the configuration again was interrupted, the old one stays"),
     }
-}
-
-/// What the files looked like.
-#[derive(PartialEq, Eq)]
-struct Files(Vec<(PathBuf, Option<(Option<SystemTime>, u64)>)>);
-
-impl Files {
-    fn look(client: &Client) -> Self {
-        let paths = client.config().path.clone().into_iter().chain([PathBuf::from(VARIABLES)]);
-        Files(paths.map(|path| (look(&path), path)).map(|(seen, path)| (path, seen)).collect())
-    }
-}
-
-fn look(path: &Path) -> Option<(Option<SystemTime>, u64)> {
-    std::fs::metadata(path).ok().map(|meta| (meta.modified().ok(), meta.len()))
 }
 
 /// SIGHUP, where there is such a thing.

@@ -47,6 +47,8 @@ pub struct Server {
     pub key: Option<SecretRef>,
     /// The longest request body, in bytes.
     pub body_limit: usize,
+    /// The longest request body that goes through without being held: a form with files, or what is passed through.
+    pub upload_limit: u64,
     /// Seconds that running calls may go on after the signal to stop.
     pub drain_seconds: u64,
     /// Threads; 0: one a core.
@@ -55,7 +57,14 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Server { listen: "127.0.0.1:4000".to_owned(), key: None, body_limit: 32 * 1024 * 1024, drain_seconds: 30, threads: 0 }
+        Server {
+            listen: "127.0.0.1:4000".to_owned(),
+            key: None,
+            body_limit: 32 * 1024 * 1024,
+            upload_limit: 1024 * 1024 * 1024,
+            drain_seconds: 30,
+            threads: 0,
+        }
     }
 }
 

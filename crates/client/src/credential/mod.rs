@@ -35,5 +35,6 @@ mod url_hmac;
 mod when;
 
 pub(crate) use grant::Grant;
+pub(crate) use lookup::Stamp;
 pub use lookup::resolve;
 pub(crate) use set::{Credentials, Errand, Opened, Turn};

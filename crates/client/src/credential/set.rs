@@ -41,7 +41,6 @@ pub(crate) enum Opened {
 pub(crate) struct Errand<'a> {
     pub(crate) model: &'a str,
     pub(crate) dialect: &'a str,
-    pub(crate) path: &'a str,
 }
 
 /// Which credentials a call has carried: a bit each, [`API_KEYS_MAX`](crate::codec::catalog::API_KEYS_MAX) at most.
@@ -106,7 +105,7 @@ impl Credentials {
 
     /// Begins a call.
     pub(crate) fn turn<'a>(&'a self, client: &'a Client, errand: Errand<'a>) -> Turn<'a> {
-        Turn { set: self, client, errand, tried: Tried::default(), carried: None, renewed: false }
+        Turn { set: self, client, errand, tried: Tried::default(), carried: None, stays: false, renewed: false }
     }
 
     /// Takes every secret that is known out of somebody's words.
@@ -130,18 +129,18 @@ impl Credentials {
 
     /// The next credential for a call that has tried these. The first time one that rests will do when there is no other:
     /// the one whose rest is over first.
-    fn choose(&self, errand: &Errand<'_>, tried: Tried, client: &Client) -> Option<usize> {
+    fn choose(&self, errand: &Errand<'_>, path: &str, tried: Tried, client: &Client) -> Option<usize> {
         if let [only] = self.keys.as_slice() {
-            return (tried.is_none() && only.allows(errand)).then_some(0);
+            return (tried.is_none() && only.allows(errand, path)).then_some(0);
         }
         let now = client.clock().ticks();
         let fit = || {
-            let keys = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand));
+            let keys = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand, path));
             keys.filter(|(_, key)| key.health.rest(now).is_none())
         };
         let shares: u64 = fit().map(|(_, key)| u64::from(key.share)).sum();
         if shares == 0 {
-            let mut allowed: Vec<_> = self.keys.iter().enumerate().filter(|(_, key)| key.allows(errand)).collect();
+            let mut allowed: Vec<_> = self.keys.iter().enumerate().filter(|(_, key)| key.allows(errand, path)).collect();
             allowed.sort_by_key(|(_, key)| key.health.rest(now));
             return allowed.first().filter(|_| tried.is_none()).map(|(at, _)| *at);
         }
@@ -159,16 +158,16 @@ impl Credentials {
 
 impl Credentials {
     /// Whether one is left that is fit.
-    fn has_other(&self, errand: &Errand<'_>, tried: Tried, client: &Client) -> bool {
+    fn has_other(&self, errand: &Errand<'_>, path: &str, tried: Tried, client: &Client) -> bool {
         let now = client.clock().ticks();
-        let mut left = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand));
+        let mut left = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand, path));
         left.any(|(_, key)| key.health.rest(now).is_none())
     }
 }
 
 impl Key {
-    fn allows(&self, errand: &Errand<'_>) -> bool {
-        self.limits.allow(errand.model, errand.dialect, errand.path)
+    fn allows(&self, errand: &Errand<'_>, path: &str) -> bool {
+        self.limits.allow(errand.model, errand.dialect, path)
     }
 }
 
@@ -179,20 +178,23 @@ pub(crate) struct Turn<'a> {
     errand: Errand<'a>,
     tried: Tried,
     carried: Option<(&'a Key, Hold<'a>)>,
+    /// The one that is carried may be had in a newer form.
+    stays: bool,
     renewed: bool,
 }
 
 impl<'a> Turn<'a> {
-    /// The credential to carry now. One that cannot be had makes room for the next.
+    /// The credential to carry now to `path`. One that cannot be had makes room for the next.
     ///
     /// # Errors
     /// When there is none for this call, or none can be had.
-    pub(crate) async fn grant(&mut self) -> Result<&Hold<'a>> {
+    pub(crate) async fn grant(&mut self, path: &str) -> Result<&Hold<'a>> {
         let mut last = None;
+        let mut same = self.carried.take().filter(|_| self.stays).map(|(key, _)| key);
         let (key, hold) = loop {
-            let key = match self.carried.take() {
-                Some((key, _)) => key,
-                None => self.next(last.take())?,
+            let key = match same.take() {
+                Some(key) => key,
+                None => self.next(path, last.take())?,
             };
             match key.source.grant(self.client, self.errand.model).await {
                 Ok(hold) => break (key, hold),
@@ -202,8 +204,8 @@ impl<'a> Turn<'a> {
         Ok(&self.carried.insert((key, hold)).1)
     }
 
-    fn next(&mut self, last: Option<Error>) -> Result<&'a Key> {
-        let chosen = self.set.choose(&self.errand, self.tried, self.client);
+    fn next(&mut self, path: &str, last: Option<Error>) -> Result<&'a Key> {
+        let chosen = self.set.choose(&self.errand, path, self.tried, self.client);
         let found = chosen.and_then(|at| Some((at, self.set.keys.get(at)?)));
         let Some((at, key)) = found else {
             return Err(last.unwrap_or_else(|| self.none()));
@@ -223,53 +225,47 @@ impl<'a> Turn<'a> {
         self.set.keys.len() > 1 || self.set.keys.first().is_some_and(|key| key.source.is_live())
     }
 
-    /// The provider took it.
-    pub(crate) fn accept(&self) {
-        if let Some((key, hold)) = &self.carried {
-            key.health.accept();
-            if let Hold::Live(held) = hold {
-                held.accept();
+    /// Hears what the provider says to it. Whether the call had better be made again, with another credential or a newer
+    /// form of this one.
+    pub(crate) fn hear(&mut self, status: StatusCode, path: &str) -> bool {
+        let Some((key, hold)) = &self.carried else { return false };
+        if !is_refusal(status) {
+            if status.is_success() {
+                key.health.accept();
+                if let Hold::Live(held) = hold {
+                    held.accept();
+                }
             }
-        }
-    }
-
-    /// The provider refused the call. Whether it can be made again with another credential, or a newer form of this one.
-    pub(crate) fn refused(&mut self, status: StatusCode) -> bool {
-        if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return false;
         }
-        let Some((key, hold)) = self.carried.take() else { return false };
-        let renew = status == StatusCode::UNAUTHORIZED && !self.renewed;
-        if renew && key.source.refused(&hold, self.client, self.errand.model) {
+        let may_renew = status == StatusCode::UNAUTHORIZED && !self.renewed;
+        self.stays = may_renew && key.source.refused(hold, self.client, self.errand.model);
+        if self.stays {
             self.renewed = true;
-            self.carried = Some((key, hold));
             return true;
         }
-        let others = self.set.keys.len() > 1;
-        if let Some(rest) = key.health.reject(self.client.clock().ticks()) {
-            let name = hold.fingerprint().map(|name| format!(" {name}")).unwrap_or_default();
-            let then = if others {
-                format!("it rests for {} s and the others carry on", rest.as_secs())
-            } else {
-                "it is the only one".to_owned()
-            };
-            let provider = &self.set.provider;
-            self.client.tell(&format!("{provider}: the credential{name} was rejected (HTTP {}); {then}", status.as_u16()));
-        }
-        if others && self.set.has_other(&self.errand, self.tried, self.client) {
-            // A renewed token of one credential says nothing about the next.
-            self.renewed = false;
-            return true;
-        }
-        self.carried = Some((key, hold));
-        false
+        self.put_to_rest(key, hold, status);
+        // A renewed token of one credential says nothing about the next.
+        self.renewed = false;
+        self.set.keys.len() > 1 && self.set.has_other(&self.errand, path, self.tried, self.client)
+    }
+
+    fn put_to_rest(&self, key: &Key, hold: &Hold<'_>, status: StatusCode) {
+        let Some(rest) = key.health.reject(self.client.clock().ticks()) else { return };
+        let name = hold.fingerprint().map(|name| format!(" {name}")).unwrap_or_default();
+        let then = match self.set.keys.len() {
+            1 => "it is the only one".to_owned(),
+            _ => format!("it rests for {} s and the others carry on", rest.as_secs()),
+        };
+        let provider = &self.set.provider;
+        self.client.tell(&format!("{provider}: the credential{name} was rejected (HTTP {}); {then}", status.as_u16()));
     }
 
     /// Says in a refusal which credential it was, and whether the clock may be to blame. Takes our secrets out.
     pub(crate) fn explain(&self, mut error: Error, status: StatusCode, headers: &HeaderMap) -> Error {
         let Some((_, hold)) = &self.carried else { return error };
         hold.redact(&mut error);
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        if is_refusal(status) {
             if let Some(name) = hold.fingerprint() {
                 error.message = format!("{} (credential {name})", error.message);
             }
@@ -286,4 +282,9 @@ impl<'a> Turn<'a> {
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
         self.carried.as_ref().is_some_and(|(_, hold)| hold.is_in(bytes))
     }
+}
+
+/// Whether it is the credential that the provider does not like.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }

@@ -3,5 +3,6 @@
 
 mod credential;
 mod documents;
+mod operation;
 mod sign;
 mod transport;

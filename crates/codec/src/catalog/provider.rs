@@ -8,9 +8,10 @@ use super::address::{complete_local, split_address};
 use super::auth::{ApiKey, ApiKeyPatch, Auth, SecretRef};
 use super::parse::ParseError;
 use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
+use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini"];
+pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "ollama", "ollama-generate"];
 
 /// The most entries of `api_keys`.
 pub const API_KEYS_MAX: usize = 64;
@@ -45,6 +46,9 @@ pub struct Provider {
     pub quirks: Quirks,
     /// Patterns (`*` only) of the bare model names that lead here.
     pub models: Vec<String>,
+    /// The dialect in which an operation beyond chat is asked for, by [`Operation::key`](crate::dialect::Operation::key),
+    /// where it is not the caller's or the first that has it; `none` for what is not on offer.
+    pub operations: BTreeMap<String, String>,
     /// A server on this machine: used only when the user names it, and then also without a secret.
     pub local: bool,
 }
@@ -78,6 +82,8 @@ pub struct ProviderPatch {
     pub quirks: QuirksPatch,
     /// See [`Provider::models`].
     pub models: Option<Vec<String>>,
+    /// See [`Provider::operations`]; only those named change.
+    pub operations: BTreeMap<String, String>,
     /// See [`Provider::local`].
     pub local: Option<bool>,
 }
@@ -109,6 +115,7 @@ impl Provider {
             headers: BTreeMap::new(),
             quirks: Quirks::default(),
             models: Vec::new(),
+            operations: BTreeMap::new(),
             local: false,
         };
         provider.merge(patch)?;
@@ -126,6 +133,7 @@ impl Provider {
         set(&mut next.website, patch.website);
         set(&mut next.local, patch.local);
         set(&mut next.models, patch.models);
+        next.operations.extend(patch.operations);
         if let Some(url) = patch.base_url {
             next.set_base_url(&url)?;
             next.base_url_env.clear();
@@ -234,6 +242,15 @@ impl Provider {
         for dialect in self.dialects.iter().chain(self.dialect_url.keys()).chain(limited) {
             if !DIALECTS.contains(&dialect.as_str()) {
                 return Err(ParseError::unknown(id, "dialect", dialect, DIALECTS));
+            }
+        }
+        for (operation, dialect) in &self.operations {
+            let keys = Operation::KEYS.map(|(_, key)| key);
+            if !keys.contains(&operation.as_str()) {
+                return Err(ParseError::unknown(id, "operation", operation, &keys));
+            }
+            if dialect != "none" && !self.dialects.contains(dialect) {
+                return Err(ParseError::wrong(id, format!("`operations` names `{dialect}`, which is not among its dialects")));
             }
         }
         if let Some(dialect) = self.dialect_url.keys().find(|dialect| !self.dialects.contains(dialect)) {

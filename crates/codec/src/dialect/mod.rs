@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{ArrayReader, Frame, NdjsonReader, ReadFrame, SseReader};
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
@@ -20,9 +20,12 @@ mod fields;
 mod gemini;
 pub mod headers;
 mod object;
+mod ollama;
 mod openai_chat;
 mod openai_completions;
+pub mod operation;
 mod shared;
+mod time;
 
 pub use crate::json::Edit;
 pub use feature::Feature;
@@ -52,6 +55,16 @@ pub static ALL: &[Dialect] = &[
         downstream: &anthropic_messages::AnthropicMessages,
     },
     Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect {
+        name: ollama::CHAT,
+        upstream: &ollama::Ollama(ollama::Shape::Chat),
+        downstream: &ollama::Ollama(ollama::Shape::Chat),
+    },
+    Dialect {
+        name: ollama::GENERATE,
+        upstream: &ollama::Ollama(ollama::Shape::Generate),
+        downstream: &ollama::Ollama(ollama::Shape::Generate),
+    },
 ];
 
 /// The dialect of this name.
@@ -66,6 +79,43 @@ pub enum Operation {
     Chat,
     /// The number of tokens of a request.
     CountTokens,
+    /// Vectors for texts.
+    Embed,
+    /// Pictures from a text.
+    ImageGenerate,
+    /// Pictures from pictures and a text.
+    ImageEdit,
+    /// Sound from a text.
+    Speak,
+    /// What is said in a sound.
+    Transcribe,
+    /// What is said in a sound, in English.
+    TranslateAudio,
+    /// Documents in the order of their relevance to a query.
+    Rerank,
+    /// Whether texts or pictures are harmful.
+    Moderate,
+}
+
+impl Operation {
+    /// Every operation's name in configuration.
+    pub const KEYS: [(Operation, &'static str); 10] = [
+        (Operation::Chat, "chat"),
+        (Operation::CountTokens, "count_tokens"),
+        (Operation::Embed, "embed"),
+        (Operation::ImageGenerate, "image_generate"),
+        (Operation::ImageEdit, "image_edit"),
+        (Operation::Speak, "speak"),
+        (Operation::Transcribe, "transcribe"),
+        (Operation::TranslateAudio, "translate_audio"),
+        (Operation::Rerank, "rerank"),
+        (Operation::Moderate, "moderate"),
+    ];
+
+    /// Its name in configuration.
+    pub fn key(self) -> &'static str {
+        Self::KEYS.iter().find(|(operation, _)| *operation == self).map_or("", |(_, key)| key)
+    }
 }
 
 /// The head of a caller's request.
@@ -105,6 +155,8 @@ pub enum Framing {
     Sse,
     /// One JSON array, an element a frame: `application/json`.
     Array,
+    /// One JSON value a line: `application/x-ndjson`.
+    Ndjson,
 }
 
 impl Framing {
@@ -113,6 +165,16 @@ impl Framing {
         match self {
             Framing::Sse => "text/event-stream; charset=utf-8",
             Framing::Array => "application/json; charset=utf-8",
+            Framing::Ndjson => "application/x-ndjson",
+        }
+    }
+
+    /// A reader of such a stream, which refuses a frame of more than `limit` bytes.
+    pub fn reader(self, limit: usize) -> Box<dyn ReadFrame> {
+        match self {
+            Framing::Sse => Box::new(SseReader::new(limit)),
+            Framing::Array => Box::new(ArrayReader::new(limit)),
+            Framing::Ndjson => Box::new(NdjsonReader::new(limit)),
         }
     }
 }
@@ -151,6 +213,11 @@ pub trait Upstream: Sync {
     /// Same lane: the path and the declared edits for a caller's request that stays as it is.
     /// `model` is the provider's own name for the model.
     fn forward(&self, head: &Head<'_>, peek: &Peek, body: &[u8], model: &str, quirks: &Quirks) -> Result<Forward>;
+
+    /// How a provider frames the streams that it is asked for when a request was translated.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
 
     /// Whether the provider side of this dialect can do this operation.
     fn can(&self, operation: Operation) -> bool;
@@ -268,12 +335,15 @@ pub trait Observe: Send {
 /// The dialect and operation that a path belongs to; `None` for a path of nobody's.
 ///
 /// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
-/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`.
+/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
+/// `/api/chat`, `/api/generate`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
+        "/api/chat" => (ollama::CHAT, Operation::Chat),
+        "/api/generate" => (ollama::GENERATE, Operation::Chat),
         "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),
         _ => {
             let model = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;

@@ -1,17 +1,23 @@
 //! HTTP in and out.
 
 pub mod body;
+pub mod form;
 pub mod reply;
 
 use http::Method;
 use http::request::Parts;
-use trunkline::codec::dialect::{self, Operation};
+use trunkline::codec::dialect::{self, Operation, operation};
 use trunkline::codec::{Dialect, Error, Kind, Origin};
+use trunkline::operate::error_dialect;
 
 /// Where a request goes.
 pub enum Route {
     /// A call to a model.
     Call(&'static Dialect, Operation),
+    /// A call of an operation beyond chat.
+    Operate(Wish),
+    /// A provider's own path: the dialect of errors, and what stands behind `/passthrough/`.
+    Pass(&'static Dialect, String),
     /// The list of models, in a dialect's shape.
     Models(&'static Dialect),
     /// One model.
@@ -20,6 +26,17 @@ pub enum Route {
     Stats(&'static Dialect),
     /// Is it alive, is it ready.
     Health(Health),
+}
+
+/// An operation beyond chat, in a dialect.
+#[derive(Clone, Copy)]
+pub struct Wish {
+    /// What is wanted.
+    pub operation: Operation,
+    /// In which dialect, by its name.
+    pub dialect: &'static str,
+    /// The dialect that errors are told in.
+    pub errors: &'static Dialect,
 }
 
 /// Which question about the gateway's state.
@@ -35,7 +52,12 @@ impl Route {
     /// The dialect that errors are told in.
     pub fn dialect(&self) -> Option<&'static Dialect> {
         match self {
-            Route::Call(dialect, _) | Route::Models(dialect) | Route::Model(dialect, _) | Route::Stats(dialect) => Some(dialect),
+            Route::Operate(wish) => Some(wish.errors),
+            Route::Call(dialect, _)
+            | Route::Pass(dialect, _)
+            | Route::Models(dialect)
+            | Route::Model(dialect, _)
+            | Route::Stats(dialect) => Some(dialect),
             Route::Health(_) => None,
         }
     }
@@ -48,6 +70,12 @@ impl Route {
 pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
     let path = head.uri.path();
     let speaks = guess(head);
+    if let Some(route) = route_beyond(path, speaks) {
+        return match (&route, &head.method) {
+            (Route::Pass(..), _) | (_, &Method::POST) => Ok(route),
+            _ => Err((route.dialect(), wrong_method(&head.method, path, "POST"))),
+        };
+    }
     if let Some((dialect, operation)) = dialect::route(path) {
         return match head.method {
             Method::POST => Ok(Route::Call(dialect, operation)),
@@ -77,6 +105,15 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
             Err((speaks, error))
         }
     }
+}
+
+/// Calls that are no chat.
+fn route_beyond(path: &str, speaks: Option<&'static Dialect>) -> Option<Route> {
+    if let Some(rest) = path.strip_prefix("/passthrough/") {
+        return Some(Route::Pass(speaks?, rest.to_owned()));
+    }
+    let (dialect, operation) = operation::route(path)?;
+    Some(Route::Operate(Wish { operation, dialect, errors: error_dialect(dialect)? }))
 }
 
 fn wrong_method(method: &Method, path: &str, right: &str) -> Error {

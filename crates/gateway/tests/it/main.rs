@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines, missing_docs)]
 
 mod gateway;
+mod reload;
 mod speech;
 mod wire;
 
@@ -17,5 +18,8 @@ mod input;
 mod lane;
 mod list;
 mod lost;
+mod operation;
 mod oversize;
+mod passthrough;
 mod stop;
+mod upload;

@@ -76,6 +76,7 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
             let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
             gemini_chunk(parts, Some(sample))
         }
+        "ollama" | "ollama-generate" => ollama_whole(dialect, sample),
         other => panic!("write down an answer of {other}"),
     }
 }
@@ -91,6 +92,7 @@ pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
             let last = gemini_chunk(vec![json!({"text": ""})], Some(sample));
             parts.into_iter().map(|part| gemini_chunk(vec![part], None)).chain([last]).map(|chunk| data(&chunk)).collect()
         }
+        "ollama" | "ollama-generate" => ollama_stream(dialect, sample),
         other => panic!("write down a stream of {other}"),
     }
 }
@@ -101,7 +103,12 @@ fn data(chunk: &Value) -> String {
 
 /// What a dialect can answer with at all.
 pub(crate) fn can_answer(dialect: &str, sample: &Sample) -> bool {
-    dialect != "openai-completions" || sample.pieces.iter().all(|piece| matches!(piece, Text(..)))
+    match dialect {
+        "openai-completions" => sample.pieces.iter().all(|piece| matches!(piece, Text(..))),
+        "ollama" => sample.end != End::Refused,
+        "ollama-generate" => sample.end != End::Refused && !sample.calls(),
+        _ => true,
+    }
 }
 
 fn plain(sample: &Sample) -> String {
@@ -298,6 +305,60 @@ fn gemini_chunk(parts: Vec<Value>, last: Option<&Sample>) -> Value {
     chunk
 }
 
+fn ollama_line(dialect: &str, said: Value, last: Option<&Sample>) -> Value {
+    let mut line = json!({"model": "some-model", "created_at": "2023-11-14T22:13:20.5Z", "done": last.is_some()});
+    if dialect == "ollama" {
+        line["message"] = json!({"role": "assistant", "content": ""});
+        line["message"].as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    } else {
+        line["response"] = said.get("content").cloned().unwrap_or_else(|| json!(""));
+        if let Some(thinking) = said.get("thinking") {
+            line["thinking"] = thinking.clone();
+        }
+    }
+    if let Some(sample) = last {
+        line["done_reason"] = json!(if sample.end == End::Length { "length" } else { "stop" });
+        for (key, value) in [("total_duration", 9), ("prompt_eval_count", 100), ("eval_count", 20), ("eval_duration", 5)] {
+            line[key] = json!(value);
+        }
+    }
+    line
+}
+
+fn ollama_call(city: &str) -> Value {
+    json!({"function": {"name": "weather", "arguments": {"city": city}}})
+}
+
+fn ollama_whole(dialect: &str, sample: &Sample) -> Value {
+    let mut said = json!({"content": plain(sample)});
+    let mut calls = Vec::new();
+    for piece in sample.pieces {
+        match piece {
+            Text(..) => {}
+            Thought(text, _) => said["thinking"] = json!(text),
+            Call(_, city) => calls.push(ollama_call(city)),
+        }
+    }
+    if !calls.is_empty() {
+        said["tool_calls"] = json!(calls);
+    }
+    ollama_line(dialect, said, Some(sample))
+}
+
+fn ollama_stream(dialect: &str, sample: &Sample) -> String {
+    let mut out = String::new();
+    let mut line = |said: Value, last| out += &format!("{}\n", ollama_line(dialect, said, last));
+    for piece in sample.pieces {
+        match piece {
+            Text(first, second) => [first, second].into_iter().for_each(|text| line(json!({"content": text}), None)),
+            Thought(text, _) => line(json!({"thinking": text}), None),
+            Call(_, city) => line(json!({"tool_calls": [ollama_call(city)]}), None),
+        }
+    }
+    line(json!({}), Some(sample));
+    out
+}
+
 /// A refused request, as a provider words it.
 pub(crate) fn error(dialect: &str, status: u16) -> Value {
     let message = "no, not now";
@@ -320,6 +381,7 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
             let word = pick("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNAUTHENTICATED", "UNAVAILABLE");
             json!({"error": {"code": status, "message": message, "status": word}})
         }
+        "ollama" | "ollama-generate" => json!({"error": message}),
         other => panic!("write down an error of {other}"),
     }
 }
@@ -327,5 +389,8 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
 /// The same within a stream that began well.
 pub(crate) fn error_frame(dialect: &str) -> String {
     let body = error(dialect, 429);
+    if dialect.starts_with("ollama") {
+        return format!("{body}\n");
+    }
     if dialect == "anthropic-messages" { format!("event: error\n{}", data(&body)) } else { data(&body) }
 }

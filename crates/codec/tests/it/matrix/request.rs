@@ -20,6 +20,10 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
         compare(case, &request, &again);
         let sent: Value = serde_json::from_slice(&outgoing.body).unwrap();
         for (pointer, value) in ask::must_stand(case.provider.name, case.feature) {
+            // Not every dialect can demand a call.
+            if request.tool_choice.is_none() && ["/tool_choice", "/toolConfig"].iter().any(|start| pointer.starts_with(start)) {
+                continue;
+            }
             let pointer = shift(case, pointer, &sent);
             let found = sent.pointer(&pointer);
             case.expect(found == Some(&value), format_args!("{pointer} should be {value} in {sent}"));
@@ -32,7 +36,7 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
 fn shift(case: &Case<'_>, pointer: &str, sent: &Value) -> String {
     let first = sent.pointer("/messages/0/role").and_then(Value::as_str);
     match (case.provider.name, first) {
-        ("openai-chat", Some("system")) => pointer.replace("/messages/0", "/messages/1"),
+        ("openai-chat" | "ollama", Some("system")) => pointer.replace("/messages/0", "/messages/1"),
         _ => pointer.to_owned(),
     }
 }
@@ -73,7 +77,7 @@ pub(crate) fn read_sent(provider: &Dialect, outgoing: &Outgoing) -> Request {
 /// Each thing that was asked is asked again, or is among the losses.
 fn compare(case: &mut Case<'_>, asked: &Request, sent: &Request) {
     let (asked, mut sent) = (project(asked), project(sent));
-    if case.provider.name == "openai-completions" {
+    if matches!(case.provider.name, "openai-completions" | "ollama-generate") {
         // A prompt has no turns: each text must stand in it.
         let prompt = sent["texts"].to_string();
         let inside = |text: &Value| prompt.contains(text[1].as_str().unwrap());
