@@ -132,7 +132,7 @@ fn off_by(seconds: i64) -> Moment {
 
 /// Sends what was signed, as it is.
 async fn send(case: &Case) -> (StatusCode, String) {
-    let mut request = Request::new(case.body.clone());
+    let mut request = Request::new(Payload::pieces(case.body.iter().cloned().collect()));
     *request.method_mut() = case.method.clone();
     *request.uri_mut() = case.uri.clone();
     *request.headers_mut() = case.headers.clone();
