@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Result;
+use crate::codec::catalog::{Cost, Models, Work};
 use crate::config::{Config, Environment};
-use crate::ir::Model;
+use crate::ir::{Model, Usage};
 use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
 use crate::target::{Service, Target};
 use crate::transport::{HttpTransport, Options, SimTransport, Transport};
@@ -209,6 +210,16 @@ impl Client {
     /// The id of the provider that answers in process.
     pub fn simulator(&self) -> String {
         self.runtime.state().simulator().to_owned()
+    }
+
+    /// What is known of models: limits, abilities and prices.
+    pub fn model_data(&self) -> Arc<Models> {
+        Arc::clone(&self.runtime.state().models)
+    }
+
+    /// What a call to `target` (`provider/model`) came to that ended now. `None` when its price is not known.
+    pub fn cost(&self, target: &str, usage: Usage) -> Option<Cost> {
+        self.runtime.state().models.cost(target, &Work { minute: crate::monitor::minute_of_week(), ..Work::from(usage) })
     }
 
     /// The names that can be asked for: aliases, and the models that ready providers list in full.

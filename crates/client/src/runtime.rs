@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::clock::Clock;
-use crate::codec::catalog::{Catalog, Provider};
+use crate::codec::catalog::{Catalog, Models, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Config, Environment, locate};
 use crate::credential::Stamp;
@@ -46,6 +46,7 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) environment: Environment,
     pub(crate) catalog: Catalog,
+    pub(crate) models: Arc<Models>,
     pub(crate) services: HashMap<String, Arc<Service>>,
 }
 
@@ -153,7 +154,8 @@ impl State {
     fn new(config: Config, environment: Environment) -> Result<(Self, Vec<String>)> {
         let (catalog, services, notices) = assemble(&config, &environment)?;
         let services = services.into_iter().map(|service| (service.provider.id.clone(), Arc::new(service))).collect();
-        let state = State { config, environment, catalog, services };
+        let models = Arc::new(config.models(&environment)?);
+        let state = State { config, environment, catalog, models, services };
         state.check_aliases()?;
         Ok((state, notices.iter().map(Error::to_string).collect()))
     }

@@ -11,6 +11,7 @@ mod passthrough;
 pub mod pipeline;
 mod reload;
 mod server;
+mod show;
 mod worker;
 
 pub use server::{Server, Stop};

@@ -14,6 +14,8 @@ use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
+mod aside;
+mod cohere_chat;
 mod fault;
 mod feature;
 mod fields;
@@ -28,6 +30,7 @@ mod shared;
 mod time;
 
 pub use crate::json::Edit;
+pub use aside::{Aside, aside};
 pub use feature::Feature;
 pub use shared::read_retry;
 
@@ -55,6 +58,7 @@ pub static ALL: &[Dialect] = &[
         downstream: &anthropic_messages::AnthropicMessages,
     },
     Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect { name: cohere_chat::NAME, upstream: &cohere_chat::CohereChat, downstream: &cohere_chat::CohereChat },
     Dialect {
         name: ollama::CHAT,
         upstream: &ollama::Ollama(ollama::Shape::Chat),
@@ -336,12 +340,13 @@ pub trait Observe: Send {
 ///
 /// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
 /// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
-/// `/api/chat`, `/api/generate`.
+/// `/v2/chat`, `/api/chat`, `/api/generate`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
+        "/v2/chat" => (cohere_chat::NAME, Operation::Chat),
         "/api/chat" => (ollama::CHAT, Operation::Chat),
         "/api/generate" => (ollama::GENERATE, Operation::Chat),
         "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),

@@ -141,6 +141,7 @@ fn usual_path(dialect: &str) -> &'static str {
         "openai-chat" => "/v1/chat/completions",
         "openai-completions" => "/v1/completions",
         "anthropic-messages" => "/v1/messages",
+        "cohere-chat" => "/v2/chat",
         "ollama" => "/api/chat",
         "ollama-generate" => "/api/generate",
         _ => "/v1beta/models/some-model:generateContent",

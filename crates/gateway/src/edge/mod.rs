@@ -6,7 +6,7 @@ pub mod reply;
 
 use http::Method;
 use http::request::Parts;
-use trunkline::codec::dialect::{self, Operation, operation};
+use trunkline::codec::dialect::{self, Aside, Operation, operation};
 use trunkline::codec::{Dialect, Error, Kind, Origin};
 use trunkline::operate::error_dialect;
 
@@ -22,6 +22,10 @@ pub enum Route {
     Models(&'static Dialect),
     /// One model.
     Model(&'static Dialect, String),
+    /// One model, whose name this reads from the body.
+    Show(&'static Dialect, fn(&[u8]) -> Result<String, Error>),
+    /// What is always answered alike, and to everybody: media type and body.
+    Fixed(&'static str, &'static str),
     /// Running totals.
     Stats(&'static Dialect),
     /// Is it alive, is it ready.
@@ -57,8 +61,9 @@ impl Route {
             | Route::Pass(dialect, _)
             | Route::Models(dialect)
             | Route::Model(dialect, _)
+            | Route::Show(dialect, _)
             | Route::Stats(dialect) => Some(dialect),
-            Route::Health(_) => None,
+            Route::Health(_) | Route::Fixed(..) => None,
         }
     }
 }
@@ -81,6 +86,17 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
             Method::POST => Ok(Route::Call(dialect, operation)),
             _ => Err((Some(dialect), wrong_method(&head.method, path, "POST"))),
         };
+    }
+    if let Some((dialect, aside)) = dialect::aside(path) {
+        let right = aside.method();
+        if head.method != right && !(head.method == Method::HEAD && right == Method::GET) {
+            return Err((Some(dialect), wrong_method(&head.method, path, right.as_str())));
+        }
+        return Ok(match aside {
+            Aside::Fixed { media, body } => Route::Fixed(media, body),
+            Aside::Models => Route::Models(dialect),
+            Aside::Model(read) => Route::Show(dialect, read),
+        });
     }
     let models = path.strip_prefix("/v1beta/models").or_else(|| path.strip_prefix("/v1/models"));
     let found = match (path, models, speaks) {
@@ -124,10 +140,20 @@ fn wrong_method(method: &Method, path: &str, right: &str) -> Error {
 fn guess(head: &Parts) -> Option<&'static Dialect> {
     let has = |name: &str| head.headers.contains_key(name);
     let path = head.uri.path();
+    // Some SDKs are made by a generator and say whose they are: a dialect's name begins with that.
+    let made_for = head.headers.get("x-fern-sdk-name").and_then(|name| name.to_str().ok());
+    let is_its = |dialect: &&Dialect| made_for.is_some_and(|name| dialect.name.split('-').next() == Some(name));
+    if let Some(dialect) = dialect::ALL.iter().find(is_its) {
+        return Some(dialect);
+    }
     let name = if has("anthropic-version") || path.starts_with("/v1/messages") {
         "anthropic-messages"
     } else if path.starts_with("/v1beta") || has("x-goog-api-key") || has("x-goog-api-client") {
         "gemini"
+    } else if path.starts_with("/api/") {
+        "ollama"
+    } else if path.starts_with("/v2/") {
+        "cohere-chat"
     } else {
         "openai-chat"
     };

@@ -213,29 +213,38 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
 pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
     match route {
         Route::Models(dialect) => json(dialect.downstream.write_models(&worker.client.models()), &Facts::new(id, dialect)),
-        Route::Model(dialect, name) => {
-            let name = percent_decode(name);
-            let known = worker.client.models().into_iter().find(|model| model.id == name);
-            let model = match known {
-                Some(model) => Ok(model),
-                None => worker.client.plan(&name).map(|plan| {
-                    let owner = plan.first().map(|target| target.service.provider.id.clone()).unwrap_or_default();
-                    ir::Model { id: name.clone(), owner, created: 0 }
-                }),
-            };
-            match model {
-                Ok(model) => json(dialect.downstream.write_model(&model), &Facts::new(id, dialect)),
-                Err(error) => self::error(*dialect, &error, id),
-            }
-        }
+        Route::Model(dialect, name) => model(worker, dialect, &percent_decode(name), id),
         Route::Stats(dialect) => {
             let snapshot = worker.counters.snapshot();
             json(serde_json::to_vec(&snapshot).unwrap_or_default(), &Facts::new(id, dialect))
         }
-        Route::Call(..) | Route::Operate(_) | Route::Pass(..) | Route::Health(_) => {
+        Route::Show(..) | Route::Fixed(..) | Route::Call(..) | Route::Operate(_) | Route::Pass(..) | Route::Health(_) => {
             error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id)
         }
     }
+}
+
+/// One model: from the list, or because its name leads somewhere.
+pub fn model(worker: &Worker, dialect: &'static Dialect, name: &str, id: &str) -> Response<ReplyBody> {
+    let known = worker.client.models().into_iter().find(|model| model.id == name);
+    let model = match known {
+        Some(model) => Ok(model),
+        None => worker.client.plan(name).map(|plan| {
+            let owner = plan.first().map(|target| target.service.provider.id.clone()).unwrap_or_default();
+            ir::Model { id: name.to_owned(), owner, created: 0 }
+        }),
+    };
+    match model {
+        Ok(model) => json(dialect.downstream.write_model(&model), &Facts::new(id, dialect)),
+        Err(error) => self::error(dialect, &error, id),
+    }
+}
+
+/// What is always answered alike.
+pub fn fixed(media: &'static str, body: &'static str) -> Response<ReplyBody> {
+    let mut reply = Response::new(ReplyBody::Whole(Bytes::from_static(body.as_bytes())));
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    reply
 }
 
 /// `/health/live` and `/health/ready`.

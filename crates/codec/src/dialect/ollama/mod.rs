@@ -4,12 +4,15 @@
 //! Source: the published OpenAPI document, the types of the server's own code and those of the `ollama` package for
 //! Python. Durations are nanoseconds. Ids of calls are newer than most clients: where there is none, one is made up.
 
+mod aside;
 mod error;
 mod model;
 mod request;
 mod response;
 mod stream;
 mod wire;
+
+pub(super) use aside::aside;
 
 use http::HeaderMap;
 

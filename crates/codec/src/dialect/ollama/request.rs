@@ -13,8 +13,10 @@ pub(super) use read::read;
 pub(super) use write::write;
 pub(super) use write_message::CallOut;
 
-/// The tag of a model without one. It says nothing, and only this dialect knows it.
-const LATEST: &str = ":latest";
+/// A model's name without the tag of those that have none: it says nothing, and only this dialect knows it.
+pub(super) fn untag(name: &str) -> &str {
+    name.strip_suffix(":latest").unwrap_or(name)
+}
 
 /// Fields that only a prompt can have.
 const OF_A_PROMPT: &[&str] = &["suffix", "template", "context", "raw", "width", "height", "steps"];

@@ -93,6 +93,9 @@ pub(crate) fn is_terminated(dialect: &str, framing: Framing, text: &str) -> bool
     let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
     match (dialect, framing) {
         ("openai-chat" | "openai-completions", _) => text.ends_with("data: [DONE]\n\n"),
+        ("cohere-chat", _) => {
+            last.starts_with("event: message-end\n") && !last.contains("\"finish_reason\":\"ERROR\"") && text.ends_with("\n\n")
+        }
         ("anthropic-messages", _) => last.starts_with("event: message_stop\n") && text.ends_with("\n\n"),
         (_, Framing::Ndjson) => {
             let last: Value = serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_default();

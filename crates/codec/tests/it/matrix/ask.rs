@@ -17,6 +17,7 @@ pub(crate) fn request(dialect: &str, feature: Feature) -> Option<Value> {
         "openai-completions" => return completions(feature),
         "anthropic-messages" => anthropic(feature),
         "gemini" => gemini(feature),
+        "cohere-chat" => cohere(feature),
         "ollama" => ollama(feature),
         "ollama-generate" => return generate(feature),
         other => panic!("write down what callers of {other} ask"),
@@ -112,6 +113,29 @@ fn gemini(feature: Feature) -> Value {
     with(body, more)
 }
 
+fn cohere(feature: Feature) -> Value {
+    let body = json!({"model": "some-model", "max_tokens": 4000, "messages": [{"role": "user", "content": "Weather in Bonn?"}]});
+    let function = json!({"name": "weather", "description": "The weather of a city.", "parameters": weather_schema()});
+    let call = |id: &str, city: &str| json!({"id": id, "type": "function", "function": {"name": "weather", "arguments": json!({"city": city}).to_string()}});
+    let more = match feature {
+        Feature::Text => json!({"messages": [
+                {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello."},
+                {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Who are you?"}],
+            "temperature": 0.5, "stop_sequences": ["END"]}),
+        Feature::Tools => json!({"tools": [{"type": "function", "function": function}], "tool_choice": "REQUIRED", "messages": [
+            {"role": "user", "content": "Weather in Bonn and Rome?"},
+            {"role": "assistant", "tool_calls": [call("weather_a", "Bonn"), call("weather_b", "Rome")]},
+            {"role": "tool", "tool_call_id": "weather_a", "content": "rain"},
+            {"role": "tool", "tool_call_id": "weather_b", "content": [{"type": "text", "text": "sun"}]}]}),
+        Feature::Images => json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PICTURE}")}}]}]}),
+        Feature::Structured => json!({"response_format": {"type": "json_object", "json_schema": weather_schema()}}),
+        Feature::Reasoning => json!({"max_tokens": 40000, "thinking": {"type": "enabled", "token_budget": 16384}}),
+        _ => json!({}),
+    };
+    with(body, more)
+}
+
 fn ollama(feature: Feature) -> Value {
     let options = json!({"num_predict": 4000});
     let body = json!({"model": "some-model", "stream": false, "options": options,
@@ -158,6 +182,7 @@ pub(crate) fn path(dialect: &str, stream: bool) -> (&'static str, Option<&'stati
         ("anthropic-messages", _) => ("/v1/messages", None),
         ("gemini", false) => ("/v1beta/models/some-model:generateContent", None),
         ("gemini", true) => ("/v1beta/models/some-model:streamGenerateContent", Some("alt=sse")),
+        ("cohere-chat", _) => ("/v2/chat", None),
         ("ollama", _) => ("/api/chat", None),
         ("ollama-generate", _) => ("/api/generate", None),
         (other, _) => panic!("write down the path of {other}"),
@@ -277,6 +302,11 @@ pub(crate) fn next(dialect: &str, mut body: Value, answer: &Value, calls: &[(Str
             let contents = body["contents"].as_array_mut().unwrap();
             contents.push(answer["candidates"][0]["content"].clone());
             contents.push(json!({"role": "user", "parts": results}));
+        }
+        "cohere-chat" => {
+            let messages = body["messages"].as_array_mut().unwrap();
+            messages.push(answer["message"].clone());
+            messages.extend(calls.iter().map(|(id, _)| json!({"role": "tool", "tool_call_id": id, "content": "rain"})));
         }
         "ollama" => {
             let messages = body["messages"].as_array_mut().unwrap();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::Shape;
-use super::LATEST;
+use super::untag;
 use crate::dialect::fault::{expected, read_members};
 use crate::dialect::openai_chat::cannot_count;
 use crate::dialect::{Edit, Forward, Framing, Operation, Peek};
@@ -19,7 +19,7 @@ pub(in super::super) fn peek(body: &[u8], operation: Operation) -> Result<Peek> 
     let find = |key| json::find(body, &members, key).filter(|member| member.kind != Kind::Null);
     let model = find("model").ok_or_else(|| Error::bad_request("model is required").at("model"))?;
     let name = body.get(model.value.clone()).and_then(json::unquote).ok_or_else(|| expected("model", "a string", model.kind))?;
-    let name = name.strip_suffix(LATEST).unwrap_or(&name);
+    let name = untag(&name);
     if name.is_empty() {
         return Err(Error::bad_request("model is empty").at("model"));
     }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::Shape;
-use super::{LATEST, OF_A_PROMPT, OPTION, message, prompt, tool};
+use super::{OF_A_PROMPT, OPTION, message, prompt, tool, untag};
 use crate::dialect::fields::Fields;
 use crate::dialect::openai_chat::wire::Many;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ pub(in super::super) fn read(shape: Shape, body: &[u8]) -> Result<Request> {
     let model: String = fields.need("model")?;
     let stream = fields.take("stream")?.unwrap_or(true);
     let mut request = Request {
-        model: model.strip_suffix(LATEST).map_or(model.clone(), str::to_owned),
+        model: untag(&model).to_owned(),
         stream,
         stream_usage: Some(true).filter(|_| stream),
         format: read_format(fields.raw("format"))?,
