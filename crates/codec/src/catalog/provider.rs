@@ -11,8 +11,16 @@ use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] =
-    &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "cohere-chat", "ollama", "ollama-generate"];
+pub const DIALECTS: &[&str] = &[
+    "openai-chat",
+    "openai-completions",
+    "anthropic-messages",
+    "gemini",
+    "cohere-chat",
+    "ollama",
+    "ollama-generate",
+    "bedrock-converse",
+];
 
 /// The most entries of `api_keys`.
 pub const API_KEYS_MAX: usize = 64;
