@@ -168,8 +168,8 @@ impl Call {
         request.stream_usage = Some(true);
         let (answer, losses) = ask(&client, &request).await?;
         let target = answer.target.name();
-        let network: &Network = &client.config().network;
-        let events = Events::open(answer, network).await?;
+        let network: Network = client.config().network.clone();
+        let events = Events::open(answer, &network).await?;
         Ok(ChatStream { target, losses, inner: Box::pin(pieces(events)) })
     }
 }

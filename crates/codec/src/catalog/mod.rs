@@ -25,7 +25,10 @@ mod week;
 use std::collections::BTreeMap;
 
 pub use ability::{Abilities, Ability};
-pub use auth::{Auth, SecretRef};
+pub use auth::{
+    ApiKey, ApiKeyPatch, Auth, AwsKeys, CMD_LIFETIME, ClientAuth, JwtHs256, KeyPair, KeyScheme, KeySignature, Limits,
+    MessageAlgorithm, MessageSignature, Mint, OAuth2, Pick, Place, SecretRef, ServiceAccount, SigV4, placeholders,
+};
 pub use import::{Import, Skipped, import_prices, write_prices};
 pub use lookup::Models;
 pub use model::Model;
@@ -33,8 +36,8 @@ pub use money::{Cost, Currency, Rate};
 pub use nearest::nearest;
 pub use page::{provider_index, provider_page};
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
-pub use price::{Level, ModelPatch, OffPeak, Price, Rates, Tier, Work};
-pub use provider::{DIALECTS, Provider, ProviderPatch};
+pub use price::{Level, ModelPatch, OffPeak, Pieces, Price, Rates, Tier, Work};
+pub use provider::{API_KEYS_MAX, DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
     GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
     SystemRole,

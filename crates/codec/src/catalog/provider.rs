@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::address::{complete_local, split_address};
-use super::auth::{Auth, SecretRef};
+use super::auth::{ApiKey, ApiKeyPatch, Auth, SecretRef};
 use super::parse::ParseError;
 use super::placeholder::{check, fill};
 use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
@@ -25,6 +25,8 @@ pub const DIALECTS: &[&str] = &[
     "bedrock-converse",
 ];
 
+/// The most entries of `api_keys`.
+pub const API_KEYS_MAX: usize = 64;
 /// What may have a path of its own.
 const PATHS: &[&str] = &["chat", "chat_stream", "count_tokens"];
 
@@ -58,6 +60,8 @@ pub struct Provider {
     pub unset: Vec<String>,
     /// How the secret travels.
     pub auth: Auth,
+    /// Credentials to choose from, instead of the one that `auth` names.
+    pub api_keys: Vec<ApiKey>,
     /// Headers sent with every call. One whose variable is not set is left out.
     pub headers: BTreeMap<String, SecretRef>,
     /// Where it departs from its dialects.
@@ -102,6 +106,8 @@ pub struct ProviderPatch {
     pub auth: Option<Auth>,
     /// Another secret for the same scheme; a bearer token where there is no scheme.
     pub api_key: Option<SecretRef>,
+    /// Several credentials instead of one.
+    pub api_keys: Option<Vec<ApiKeyPatch>>,
     /// See [`Provider::headers`]; added to those that are there.
     pub headers: BTreeMap<String, SecretRef>,
     /// See [`Provider::quirks`]; only those named change.
@@ -128,7 +134,7 @@ impl Provider {
     pub fn build(id: &str, mut patch: ProviderPatch) -> Result<Self, ParseError> {
         check_id(id)?;
         let missing = |key: &str| ParseError::wrong(id, format!("`{key}` is missing"));
-        if patch.auth.is_none() && patch.api_key.is_none() {
+        if patch.auth.is_none() && patch.api_key.is_none() && patch.api_keys.is_none() {
             return Err(ParseError::wrong(id, "`auth` is missing; a server that asks for no key has auth = { none = true }"));
         }
         if patch.dialects.is_none() {
@@ -146,6 +152,7 @@ impl Provider {
             paths: BTreeMap::new(),
             unset: Vec::new(),
             auth: Auth::None,
+            api_keys: Vec::new(),
             headers: BTreeMap::new(),
             quirks: Quirks::default(),
             models: Vec::new(),
@@ -187,12 +194,9 @@ impl Provider {
             next.dialects.extend(added.cloned().collect::<Vec<_>>());
         }
         next.dialect_url.extend(patch.dialect_url);
+        next.set_auth(patch.auth, patch.api_key, patch.api_keys)?;
         next.dialect_models.extend(patch.dialect_models);
         next.paths.extend(patch.paths);
-        set(&mut next.auth, patch.auth);
-        if let Some(secret) = patch.api_key {
-            next.auth = next.auth.with_secret(secret);
-        }
         next.headers.extend(patch.headers);
         next.quirks.merge(patch.quirks);
         next.tidy()?;
@@ -225,6 +229,35 @@ impl Provider {
         let base_url = format!("{origin}{path}");
         self.dialect_url = moved;
         self.base_url = base_url;
+        Ok(())
+    }
+
+    /// Another scheme, secret or list of secrets. A new one of the first two replaces an older list.
+    fn set_auth(
+        &mut self,
+        auth: Option<Auth>,
+        api_key: Option<SecretRef>,
+        api_keys: Option<Vec<ApiKeyPatch>>,
+    ) -> Result<(), ParseError> {
+        if api_keys.as_ref().is_some_and(Vec::is_empty) {
+            return Err(ParseError::wrong(&self.id, "`api_keys` is empty; leave it out, or name at least one"));
+        }
+        if api_keys.as_ref().is_some_and(|keys| keys.len() > API_KEYS_MAX) {
+            return Err(ParseError::wrong(&self.id, format!("`api_keys` has more than {API_KEYS_MAX} entries")));
+        }
+        if api_key.is_some() && api_keys.is_some() {
+            return Err(ParseError::wrong(&self.id, "`api_key` and `api_keys` are there; put all of them into `api_keys`"));
+        }
+        if auth.is_some() || api_key.is_some() {
+            self.api_keys.clear();
+        }
+        set(&mut self.auth, auth);
+        if let Some(secret) = api_key {
+            self.auth = self.auth.clone().with_secret(secret);
+        }
+        if let Some(keys) = api_keys {
+            self.api_keys = keys.into_iter().map(|key| key.build(&self.auth)).collect();
+        }
         Ok(())
     }
 
@@ -269,11 +302,11 @@ impl Provider {
     /// Whether a call can be made without the user naming this provider: `set` says whether an environment variable is
     /// set and not empty. A file, a command or a literal counts as there; a local server is never assumed.
     pub fn is_ready(&self, set: &dyn Fn(&str) -> bool) -> bool {
-        let secret_there = match self.auth.secret() {
-            Some(SecretRef::Env(names)) => names.iter().any(|name| set(name)),
-            Some(_) | None => true,
+        let there = match self.api_keys.as_slice() {
+            [] => self.auth.is_ready(set),
+            keys => keys.iter().any(|key| key.auth.is_ready(set)),
         };
-        secret_there && !self.local
+        there && !self.local
     }
 
     /// Whether it speaks a dialect.
@@ -287,7 +320,8 @@ impl Provider {
         if self.dialects.is_empty() {
             return Err(ParseError::wrong(id, "`dialects` is empty"));
         }
-        for dialect in self.dialects.iter().chain(self.dialect_url.keys()) {
+        let limited = self.api_keys.iter().flat_map(|key| &key.limits.dialects);
+        for dialect in self.dialects.iter().chain(self.dialect_url.keys()).chain(limited) {
             if !DIALECTS.contains(&dialect.as_str()) {
                 return Err(ParseError::unknown(id, "dialect", dialect, DIALECTS));
             }

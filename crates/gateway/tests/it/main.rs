@@ -6,6 +6,7 @@
 
 mod bedrock;
 mod gateway;
+mod reload;
 mod speech;
 mod wire;
 
