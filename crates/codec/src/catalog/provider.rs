@@ -20,6 +20,7 @@ pub const DIALECTS: &[&str] = &[
     "cohere-chat",
     "ollama",
     "ollama-generate",
+    "bedrock-converse",
 ];
 
 /// The longest id, in bytes.

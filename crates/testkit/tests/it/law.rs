@@ -19,7 +19,8 @@ const PROVIDER_LINES: usize = 40;
 const TABLES: &[(&str, &str, &str)] = &[];
 
 /// What `codec` may stand on: none of it opens a socket or a file, tells time, rolls dice or logs.
-const PURE: &[&str] = &["base64", "bytes", "http", "itoa", "memchr", "serde", "serde_json", "simdutf8", "thiserror", "toml"];
+const PURE: &[&str] =
+    &["base64", "bytes", "crc32fast", "http", "itoa", "memchr", "serde", "serde_json", "simdutf8", "thiserror", "toml"];
 
 /// What `codec` may not say.
 const IMPURE: &[&str] = &[
