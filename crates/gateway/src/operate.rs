@@ -226,6 +226,7 @@ impl Way<'_> {
         note(call, facts);
         if let Some(outcome) = call.outcome() {
             outcome.usage = W::usage(&done.answer);
+            outcome.pieces = done.pieces;
         }
         let told = wire.write_answer(&wanted, &done.answer, cx);
         Ok(reply::told(told, &done.headers, facts))

@@ -36,7 +36,7 @@ pub use money::{Cost, Currency, Rate};
 pub use nearest::nearest;
 pub use page::{provider_index, provider_page};
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
-pub use price::{Level, ModelPatch, OffPeak, Price, Rates, Tier, Work};
+pub use price::{Level, ModelPatch, OffPeak, Pieces, Price, Rates, Tier, Work};
 pub use provider::{API_KEYS_MAX, DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
     GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,

@@ -140,7 +140,7 @@ fn facts(provider: &Provider, lang: Lang, code: &dyn Fn(&[String]) -> String) ->
     let mut text = String::from("| | |\n|---|---|\n");
     let mut row = |english, chinese, value: String| {
         if !value.is_empty() {
-            let _ = writeln!(text, "| {} | {value} |", say(lang, english, chinese));
+            let _ = writeln!(text, "| {} | {} |", say(lang, english, chinese), value.replace('|', "\\|"));
         }
     };
     row("Documentation", "文档", if provider.website.is_empty() { String::new() } else { format!("<{}>", provider.website) });
