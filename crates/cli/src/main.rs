@@ -45,6 +45,9 @@ impl Global {
         if let Some(path) = &self.config {
             builder = builder.config_file(path);
         }
+        if !self.quiet {
+            builder = builder.on_notice(terminal::complain);
+        }
         Ok(builder.build()?)
     }
 }

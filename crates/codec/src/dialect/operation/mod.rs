@@ -21,7 +21,7 @@ mod usage;
 use std::borrow::Cow;
 
 use super::{Cx, Head, Operation, Outgoing};
-use crate::catalog::Quirks;
+use crate::catalog::{Pieces, Quirks};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::ir::{
     Draw, Embed, Embeddings, Images, Moderate, Moderation, Ranking, Rerank, Sound, Speak, Transcribe, Transcript, Usage,
@@ -58,6 +58,12 @@ pub trait Wanted: Clone + Send + Sync + 'static {
 
     /// What an answer took, as far as it was told.
     fn usage(answer: &Self::Answer) -> Option<Usage>;
+
+    /// What a call took that is not counted in tokens.
+    fn pieces(&self, answer: &Self::Answer) -> Pieces {
+        let _ = answer;
+        Pieces::default()
+    }
 
     /// Adds the answer to a later piece.
     fn join(answer: &mut Self::Answer, next: Self::Answer) {
@@ -217,6 +223,10 @@ impl Wanted for Rerank {
         answer.usage
     }
 
+    fn pieces(&self, answer: &Ranking) -> Pieces {
+        Pieces { requests: answer.searches.unwrap_or(1), ..Pieces::default() }
+    }
+
     fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
         Some(match dialect {
             OPENAI => &openai::Reranks,
@@ -239,6 +249,10 @@ impl Wanted for Draw {
 
     fn usage(answer: &Self::Answer) -> Option<Usage> {
         answer.usage
+    }
+
+    fn pieces(&self, answer: &Images) -> Pieces {
+        Pieces { images: answer.images.len() as u64, ..Pieces::default() }
     }
 
     fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
@@ -269,7 +283,7 @@ const PICTURES: u32 = 10;
 
 /// The operations that only one dialect has.
 macro_rules! only_openai {
-    ($wanted:ty, $answer:ty, $wire:expr, |$it:ident| $operation:expr) => {
+    ($wanted:ty, $answer:ty, $wire:expr, |$it:ident| $operation:expr, |$wish:ident, $done:ident| $pieces:expr) => {
         impl Wanted for $wanted {
             type Answer = $answer;
 
@@ -286,6 +300,11 @@ macro_rules! only_openai {
                 answer.usage
             }
 
+            fn pieces(&self, $done: &Self::Answer) -> Pieces {
+                let $wish = self;
+                $pieces
+            }
+
             fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
                 (dialect == OPENAI).then_some(&$wire as &'static dyn Wire<Self>)
             }
@@ -293,8 +312,20 @@ macro_rules! only_openai {
     };
 }
 
-only_openai!(Speak, Sound, openai::Speaks, |_it| Operation::Speak);
-only_openai!(Transcribe, Transcript, openai::Transcribes, |it| {
-    if it.translate { Operation::TranslateAudio } else { Operation::Transcribe }
+only_openai!(Speak, Sound, openai::Speaks, |_it| Operation::Speak, |wish, _done| {
+    Pieces { characters: wish.input.chars().count() as u64, ..Pieces::default() }
 });
-only_openai!(Moderate, Moderation, openai::Moderates, |_it| Operation::Moderate);
+only_openai!(
+    Transcribe,
+    Transcript,
+    openai::Transcribes,
+    |it| if it.translate { Operation::TranslateAudio } else { Operation::Transcribe },
+    |_wish, done| Pieces { milliseconds: done.duration.and_then(milliseconds).unwrap_or(0), ..Pieces::default() }
+);
+only_openai!(Moderate, Moderation, openai::Moderates, |_it| Operation::Moderate, |_wish, _done| Pieces::default());
+
+/// Seconds as they are told, in whole milliseconds; none for what is no length.
+fn milliseconds(seconds: f64) -> Option<u64> {
+    // A cast would need a lint lifted; the text of a whole number in this range always reads back.
+    (0.0..=1e9).contains(&seconds).then(|| format!("{:.0}", seconds * 1000.0).parse().ok())?
+}
