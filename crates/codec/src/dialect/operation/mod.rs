@@ -83,8 +83,9 @@ pub trait Wire<W: Wanted>: Sync {
     /// Writes the answer to a caller's request.
     fn write_answer(&self, wanted: &W, answer: &W::Answer, cx: &Cx) -> Told;
 
-    /// Most inputs in one request.
-    fn most(&self) -> usize {
+    /// Most inputs (or pictures) in one request.
+    fn most(&self, wanted: &W) -> usize {
+        let _ = wanted;
         usize::MAX
     }
 }
@@ -145,10 +146,8 @@ pub fn can(dialect: &str, operation: Operation) -> bool {
     match operation {
         Operation::Chat | Operation::CountTokens => false,
         Operation::Embed => Embed::wire(dialect).is_some(),
-        Operation::ImageGenerate => Draw::wire(dialect).is_some(),
-        Operation::ImageEdit | Operation::Speak | Operation::Transcribe | Operation::TranslateAudio | Operation::Moderate => {
-            dialect == OPENAI
-        }
+        Operation::ImageGenerate | Operation::ImageEdit => Draw::wire(dialect).is_some(),
+        Operation::Speak | Operation::Transcribe | Operation::TranslateAudio | Operation::Moderate => dialect == OPENAI,
         Operation::Rerank => Rerank::wire(dialect).is_some(),
     }
 }
@@ -261,7 +260,24 @@ impl Wanted for Draw {
             _ => return None,
         })
     }
+
+    fn split(self, most: usize) -> Vec<Self> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX).max(1);
+        let Some(n) = self.n.filter(|n| *n > most) else { return vec![self] };
+        // Nobody makes this many at once; it bounds what one request may cost.
+        let n = n.min(PICTURES);
+        let starts = (0..n).step_by(usize::try_from(most).unwrap_or(1));
+        starts.map(|start| Draw { n: Some(most.min(n - start)), ..self.clone() }).collect()
+    }
+
+    fn join(answer: &mut Images, next: Images) {
+        answer.images.extend(next.images);
+        answer.usage = usage::sum(answer.usage, next.usage);
+    }
 }
+
+/// Most pictures that are made for one caller's request by asking more than once.
+const PICTURES: u32 = 10;
 
 /// The operations that only one dialect has.
 macro_rules! only_openai {
