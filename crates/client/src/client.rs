@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Result;
-use crate::codec::catalog::{Cost, Models, Work};
+use crate::codec::catalog::{Cost, Models, Pieces};
 use crate::config::{Config, Environment};
 use crate::ir::{Model, Usage};
 use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
@@ -219,7 +219,11 @@ impl Client {
 
     /// What a call to `target` (`provider/model`) came to that ended now. `None` when its price is not known.
     pub fn cost(&self, target: &str, usage: Usage) -> Option<Cost> {
-        self.runtime.state().models.cost(target, &Work { minute: crate::monitor::minute_of_week(), ..Work::from(usage) })
+        self.price(target, Some(usage), Pieces::default())
+    }
+
+    pub(crate) fn price(&self, target: &str, usage: Option<Usage>, pieces: Pieces) -> Option<Cost> {
+        crate::monitor::price(&self.runtime.state().models, target, usage, pieces)
     }
 
     /// The names that can be asked for: aliases, and the models that ready providers list in full.

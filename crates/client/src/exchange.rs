@@ -208,6 +208,7 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
     match ask {
         Ask::Forward { head, peek, body } => {
             let Forward { path, edits, drop_usage } = dialect.upstream.forward(&head, peek, body, &target.model, quirks)?;
+            let path = target.service.provider.path(dialect.name, peek.operation, peek.stream, &target.model).unwrap_or(path);
             let mut headers = wire_headers::defaults(dialect.name, quirks);
             wire_headers::forward(dialect.name, head.headers, &mut headers);
             let payload = if edits.is_empty() { Payload::whole(body.clone()) } else { splice(body, edits) };
@@ -216,7 +217,9 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
         }
         Ask::Write { request, operation, headers: callers } => {
             let renamed = (request.model != target.model).then(|| Request { model: target.model.clone(), ..request.clone() });
-            let outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
+            let mut outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
+            let path = target.service.provider.path(dialect.name, operation, request.stream, &target.model);
+            outgoing.path = path.unwrap_or(outgoing.path);
             let (parcel, losses) = Parcel::new(outgoing, callers);
             Ok(Written { lane: Lane::Translate, parcel, losses, drop_usage: false })
         }

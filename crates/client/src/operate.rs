@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::client::Client;
+use crate::codec::catalog::{Cost, Pieces};
 use crate::codec::dialect::operation::{self, Wanted, Wire};
 use crate::codec::dialect::{self, Dialect, Head, Operation, Peek, headers as wire_headers};
 use crate::codec::{Error, Kind, Losses, Origin, Result};
@@ -19,6 +20,10 @@ pub struct Done<A> {
     pub target: String,
     /// The answer.
     pub answer: A,
+    /// What it took that is not counted in tokens.
+    pub pieces: Pieces,
+    /// What it came to, where that and the price are known.
+    pub cost: Option<Cost>,
     /// What the provider could not be told.
     pub losses: Losses,
     /// The provider's headers.
@@ -72,26 +77,31 @@ pub fn error_dialect(name: &str) -> Option<&'static Dialect> {
 pub async fn operate<W: Wanted>(
     client: &Client,
     target: &Target,
-    wanted: W,
+    mut wanted: W,
     callers: Option<&HeaderMap>,
 ) -> Result<Done<W::Answer>, Failed> {
     let dialect = target.service.dialect_for(None, wanted.operation())?;
     let wire = W::wire(dialect).ok_or_else(|| lacks(target, wanted.operation()))?;
     let mut losses = Losses::default();
+    let mut pieces = Pieces::default();
     let mut done: Option<(W::Answer, HeaderMap)> = None;
-    for mut piece in wanted.split(wire.most()) {
-        piece.model_mut().clone_from(&target.model);
+    // The limits may be those of the model, which goes by the provider's name for it.
+    wanted.model_mut().clone_from(&target.model);
+    let most = wire.most(&wanted);
+    for piece in wanted.split(most) {
         let outgoing = wire.write_request(&piece, &target.service.provider.quirks)?;
         let (parcel, lost) = Parcel::new(outgoing, callers);
         losses.extend(lost);
         let (answer, headers) = ask(client, target, dialect, wire, parcel).await?;
+        pieces.join(piece.pieces(&answer));
         match &mut done {
             None => done = Some((answer, headers)),
             Some((first, _)) => W::join(first, answer),
         }
     }
     let (answer, headers) = done.ok_or_else(|| Error::bad_request("nothing was asked for"))?;
-    Ok(Done { target: target.name(), answer, losses, headers })
+    let cost = client.price(&target.name(), W::usage(&answer), pieces);
+    Ok(Done { target: target.name(), answer, pieces, cost, losses, headers })
 }
 
 async fn ask<W: Wanted>(

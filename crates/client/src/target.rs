@@ -89,11 +89,13 @@ impl Service {
         }
     }
 
-    /// The dialect to speak for a caller of `inbound`: the same if the provider has it, else its preferred one.
-    pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation) -> Option<&'static Dialect> {
+    /// The dialect to speak for a caller of `inbound` about `model`: the same if the provider has it, else its preferred
+    /// one.
+    pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation, model: &str) -> Option<&'static Dialect> {
         let spoken = || self.provider.dialects.iter().filter_map(|name| dialect::find(name));
-        let able = |dialect: &&Dialect| dialect.upstream.can(operation);
-        inbound.filter(|inbound| self.provider.speaks(inbound.name) && able(inbound)).or_else(|| spoken().find(able))
+        let able =
+            |dialect: &&Dialect| self.provider.speaks_for(dialect.name, operation, model) && dialect.upstream.can(operation);
+        inbound.filter(able).or_else(|| spoken().find(able))
     }
 }
 
@@ -151,6 +153,7 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     if let Some(custom) = custom_provider(environment) {
         catalog.apply("custom", custom).map_err(wrong)?;
     }
+    catalog.fill(&|name| environment.get(name).map(str::to_owned)).map_err(wrong)?;
     let patience = Duration::from_secs(config.network.command_seconds);
     let mut notices = Vec::new();
     let services = catalog.iter().map(|provider| {
@@ -161,6 +164,10 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             }
             Ok(Opened::Missing(names)) => Err(Lack::Variables(names)),
             Err(error) => Err(Lack::Unusable(error)),
+        };
+        let credentials = match provider.unset.as_slice() {
+            [] => credentials,
+            unset => Err(Lack::Variables(unset.to_vec())),
         };
         let configured = config.providers.contains_key(&provider.id);
         Service { provider: provider.clone(), configured, credentials }

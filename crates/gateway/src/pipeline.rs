@@ -146,10 +146,10 @@ async fn try_target(
     caller: &Caller<'_>,
     facts: &mut Facts,
 ) -> std::result::Result<Tried, Failed> {
-    let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation) else {
+    let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller, facts)?);
     };
-    if dialect.name == caller.dialect.name {
+    if dialect.name == caller.dialect.name && dialect.upstream.forwards(&target.service.provider.quirks) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = exchange(&worker.client, target, dialect, ask).await?;
         return Ok(Tried::Answered(Box::new(answer)));

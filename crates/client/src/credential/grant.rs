@@ -9,7 +9,7 @@ use super::encode;
 use super::sign::{Draft, Moment, Sign, refuse};
 use crate::clock::Clock;
 use crate::codec::catalog::Place;
-use crate::codec::{Error, Kind, Origin, Result};
+use crate::codec::{Error, Result};
 use crate::secret::Secret;
 use crate::transport::Payload;
 
@@ -86,13 +86,10 @@ impl Grant {
         }
     }
 
-    /// Signs a finished request, if that is what this credential does.
+    /// Signs a finished request, if that is what this credential does. A scheme that covers the body refuses one that is
+    /// still on its way.
     pub(crate) fn sign(&self, request: &mut http::Request<Payload>, clock: &dyn Clock) -> Result<()> {
         let Some(sign) = &self.sign else { return Ok(()) };
-        if request.body().is_stream() {
-            let what = "a body that is still on its way cannot be signed; send one whose length is known and that fits in memory";
-            return Err(Error::new(Kind::Unsupported, Origin::Gateway, what));
-        }
         let method = request.method().clone();
         let mut uri = std::mem::take(request.uri_mut());
         let mut headers = std::mem::take(request.headers_mut());

@@ -14,6 +14,7 @@ mod money;
 mod nearest;
 mod page;
 mod parse;
+mod placeholder;
 mod price;
 mod provider;
 mod quirks;
@@ -35,7 +36,7 @@ pub use money::{Cost, Currency, Rate};
 pub use nearest::nearest;
 pub use page::{provider_index, provider_page};
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
-pub use price::{Level, ModelPatch, OffPeak, Price, Rates, Tier, Work};
+pub use price::{Level, ModelPatch, OffPeak, Pieces, Price, Rates, Tier, Work};
 pub use provider::{API_KEYS_MAX, DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
     GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
@@ -101,6 +102,14 @@ impl Catalog {
         }
         self.insert(Provider::build(id, patch)?);
         Ok(())
+    }
+
+    /// Puts the environment's values into every provider's addresses and paths; see [`Provider::fill`].
+    ///
+    /// # Errors
+    /// When a value makes an address that is none.
+    pub fn fill(&mut self, find: &dyn Fn(&str) -> Option<String>) -> Result<(), ParseError> {
+        self.providers.values_mut().try_for_each(|provider| provider.fill(find))
     }
 
     /// Points a provider at another address; see [`Provider::set_base_url`]. False when there is no such provider.

@@ -6,6 +6,7 @@ mod special;
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::placeholder::{readable, variables};
 use super::{Catalog, Lang, Model, Models, Provider};
 
 /// One text in both languages: the one that is wanted.
@@ -139,12 +140,21 @@ fn facts(provider: &Provider, lang: Lang, code: &dyn Fn(&[String]) -> String) ->
     let mut text = String::from("| | |\n|---|---|\n");
     let mut row = |english, chinese, value: String| {
         if !value.is_empty() {
-            let _ = writeln!(text, "| {} | {value} |", say(lang, english, chinese));
+            let _ = writeln!(text, "| {} | {} |", say(lang, english, chinese), value.replace('|', "\\|"));
         }
     };
     row("Documentation", "文档", if provider.website.is_empty() { String::new() } else { format!("<{}>", provider.website) });
-    let dialects = provider.dialects.iter().map(|dialect| format!("`{dialect}`: `{}`", provider.url(dialect)));
+    let dialects = provider.dialects.iter().map(|dialect| format!("`{dialect}`: `{}`", readable(provider.url(dialect))));
     row("Dialects, the preferred one first", "协议（首选在前）", dialects.collect::<Vec<_>>().join("<br>"));
+    let mut filled = variables(&provider.base_url);
+    filled.extend(provider.dialect_url.values().flat_map(|url| variables(url)));
+    filled.sort();
+    filled.dedup();
+    let filled = filled.iter().map(|(names, usual)| match usual {
+        Some(usual) => format!("{} ({} `{usual}`)", code(names), say(lang, "else", "默认")),
+        None => code(names),
+    });
+    row("Address completed by", "填入地址的变量", filled.collect::<Vec<_>>().join("<br>"));
     row("Address moved by", "可改变地址的变量", code(&provider.base_url_env));
     let headers = provider.headers.iter().map(|(name, value)| format!("`{name}`: `{value}`"));
     row("Headers sent along", "附带的请求头", headers.collect::<Vec<_>>().join("<br>"));

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use super::address::{complete_local, split_address};
 use super::auth::{ApiKey, ApiKeyPatch, Auth, SecretRef};
 use super::parse::ParseError;
+use super::placeholder::{check, fill};
 use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
+use super::resolve::matches;
 use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
@@ -25,6 +27,9 @@ pub const DIALECTS: &[&str] = &[
 
 /// The most entries of `api_keys`.
 pub const API_KEYS_MAX: usize = 64;
+/// What may have a path of its own.
+const PATHS: &[&str] = &["chat", "chat_stream", "count_tokens"];
+
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;
 
@@ -46,6 +51,13 @@ pub struct Provider {
     pub dialects: Vec<String>,
     /// The base address of a dialect that does not live under `base_url`.
     pub dialect_url: BTreeMap<String, String>,
+    /// Patterns (`*` only) of the models that a dialect is spoken for, where it is not spoken for all.
+    pub dialect_models: BTreeMap<String, Vec<String>>,
+    /// Paths that are not the dialect's own, by dialect and then by `chat`, `chat_stream` or `count_tokens`, such as
+    /// `/deployments/{model}/chat/completions?version=1`. Appended to the base address.
+    pub paths: BTreeMap<String, BTreeMap<String, String>>,
+    /// Variables of which one must be set to complete an address; known after [`Provider::fill`].
+    pub unset: Vec<String>,
     /// How the secret travels.
     pub auth: Auth,
     /// Credentials to choose from, instead of the one that `auth` names.
@@ -86,6 +98,10 @@ pub struct ProviderPatch {
     pub dialects: Option<Vec<String>>,
     /// See [`Provider::dialect_url`].
     pub dialect_url: BTreeMap<String, String>,
+    /// See [`Provider::dialect_models`].
+    pub dialect_models: BTreeMap<String, Vec<String>>,
+    /// See [`Provider::paths`].
+    pub paths: BTreeMap<String, BTreeMap<String, String>>,
     /// See [`Provider::auth`].
     pub auth: Option<Auth>,
     /// Another secret for the same scheme; a bearer token where there is no scheme.
@@ -132,6 +148,9 @@ impl Provider {
             base_url_env: Vec::new(),
             dialects: Vec::new(),
             dialect_url: BTreeMap::new(),
+            dialect_models: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            unset: Vec::new(),
             auth: Auth::None,
             api_keys: Vec::new(),
             headers: BTreeMap::new(),
@@ -176,6 +195,8 @@ impl Provider {
         }
         next.dialect_url.extend(patch.dialect_url);
         next.set_auth(patch.auth, patch.api_key, patch.api_keys)?;
+        next.dialect_models.extend(patch.dialect_models);
+        next.paths.extend(patch.paths);
         next.headers.extend(patch.headers);
         next.quirks.merge(patch.quirks);
         next.tidy()?;
@@ -245,6 +266,39 @@ impl Provider {
         self.dialect_url.get(dialect).unwrap_or(&self.base_url)
     }
 
+    /// Puts the environment's values into addresses and paths (`{env:NAME|=usual}`). Where a variable must be set and is
+    /// not, its text stays as it is, and the variable is among `unset`.
+    ///
+    /// # Errors
+    /// When a value makes an address that is none.
+    pub fn fill(&mut self, find: &dyn Fn(&str) -> Option<String>) -> Result<(), ParseError> {
+        let urls = std::iter::once(&mut self.base_url).chain(self.dialect_url.values_mut());
+        for text in urls.chain(self.paths.values_mut().flat_map(|paths| paths.values_mut())) {
+            match fill(text, find) {
+                Ok(filled) => *text = filled,
+                Err(names) if self.unset.is_empty() => self.unset = names,
+                Err(_) => {}
+            }
+        }
+        if self.unset.is_empty() { self.tidy() } else { Ok(()) }
+    }
+
+    /// The path for a call, where it is not the dialect's own.
+    pub fn path(&self, dialect: &str, operation: Operation, stream: bool, model: &str) -> Option<String> {
+        let paths = self.paths.get(dialect)?;
+        let streamed = (stream && operation == Operation::Chat).then(|| paths.get("chat_stream")).flatten();
+        let template = streamed.or_else(|| paths.get(operation.key()))?;
+        Some(template.replace("{model}", &encode_segment(model)))
+    }
+
+    /// Whether a dialect is spoken for this operation of a model: a dialect with paths of its own has no others.
+    pub fn speaks_for(&self, dialect: &str, operation: Operation, model: &str) -> bool {
+        let patterns = self.dialect_models.get(dialect);
+        self.speaks(dialect)
+            && patterns.is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern, model)))
+            && self.paths.get(dialect).is_none_or(|paths| paths.contains_key(operation.key()))
+    }
+
     /// Whether a call can be made without the user naming this provider: `set` says whether an environment variable is
     /// set and not empty. A file, a command or a literal counts as there; a local server is never assumed.
     pub fn is_ready(&self, set: &dyn Fn(&str) -> bool) -> bool {
@@ -284,6 +338,20 @@ impl Provider {
         if let Some(dialect) = self.dialect_url.keys().find(|dialect| !self.dialects.contains(dialect)) {
             return Err(ParseError::wrong(id, format!("`dialect_url` names `{dialect}`, which is not among its dialects")));
         }
+        for dialect in self.dialect_models.keys().chain(self.paths.keys()) {
+            if !self.dialects.contains(dialect) {
+                return Err(ParseError::wrong(id, format!("`{dialect}` is not among its dialects")));
+            }
+        }
+        for key in self.paths.values().flat_map(BTreeMap::keys) {
+            if !PATHS.contains(&key.as_str()) {
+                return Err(ParseError::unknown(id, "path", key, PATHS));
+            }
+        }
+        let paths = self.paths.values().flat_map(BTreeMap::values);
+        for text in std::iter::once(&self.base_url).chain(self.dialect_url.values()).chain(paths) {
+            check(text).map_err(|what| ParseError::wrong(id, format!("a placeholder of `{text}` {what}")))?;
+        }
         for field in self.quirks.refuses.iter().chain(self.quirks.rename.keys()) {
             if !REQUEST_FIELDS.contains(&field.as_str()) {
                 return Err(ParseError::unknown(id, "request field", field, REQUEST_FIELDS));
@@ -310,6 +378,12 @@ fn set<T>(target: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *target = value;
     }
+}
+
+/// A model's name as one segment of a path.
+fn encode_segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte);
+    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn wrong_address(id: &str, key: &str, url: &str) -> ParseError {

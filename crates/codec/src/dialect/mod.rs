@@ -240,6 +240,11 @@ pub trait Upstream: Sync {
     /// `model` is the provider's own name for the model.
     fn forward(&self, head: &Head<'_>, peek: &Peek, body: &[u8], model: &str, quirks: &Quirks) -> Result<Forward>;
 
+    /// Whether a caller's own bytes may go to such a provider: the same lane.
+    fn forwards(&self, _quirks: &Quirks) -> bool {
+        true
+    }
+
     /// How a provider frames the streams that it is asked for when a request was translated.
     fn framing(&self) -> Framing {
         Framing::Sse

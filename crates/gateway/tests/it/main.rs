@@ -4,6 +4,7 @@
 //! the tests walk over [`speech::all`], so that a new dialect inherits them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines, missing_docs)]
 
+mod bedrock;
 mod gateway;
 mod reload;
 mod speech;
