@@ -327,11 +327,11 @@ fn check_mangled(case: &Case, framing: Framing, bytes: &[u8]) {
 
 fn check_observer(case: &Case, framing: Framing, bytes: &[u8], response: &Response, broken: Option<&Error>) {
     let mut watch = case.dialect.upstream.observe(&case.quirks);
-    each_frame(framing, &[bytes], |frame| {
+    // A stream that breaks off within a frame has shown all that came before.
+    let _ = each_frame(framing, &[bytes], |frame| {
         watch.frame(frame);
         Ok(())
-    })
-    .unwrap();
+    });
     let count = |usage: Option<trunkline_codec::ir::Usage>| usage.map(|usage| (usage.input, usage.output, usage.cache_read));
     if broken.is_none() {
         assert_eq!(count(watch.usage()), count(response.usage), "{}: the observer and the reader count alike", case.name);
