@@ -43,7 +43,7 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _);
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
     match ran.unwrap_or_else(|error| Err((error.into(), Facts::new(id, errors)))) {
         Ok(Ready::Reply(reply)) => {

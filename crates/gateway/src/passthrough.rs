@@ -68,7 +68,7 @@ pub(crate) async fn answer(
         Ok(payload) => payload,
         Err((incoming, error)) => return body::refuse(incoming, reply::error(errors, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _);
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
     let mut facts = Facts::new(id, errors);
     facts.target = Some(target.service.provider.id.clone());
     facts.attempts = 1;

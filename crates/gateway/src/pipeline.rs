@@ -59,7 +59,7 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, &id)),
     };
-    let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _);
+    let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
     let ran = worker.unless_cut(run(&worker, &head, received, (dialect, operation), &mut call, &id)).await;
     let ran = match ran {
         Ok(ran) => ran,

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::codec::catalog::{ProviderPatch, SecretRef};
+use crate::codec::catalog::{ModelPatch, ProviderPatch, SecretRef};
 
 pub use crate::credential::resolve as resolve_secret;
 pub use environment::Environment;
 pub(crate) use file::wrong;
-pub use file::{FILE_NAME, locate};
+pub use file::{FILE_NAME, PRICES_NAME, locate};
 
 /// A configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderPatch>,
     /// Aliases: the model names that callers may use.
     pub models: BTreeMap<String, Alias>,
+    /// Prices, limits and abilities of models, by `provider/model` (the model may be a pattern): over what the catalogue
+    /// says and what `prices.toml` says, key by key.
+    pub prices: BTreeMap<String, ModelPatch>,
     /// Task type → model name; `default` is used when nobody names a model.
     pub tasks: BTreeMap<String, String>,
     /// Where it was read from; errors name it.

@@ -90,7 +90,8 @@ impl Payload {
         tail.is_none().then(|| Self { first: first.clone(), rest: rest.clone(), left: *left, tail: None })
     }
 
-    /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out.
+    /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out. Of a
+    /// [`stream`](Self::is_stream) those that are here.
     pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
         std::iter::once(&self.first).filter(|piece| !piece.is_empty()).chain(self.rest.as_slice())
     }

@@ -11,8 +11,16 @@ use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
 use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] =
-    &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "cohere-chat", "ollama", "ollama-generate"];
+pub const DIALECTS: &[&str] = &[
+    "openai-chat",
+    "openai-completions",
+    "anthropic-messages",
+    "gemini",
+    "cohere-chat",
+    "ollama",
+    "ollama-generate",
+    "bedrock-converse",
+];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;
@@ -48,6 +56,12 @@ pub struct Provider {
     pub operations: BTreeMap<String, String>,
     /// A server on this machine: used only when the user names it, and then also without a secret.
     pub local: bool,
+    /// Names that other catalogues have for it, so that their lists can be imported.
+    pub known_as: Vec<String>,
+    /// What one should know of it that no other key says, in English.
+    pub notes: Option<String>,
+    /// The same in Chinese.
+    pub notes_zh: Option<String>,
 }
 
 /// A provider as written: everything may be missing, unknown keys are errors. The same keys in `providers/*.toml` and in
@@ -81,6 +95,12 @@ pub struct ProviderPatch {
     pub operations: BTreeMap<String, String>,
     /// See [`Provider::local`].
     pub local: Option<bool>,
+    /// See [`Provider::known_as`].
+    pub known_as: Option<Vec<String>>,
+    /// See [`Provider::notes`].
+    pub notes: Option<String>,
+    /// See [`Provider::notes_zh`].
+    pub notes_zh: Option<String>,
 }
 
 impl Provider {
@@ -111,6 +131,9 @@ impl Provider {
             models: Vec::new(),
             operations: BTreeMap::new(),
             local: false,
+            known_as: Vec::new(),
+            notes: None,
+            notes_zh: None,
         };
         provider.merge(patch)?;
         Ok(provider)
@@ -127,6 +150,9 @@ impl Provider {
         set(&mut next.website, patch.website);
         set(&mut next.local, patch.local);
         set(&mut next.models, patch.models);
+        set(&mut next.known_as, patch.known_as);
+        next.notes = patch.notes.or(next.notes);
+        next.notes_zh = patch.notes_zh.or(next.notes_zh);
         next.operations.extend(patch.operations);
         if let Some(url) = patch.base_url {
             next.set_base_url(&url)?;

@@ -29,6 +29,8 @@ const REPLY: &[&str] = &[
     "retry-after-ms",
     "x-should-retry",
     "x-goog-*",
+    "x-amzn-*",
+    "x-amz-retry-after",
     "x-groq-*",
     "x-log-id",
     "x-tt-logid",
@@ -84,7 +86,11 @@ pub fn reply(same_lane: bool, from: &HeaderMap, to: &mut HeaderMap) {
 
 /// The header by which the official SDK of a dialect learns the id of its request.
 pub fn request_id(dialect: &str) -> &'static str {
-    if dialect == "anthropic-messages" { "request-id" } else { "x-request-id" }
+    match dialect {
+        "anthropic-messages" => "request-id",
+        "bedrock-converse" => "x-amzn-requestid",
+        _ => "x-request-id",
+    }
 }
 
 fn covers(pattern: &str, name: &str) -> bool {

@@ -9,12 +9,13 @@ use http::{HeaderMap, Method};
 
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
-use crate::frame::{ArrayReader, Frame, NdjsonReader, ReadFrame, SseReader};
+use crate::frame::{ArrayReader, EventStreamReader, Frame, NdjsonReader, ReadFrame, SseReader, event_stream};
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
 mod aside;
+mod bedrock_converse;
 mod cohere_chat;
 mod fault;
 mod feature;
@@ -68,6 +69,11 @@ pub static ALL: &[Dialect] = &[
         name: ollama::GENERATE,
         upstream: &ollama::Ollama(ollama::Shape::Generate),
         downstream: &ollama::Ollama(ollama::Shape::Generate),
+    },
+    Dialect {
+        name: bedrock_converse::NAME,
+        upstream: &bedrock_converse::BedrockConverse,
+        downstream: &bedrock_converse::BedrockConverse,
     },
 ];
 
@@ -161,6 +167,8 @@ pub enum Framing {
     Array,
     /// One JSON value a line: `application/x-ndjson`.
     Ndjson,
+    /// Binary messages with checksums: `application/vnd.amazon.eventstream`.
+    EventStream,
 }
 
 impl Framing {
@@ -170,7 +178,14 @@ impl Framing {
             Framing::Sse => "text/event-stream; charset=utf-8",
             Framing::Array => "application/json; charset=utf-8",
             Framing::Ndjson => "application/x-ndjson",
+            Framing::EventStream => event_stream::MEDIA_TYPE,
         }
+    }
+
+    /// The framing that a `Content-Type` leaves no doubt of.
+    pub fn announced(content_type: &str) -> Option<Self> {
+        let media = content_type.split(';').next().unwrap_or_default().trim();
+        media.eq_ignore_ascii_case(event_stream::MEDIA_TYPE).then_some(Framing::EventStream)
     }
 
     /// A reader of such a stream, which refuses a frame of more than `limit` bytes.
@@ -179,6 +194,7 @@ impl Framing {
             Framing::Sse => Box::new(SseReader::new(limit)),
             Framing::Array => Box::new(ArrayReader::new(limit)),
             Framing::Ndjson => Box::new(NdjsonReader::new(limit)),
+            Framing::EventStream => Box::new(EventStreamReader::new(limit)),
         }
     }
 }
@@ -267,6 +283,11 @@ pub trait Downstream: Sync {
     /// Writes an error's body; its status is [`Error::caller_status`].
     fn write_error(&self, error: &Error, request_id: &str) -> Vec<u8>;
 
+    /// The headers of the dialect that an error's answer has beside its body.
+    fn error_headers(&self, _error: &Error) -> HeaderMap {
+        HeaderMap::new()
+    }
+
     /// Writes the error frame that ends a broken stream (and nothing else: never a terminator of success),
     /// for streams that were forwarded as they came.
     fn write_stream_error(&self, error: &Error, cx: &Cx) -> Vec<u8>;
@@ -340,7 +361,7 @@ pub trait Observe: Send {
 ///
 /// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
 /// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
-/// `/v2/chat`, `/api/chat`, `/api/generate`.
+/// `/v2/chat`, `/api/chat`, `/api/generate`; `/model/{modelId}/converse | /converse-stream | /count-tokens`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
@@ -350,6 +371,11 @@ pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
         "/api/chat" => (ollama::CHAT, Operation::Chat),
         "/api/generate" => (ollama::GENERATE, Operation::Chat),
         "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),
+        _ if path.starts_with("/model/") => match path.rsplit_once('/')?.1 {
+            "converse" | "converse-stream" => ("bedrock-converse", Operation::Chat),
+            "count-tokens" => ("bedrock-converse", Operation::CountTokens),
+            _ => return None,
+        },
         _ => {
             let model = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;
             match model.rsplit_once(':')?.1 {

@@ -20,6 +20,7 @@ pub(crate) fn request(dialect: &str, feature: Feature) -> Option<Value> {
         "cohere-chat" => cohere(feature),
         "ollama" => ollama(feature),
         "ollama-generate" => return generate(feature),
+        "bedrock-converse" => bedrock(feature),
         other => panic!("write down what callers of {other} ask"),
     })
 }
@@ -136,6 +137,31 @@ fn cohere(feature: Feature) -> Value {
     with(body, more)
 }
 
+fn bedrock(feature: Feature) -> Value {
+    let said = |role: &str, text: &str| json!({"role": role, "content": [{"text": text}]});
+    let body = json!({"inferenceConfig": {"maxTokens": 4000}, "messages": [said("user", "Weather in Bonn?")]});
+    let call = |id: &str, city: &str| json!({"toolUse": {"toolUseId": id, "name": "weather", "input": {"city": city}}});
+    let result = |id: &str, text: &str| json!({"toolResult": {"toolUseId": id, "content": [{"text": text}]}});
+    let more = match feature {
+        Feature::Text => json!({"system": [{"text": "Be brief."}],
+            "messages": [said("user", "Hello."), said("assistant", "Hi."), said("user", "Who are you?")],
+            "inferenceConfig": {"maxTokens": 4000, "temperature": 0.5, "stopSequences": ["END"]}}),
+        Feature::Tools => json!({
+            "toolConfig": {"tools": [{"toolSpec": {"name": "weather", "description": "The weather of a city.",
+                "inputSchema": {"json": weather_schema()}}}], "toolChoice": {"any": {}}},
+            "messages": [said("user", "Weather in Bonn and Rome?"),
+                {"role": "assistant", "content": [call("tooluse_a", "Bonn"), call("tooluse_b", "Rome")]},
+                {"role": "user", "content": [result("tooluse_a", "rain"), result("tooluse_b", "sun")]}]}),
+        Feature::Images => json!({"messages": [{"role": "user", "content": [{"text": "What is this?"},
+            {"image": {"format": "png", "source": {"bytes": PICTURE}}}]}]}),
+        Feature::Structured => json!({"outputConfig": {"textFormat": {"type": "json_schema",
+            "structure": {"jsonSchema": {"schema": weather_schema().to_string()}}}}}),
+        Feature::Reasoning => json!({"outputConfig": {"effort": "high"}}),
+        _ => json!({}),
+    };
+    with(body, more)
+}
+
 fn ollama(feature: Feature) -> Value {
     let options = json!({"num_predict": 4000});
     let body = json!({"model": "some-model", "stream": false, "options": options,
@@ -185,13 +211,15 @@ pub(crate) fn path(dialect: &str, stream: bool) -> (&'static str, Option<&'stati
         ("cohere-chat", _) => ("/v2/chat", None),
         ("ollama", _) => ("/api/chat", None),
         ("ollama-generate", _) => ("/api/generate", None),
+        ("bedrock-converse", false) => ("/model/some-model/converse", None),
+        ("bedrock-converse", true) => ("/model/some-model/converse-stream", None),
         (other, _) => panic!("write down the path of {other}"),
     }
 }
 
 /// The same request for a streamed answer.
 pub(crate) fn streamed(dialect: &str, body: Value) -> Value {
-    if dialect == "gemini" { body } else { with(body, json!({"stream": true})) }
+    if matches!(dialect, "gemini" | "bedrock-converse") { body } else { with(body, json!({"stream": true})) }
 }
 
 /// What must stand in the body that a provider is sent: JSON pointers and values.
@@ -277,6 +305,27 @@ pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str,
         ("ollama" | "ollama-generate", Feature::Structured) => vec![("/format", weather_schema())],
         ("ollama" | "ollama-generate", Feature::Reasoning) => vec![("/think", json!("high"))],
         ("gemini", Feature::Reasoning) => vec![("/generationConfig/thinkingConfig/thinkingLevel", json!("HIGH"))],
+        ("bedrock-converse", Feature::Text) => vec![
+            ("/messages/0/role", json!("user")),
+            ("/inferenceConfig/maxTokens", json!(4000)),
+            ("/inferenceConfig/temperature", json!(0.5)),
+            ("/inferenceConfig/stopSequences/0", json!("END")),
+        ],
+        ("bedrock-converse", Feature::Tools) => vec![
+            ("/toolConfig/tools/0/toolSpec/name", json!("weather")),
+            ("/toolConfig/tools/0/toolSpec/inputSchema/json", weather_schema()),
+            ("/toolConfig/toolChoice/any", json!({})),
+            ("/messages/1/content/0/toolUse/input", city),
+            ("/messages/2/content/1/toolResult/content/0/text", json!("sun")),
+        ],
+        ("bedrock-converse", Feature::Images) => vec![
+            ("/messages/0/content/1/image/format", json!("png")),
+            ("/messages/0/content/1/image/source/bytes", json!(PICTURE)),
+        ],
+        ("bedrock-converse", Feature::Structured) => {
+            vec![("/outputConfig/textFormat/structure/jsonSchema/schema", json!(weather_schema().to_string()))]
+        }
+        ("bedrock-converse", Feature::Reasoning) => vec![("/outputConfig/effort", json!("high"))],
         _ => Vec::new(),
     }
 }
@@ -312,6 +361,13 @@ pub(crate) fn next(dialect: &str, mut body: Value, answer: &Value, calls: &[(Str
             let messages = body["messages"].as_array_mut().unwrap();
             messages.push(answer["message"].clone());
             messages.extend(calls.iter().map(|(_, name)| json!({"role": "tool", "tool_name": name, "content": "rain"})));
+        }
+        "bedrock-converse" => {
+            let result = |(id, _): &(String, String)| json!({"toolResult": {"toolUseId": id, "content": [{"text": "rain"}]}});
+            let results: Vec<Value> = calls.iter().map(result).collect();
+            let messages = body["messages"].as_array_mut().unwrap();
+            messages.push(answer["output"]["message"].clone());
+            messages.push(json!({"role": "user", "content": results}));
         }
         other => panic!("write down how a caller of {other} goes on"),
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Feature;
+use crate::message::{self, event};
 
 /// One piece of an answer.
 #[derive(Clone, Copy)]
@@ -78,13 +79,14 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
         }
         "cohere-chat" => cohere_whole(sample),
         "ollama" | "ollama-generate" => ollama_whole(dialect, sample),
+        "bedrock-converse" => bedrock_whole(sample),
         other => panic!("write down an answer of {other}"),
     }
 }
 
 /// A streamed answer.
-pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
-    match dialect {
+pub(crate) fn stream(dialect: &str, sample: &Sample) -> Vec<u8> {
+    let text = match dialect {
         "openai-chat" => chat_stream(sample),
         "openai-completions" => completions_stream(sample),
         "anthropic-messages" => anthropic_stream(sample),
@@ -95,8 +97,10 @@ pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
         }
         "cohere-chat" => cohere_stream(sample),
         "ollama" | "ollama-generate" => ollama_stream(dialect, sample),
+        "bedrock-converse" => return bedrock_stream(sample),
         other => panic!("write down a stream of {other}"),
-    }
+    };
+    text.into_bytes()
 }
 
 fn data(chunk: &Value) -> String {
@@ -451,6 +455,58 @@ fn ollama_stream(dialect: &str, sample: &Sample) -> String {
     out
 }
 
+fn bedrock_end(sample: &Sample) -> &'static str {
+    match sample.end {
+        End::Stop if sample.calls() => "tool_use",
+        End::Stop => "end_turn",
+        End::Length => "max_tokens",
+        End::Refused => "content_filtered",
+    }
+}
+
+/// `inputTokens` leaves out what came from the cache.
+fn bedrock_usage(sample: &Sample) -> Value {
+    let cached = if sample.cached { 60 } else { 0 };
+    json!({"inputTokens": 100 - cached, "outputTokens": 20, "totalTokens": 120, "cacheReadInputTokens": cached,
+        "cacheWriteInputTokens": 0})
+}
+
+fn bedrock_whole(sample: &Sample) -> Value {
+    let block = |piece: &Piece| match piece {
+        Text(first, second) => json!({"text": format!("{first}{second}")}),
+        Thought(text, signature) => json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}),
+        Call(id, city) => json!({"toolUse": {"toolUseId": format!("tooluse_{id}"), "name": "weather", "input": {"city": city}}}),
+    };
+    let content: Vec<Value> = sample.pieces.iter().map(block).collect();
+    json!({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": bedrock_end(sample),
+        "usage": bedrock_usage(sample), "metrics": {"latencyMs": 7}})
+}
+
+fn bedrock_stream(sample: &Sample) -> Vec<u8> {
+    let mut messages = vec![event("messageStart", json!({"role": "assistant", "p": "abc"}))];
+    for (index, piece) in sample.pieces.iter().enumerate() {
+        let deltas = match piece {
+            Text(first, second) => vec![json!({"text": first}), json!({"text": second})],
+            Thought(text, signature) => {
+                vec![json!({"reasoningContent": {"text": text}}), json!({"reasoningContent": {"signature": signature}})]
+            }
+            Call(id, city) => {
+                let start = json!({"toolUse": {"toolUseId": format!("tooluse_{id}"), "name": "weather"}});
+                messages.push(event("contentBlockStart", json!({"contentBlockIndex": index, "start": start})));
+                let arguments = arguments(city);
+                let (first, second) = arguments.split_at(4);
+                ["", first, second].map(|text| json!({"toolUse": {"input": text}})).to_vec()
+            }
+        };
+        let delta = |delta| event("contentBlockDelta", json!({"contentBlockIndex": index, "delta": delta, "p": "abcdef"}));
+        messages.extend(deltas.into_iter().map(delta));
+        messages.push(event("contentBlockStop", json!({"contentBlockIndex": index})));
+    }
+    messages.push(event("messageStop", json!({"stopReason": bedrock_end(sample)})));
+    messages.push(event("metadata", json!({"usage": bedrock_usage(sample), "metrics": {"latencyMs": 7}})));
+    message::write_all(&Value::Array(messages))
+}
+
 /// A refused request, as a provider words it.
 pub(crate) fn error(dialect: &str, status: u16) -> Value {
     let message = "no, not now";
@@ -475,19 +531,34 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
         }
         "cohere-chat" => json!({"id": "e1", "message": message}),
         "ollama" | "ollama-generate" => json!({"error": message}),
+        "bedrock-converse" => json!({"message": message}),
         other => panic!("write down an error of {other}"),
     }
 }
 
 /// The same within a stream that began well.
-pub(crate) fn error_frame(dialect: &str) -> String {
+pub(crate) fn error_frame(dialect: &str) -> Vec<u8> {
     let body = error(dialect, 429);
-    if dialect.starts_with("ollama") {
-        return format!("{body}\n");
-    }
-    if dialect == "cohere-chat" {
-        let end = json!({"type": "message-end", "id": "c1", "delta": {"finish_reason": "ERROR", "error": body["message"]}});
-        return format!("event: message-end\n{}", data(&end));
-    }
-    if dialect == "anthropic-messages" { format!("event: error\n{}", data(&body)) } else { data(&body) }
+    let text = match dialect {
+        "anthropic-messages" => format!(
+            "event: error
+{}",
+            data(&body)
+        ),
+        "bedrock-converse" => return message::write_all(&json!([{"exception": "throttlingException", "payload": body}])),
+        "cohere-chat" => {
+            let end = json!({"type": "message-end", "id": "c1", "delta": {"finish_reason": "ERROR", "error": body["message"]}});
+            format!(
+                "event: message-end
+{}",
+                data(&end)
+            )
+        }
+        "ollama" | "ollama-generate" => format!(
+            "{body}
+"
+        ),
+        _ => data(&body),
+    };
+    text.into_bytes()
 }

@@ -63,10 +63,10 @@ impl Wire<Draw> for Draws {
         let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
         let rows = answer.get("predictions").and_then(Value::as_array).into_iter().flatten();
         let images: Vec<Image> = rows
-            .filter(|row| row.get("bytesBase64Encoded").is_some())
+            .filter(|row| ["bytesBase64Encoded", "url"].iter().any(|key| row.get(*key).is_some()))
             .map(|row| Image {
                 base64: text(row, "bytesBase64Encoded"),
-                url: None,
+                url: text(row, "url"),
                 media: text(row, "mimeType"),
                 prompt: text(row, "prompt"),
             })
@@ -90,7 +90,11 @@ impl Wire<Draw> for Draws {
     fn write_answer(&self, _: &Draw, answer: &Images, _: &Cx) -> Told {
         let rows = answer.images.iter().map(|image| {
             let media = image.media.as_deref().unwrap_or("image/png");
-            json!({ "mimeType": media, "bytesBase64Encoded": image.base64 })
+            match (&image.base64, &image.url) {
+                // The dialect has no addresses; better a strange field than no picture.
+                (None, Some(url)) => json!({ "mimeType": media, "url": url }),
+                (base64, _) => json!({ "mimeType": media, "bytesBase64Encoded": base64 }),
+            }
         });
         Told::json(&json!({ "predictions": rows.collect::<Vec<_>>() }))
     }
