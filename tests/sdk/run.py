@@ -10,6 +10,8 @@ import test_cohere  # noqa: F401
 import test_gemini  # noqa: F401
 import test_ollama  # noqa: F401
 import test_openai  # noqa: F401
+import test_operations  # noqa: F401
+import test_responses  # noqa: F401
 from gateway import Gateway
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started here ends too

@@ -68,7 +68,7 @@ pub(crate) async fn answer(
         Ok(payload) => payload,
         Err((incoming, error)) => return body::refuse(incoming, reply::error(errors, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
     let mut facts = Facts::new(id, errors);
     facts.target = Some(target.service.provider.id.clone());
     facts.attempts = 1;
@@ -97,6 +97,10 @@ pub(crate) async fn answer(
 
 /// Whom it goes to, and the path and query there.
 fn prepare(worker: &Worker, head: &Parts, rest: &str) -> Result<(Target, String)> {
+    if !worker.client.config().server.passthrough {
+        let what = "nothing is passed through here; the gateway's configuration says [server] passthrough = false";
+        return Err(Error::new(Kind::Forbidden, Origin::Caller, what));
+    }
     let (provider, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
     check_path(path)?;
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
@@ -118,7 +122,7 @@ fn prepare(worker: &Worker, head: &Parts, rest: &str) -> Result<(Target, String)
         path.push('?');
         path.push_str(&query);
     }
-    Ok((Target { service: Arc::clone(service), model: "*".to_owned() }, path))
+    Ok((Target { service, model: "*".to_owned() }, path))
 }
 
 /// Refuses paths that could mean another place to a server than they say here.

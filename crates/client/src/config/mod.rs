@@ -52,6 +52,8 @@ pub struct Server {
     pub body_limit: usize,
     /// The longest request body that goes through without being held: a form with files, or what is passed through.
     pub upload_limit: u64,
+    /// Whether callers may reach the providers' other paths under `/passthrough/`.
+    pub passthrough: bool,
     /// Seconds that running calls may go on after the signal to stop.
     pub drain_seconds: u64,
     /// Threads; 0: one a core.
@@ -65,6 +67,7 @@ impl Default for Server {
             key: None,
             body_limit: 32 * 1024 * 1024,
             upload_limit: 1024 * 1024 * 1024,
+            passthrough: true,
             drain_seconds: 30,
             threads: 0,
         }
@@ -83,6 +86,8 @@ pub struct Network {
     pub head_seconds: u64,
     /// Seconds between two pieces of an answer.
     pub idle_seconds: u64,
+    /// Seconds that a command may take to print a secret.
+    pub command_seconds: u64,
     /// The longest whole answer, in bytes.
     pub reply_limit: usize,
     /// The longest frame of a stream, in bytes.
@@ -96,6 +101,7 @@ impl Default for Network {
             connect_seconds: 10,
             head_seconds: 600,
             idle_seconds: 300,
+            command_seconds: 10,
             reply_limit: 64 * 1024 * 1024,
             frame_limit: 16 * 1024 * 1024,
         }

@@ -26,7 +26,7 @@ struct Suspect {
 impl Suspect {
     fn look(&mut self, frame: Frame<'_>) {
         let is_named = frame.event.is_some_and(|name| name == "error" || name.ends_with("Exception"));
-        if is_named || memchr::memmem::find(frame.data, b"\"error\"").is_some() {
+        if is_named || super::mentions_error(frame.data) {
             self.event = frame.event.map(str::to_owned);
             self.data.clear();
             self.data.extend_from_slice(frame.data);

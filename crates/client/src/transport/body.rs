@@ -85,7 +85,7 @@ impl Payload {
     }
 
     /// The same body once more, before anything of it went out; none where it can be sent only once.
-    pub(super) fn replay(&self) -> Option<Self> {
+    pub(crate) fn replay(&self) -> Option<Self> {
         let Self { first, rest, left, tail } = self;
         tail.is_none().then(|| Self { first: first.clone(), rest: rest.clone(), left: *left, tail: None })
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trunkline::codec::catalog::{Catalog, Lang, parse_provider, provider_table};
+use trunkline::codec::catalog::{Catalog, Lang, Models, parse_provider, provider_table};
 use trunkline::config::{Config, Environment};
 use trunkline::{Client, Piece};
 use trunkline_testkit::provider::{Answer, LocalProvider};
@@ -31,7 +31,7 @@ const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model
 #[tokio::test]
 async fn a_provider_is_added_as_contributing_says() {
     let blocks = blocks("CONTRIBUTING.md", "toml");
-    let [table, quirks] = blocks.as_slice() else { panic!("CONTRIBUTING.md has {} blocks of TOML", blocks.len()) };
+    let [table, quirks, models] = blocks.as_slice() else { panic!("CONTRIBUTING.md has {} blocks of TOML", blocks.len()) };
     assert!(table.starts_with("[providers.acme]\n"), "{table}");
     let provider = LocalProvider::start(Answer::json(200, ANSWER));
 
@@ -62,6 +62,7 @@ async fn a_provider_is_added_as_contributing_says() {
     // 4. The same lines as a file of the catalogue.
     let lines = format!("{table}\n{quirks}").replace("[providers.acme]\n", "").replace("[providers.acme.quirks]", "[quirks]");
     let parsed = parse_provider("acme", &lines).unwrap();
+    Models::check("acme", models).unwrap();
     assert!(parsed.quirks.refuses("n") && parsed.claims("acme-large-2"));
     let mut catalog = Catalog::builtin().unwrap();
     catalog.insert(parsed);
@@ -130,4 +131,28 @@ async fn the_simulator_needs_nothing() {
         }
     }
     assert!(text == "Hello, who is there?" && pieces > 1, "{text} in {pieces}");
+}
+
+/// Every block and every scheme of the page is taken as it stands there.
+#[test]
+fn credentials_are_written_as_their_page_says() {
+    let english = blocks("docs/credentials.md", "toml");
+    assert!(english.len() >= 5, "{} blocks of TOML", english.len());
+    for block in english.iter().chain(&blocks("docs/credentials.zh-CN.md", "toml")) {
+        let config = Config::parse(block, "docs/credentials.md").unwrap_or_else(|error| panic!("{error}\n{block}"));
+        Client::builder().config(config).environment(Environment::default()).build().unwrap();
+    }
+    for page in ["docs/credentials.md", "docs/credentials.zh-CN.md"] {
+        let text = read(page);
+        let schemes: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && line.contains("`{ ")).collect();
+        let schemes =
+            schemes.iter().filter_map(|line| line.split('|').nth(2)?.split('`').nth(1)).filter(|code| !code.contains("cmd ="));
+        let mut count = 0;
+        for scheme in schemes {
+            let house = "[providers.house]\nbase_url = \"http://127.0.0.1:1/v1\"\ndialects = [\"openai-chat\"]\n";
+            Config::parse(&format!("{house}auth = {scheme}\n"), page).unwrap_or_else(|error| panic!("{error}: {scheme}"));
+            count += 1;
+        }
+        assert_eq!(count, 8, "{page}");
+    }
 }

@@ -12,6 +12,7 @@ const ALWAYS: &[&str] = &["idempotency-key"];
 const REQUEST: &[(&str, &[&str])] = &[
     ("openai-chat", &["openai-beta", "x-client-request-id"]),
     ("openai-completions", &["openai-beta", "x-client-request-id"]),
+    ("openai-responses", &["openai-beta", "x-client-request-id"]),
     ("anthropic-messages", &["anthropic-beta", "anthropic-version"]),
     ("cohere-chat", &["x-client-name"]),
     ("gemini", &["x-goog-api-client", "x-goog-request-params", "x-server-timeout"]),

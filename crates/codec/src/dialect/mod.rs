@@ -26,6 +26,7 @@ mod object;
 mod ollama;
 mod openai_chat;
 mod openai_completions;
+mod openai_responses;
 pub mod operation;
 mod shared;
 mod time;
@@ -52,6 +53,11 @@ pub static ALL: &[Dialect] = &[
         name: openai_completions::NAME,
         upstream: &openai_completions::OpenAiCompletions,
         downstream: &openai_completions::OpenAiCompletions,
+    },
+    Dialect {
+        name: openai_responses::NAME,
+        upstream: &openai_responses::OpenAiResponses,
+        downstream: &openai_responses::OpenAiResponses,
     },
     Dialect {
         name: anthropic_messages::NAME,
@@ -234,6 +240,11 @@ pub trait Upstream: Sync {
     /// `model` is the provider's own name for the model.
     fn forward(&self, head: &Head<'_>, peek: &Peek, body: &[u8], model: &str, quirks: &Quirks) -> Result<Forward>;
 
+    /// Whether a caller's own bytes may go to such a provider: the same lane.
+    fn forwards(&self, _quirks: &Quirks) -> bool {
+        true
+    }
+
     /// How a provider frames the streams that it is asked for when a request was translated.
     fn framing(&self) -> Framing {
         Framing::Sse
@@ -359,13 +370,15 @@ pub trait Observe: Send {
 
 /// The dialect and operation that a path belongs to; `None` for a path of nobody's.
 ///
-/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
+/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/responses`, `/v1/responses/input_tokens`, `/v1/messages`, `/v1/messages/count_tokens`,
 /// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
 /// `/v2/chat`, `/api/chat`, `/api/generate`; `/model/{modelId}/converse | /converse-stream | /count-tokens`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
+        "/v1/responses" => ("openai-responses", Operation::Chat),
+        "/v1/responses/input_tokens" => ("openai-responses", Operation::CountTokens),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
         "/v2/chat" => (cohere_chat::NAME, Operation::Chat),
         "/api/chat" => (ollama::CHAT, Operation::Chat),

@@ -152,6 +152,7 @@ fn usual_path(dialect: &str) -> &'static str {
     match dialect {
         "openai-chat" => "/v1/chat/completions",
         "openai-completions" => "/v1/completions",
+        "openai-responses" => "/v1/responses",
         "anthropic-messages" => "/v1/messages",
         "cohere-chat" => "/v2/chat",
         "ollama" => "/api/chat",

@@ -14,5 +14,6 @@ mod matrix;
 mod message;
 mod ollama;
 mod openai_chat;
+mod openai_responses;
 mod operation;
 mod price;

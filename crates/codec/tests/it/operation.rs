@@ -177,6 +177,12 @@ where
             }
             case.expect_json("losses.json", (!outgoing.losses.is_empty()).then_some(&outgoing.losses));
         }
+        if outgoing.path.ends_with(":generateContent") {
+            // A chat's request, which no caller means pictures by.
+            let sent = String::from_utf8(outgoing.body).unwrap();
+            assert!(said(&wanted).iter().all(|said| sent.contains(said)), "{} for {dialect}", case.name);
+            continue;
+        }
         // What we send, our own reader must understand, and what was said must be in it.
         let path = callers_path(&outgoing.path);
         let head = Head { path: &path, query: None, headers: &outgoing.headers };

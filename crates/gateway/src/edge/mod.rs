@@ -114,7 +114,7 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
         (Some(_), method) => Err((speaks, wrong_method(method, path, "GET"))),
         (None, _) => {
             let what = format!(
-                "there is no {path} here; calls go to /v1/chat/completions, /v1/messages or /v1beta/models/…:generateContent"
+                "there is no {path} here; calls go to /v1/chat/completions, /v1/responses, /v1/messages or /v1beta/models/…:generateContent"
             );
             // An SDK must not take this for an unknown model.
             let error = Error { code: Some("unknown_path".to_owned()), ..Error::new(Kind::NotFound, Origin::Caller, what) };

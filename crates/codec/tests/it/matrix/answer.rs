@@ -93,6 +93,10 @@ pub(crate) fn is_terminated(dialect: &str, framing: Framing, text: &str) -> bool
     let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
     match (dialect, framing) {
         ("openai-chat" | "openai-completions", _) => text.ends_with("data: [DONE]\n\n"),
+        ("openai-responses", _) => {
+            let ends = ["event: response.completed\n", "event: response.incomplete\n"];
+            ends.iter().any(|end| last.starts_with(end)) && text.ends_with("\n\n")
+        }
         ("cohere-chat", _) => {
             last.starts_with("event: message-end\n") && !last.contains("\"finish_reason\":\"ERROR\"") && text.ends_with("\n\n")
         }
@@ -215,7 +219,7 @@ fn go_on(case: &mut Case<'_>, body: &Value, sample: &Sample) {
     let text = String::from_utf8(outgoing.body).unwrap();
     let thinks = sample.pieces.iter().any(|piece| matches!(piece, Piece::Thought(..)));
     let signs = match case.provider.name {
-        "anthropic-messages" | "bedrock-converse" => thinks,
+        "anthropic-messages" | "bedrock-converse" | "openai-responses" => thinks,
         "gemini" => true,
         _ => false,
     };

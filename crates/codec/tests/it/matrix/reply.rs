@@ -72,6 +72,7 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
         "openai-completions" => json!({"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "some-model",
             "choices": [{"text": plain(sample), "index": 0, "logprobs": null, "finish_reason": openai_end(sample)}],
             "usage": openai_usage(sample)}),
+        "openai-responses" => responses_whole(sample),
         "anthropic-messages" => anthropic_whole(sample),
         "gemini" => {
             let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
@@ -89,6 +90,7 @@ pub(crate) fn stream(dialect: &str, sample: &Sample) -> Vec<u8> {
     let text = match dialect {
         "openai-chat" => chat_stream(sample),
         "openai-completions" => completions_stream(sample),
+        "openai-responses" => responses_stream(sample),
         "anthropic-messages" => anthropic_stream(sample),
         "gemini" => {
             let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
@@ -206,6 +208,95 @@ fn completions_stream(sample: &Sample) -> String {
     out += &data(&json!({"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "some-model",
         "choices": [], "usage": openai_usage(sample)}));
     out + "data: [DONE]\n\n"
+}
+
+/// An answer's frame, without its items.
+fn responses_answer(status: &str, output: &[Value], sample: Option<&Sample>) -> Value {
+    let why = match sample.map(|sample| sample.end) {
+        Some(End::Length) => json!({"reason": "max_output_tokens"}),
+        Some(End::Refused) => json!({"reason": "content_filter"}),
+        _ => Value::Null,
+    };
+    let usage = sample.map(|sample| {
+        let cached = if sample.cached { 60 } else { 0 };
+        json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": cached}, "output_tokens": 20,
+            "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 120})
+    });
+    json!({"id": "resp_1", "object": "response", "created_at": 1700000000, "status": status, "error": null,
+        "incomplete_details": why, "model": "some-model", "output": output, "usage": usage, "tools": [], "metadata": {}})
+}
+
+fn responses_item(piece: &Piece) -> Value {
+    match piece {
+        Text(first, second) => json!({"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
+            "content": [{"type": "output_text", "text": format!("{first}{second}"), "annotations": [], "logprobs": []}]}),
+        Thought(text, state) => json!({"type": "reasoning", "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": text}], "encrypted_content": state}),
+        Call(id, city) => json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": format!("call_{id}"),
+            "status": "completed", "name": "weather", "arguments": arguments(city)}),
+    }
+}
+
+fn responses_end(sample: &Sample) -> &'static str {
+    if sample.end == End::Stop { "completed" } else { "incomplete" }
+}
+
+fn responses_whole(sample: &Sample) -> Value {
+    let output: Vec<Value> = sample.pieces.iter().map(responses_item).collect();
+    responses_answer(responses_end(sample), &output, Some(sample))
+}
+
+fn responses_stream(sample: &Sample) -> String {
+    let mut number = 0;
+    let mut event = |name: &str, mut body: Value| {
+        body["type"] = json!(name);
+        body["sequence_number"] = json!(number);
+        number += 1;
+        format!("event: {name}\n{}", data(&body))
+    };
+    let mut out = event("response.created", json!({"response": responses_answer("in_progress", &[], None)}));
+    for (index, piece) in sample.pieces.iter().enumerate() {
+        let item = responses_item(piece);
+        let mut begun = item.clone();
+        let at = |mut more: Value| {
+            more["output_index"] = json!(index);
+            more["item_id"] = item["id"].clone();
+            more
+        };
+        let (empty, name, place, pieces) = match piece {
+            Text(first, second) => ("content", "output_text", "content_index", [(*first).to_owned(), (*second).to_owned()]),
+            Thought(text, _) => {
+                begun["encrypted_content"] = Value::Null;
+                let (first, second) = text.split_at(3);
+                ("summary", "reasoning_summary_text", "summary_index", [first.to_owned(), second.to_owned()])
+            }
+            Call(_, city) => {
+                let arguments = arguments(city);
+                let (first, second) = arguments.split_at(4);
+                ("arguments", "function_call_arguments", "x", [first.to_owned(), second.to_owned()])
+            }
+        };
+        begun[empty] = if empty == "arguments" { json!("") } else { json!([]) };
+        out += &event("response.output_item.added", json!({"output_index": index, "item": begun}));
+        if empty == "content" {
+            out += &event(
+                "response.content_part.added",
+                at(json!({"content_index": 0,
+                "part": {"type": "output_text", "text": "", "annotations": []}})),
+            );
+        }
+        for piece in &pieces {
+            out += &event(&format!("response.{name}.delta"), at(json!({place: 0, "delta": piece})));
+        }
+        let whole = if empty == "arguments" { "arguments" } else { "text" };
+        out += &event(&format!("response.{name}.done"), at(json!({place: 0, whole: pieces.concat()})));
+        if empty == "content" {
+            out += &event("response.content_part.done", at(json!({"content_index": 0, "part": item["content"][0]})));
+        }
+        out += &event("response.output_item.done", json!({"output_index": index, "item": item}));
+    }
+    let end = responses_end(sample);
+    out + &event(&format!("response.{end}"), json!({"response": responses_whole(sample)}))
 }
 
 fn anthropic_end(sample: &Sample) -> &'static str {
@@ -517,7 +608,7 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
         _ => busy,
     };
     match dialect {
-        "openai-chat" | "openai-completions" => {
+        "openai-chat" | "openai-completions" | "openai-responses" => {
             let word = pick("rate_limit_error", "invalid_request_error", "authentication_error", "server_error");
             json!({"error": {"message": message, "type": word, "param": null, "code": null}})
         }
@@ -540,24 +631,18 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
 pub(crate) fn error_frame(dialect: &str) -> Vec<u8> {
     let body = error(dialect, 429);
     let text = match dialect {
-        "anthropic-messages" => format!(
-            "event: error
-{}",
-            data(&body)
-        ),
+        "anthropic-messages" => format!("event: error\n{}", data(&body)),
+        "openai-responses" => {
+            let flat = json!({"type": "error", "sequence_number": 9, "code": "rate_limit_exceeded",
+                "message": body["error"]["message"], "param": null});
+            format!("event: error\n{}", data(&flat))
+        }
         "bedrock-converse" => return message::write_all(&json!([{"exception": "throttlingException", "payload": body}])),
         "cohere-chat" => {
             let end = json!({"type": "message-end", "id": "c1", "delta": {"finish_reason": "ERROR", "error": body["message"]}});
-            format!(
-                "event: message-end
-{}",
-                data(&end)
-            )
+            format!("event: message-end\n{}", data(&end))
         }
-        "ollama" | "ollama-generate" => format!(
-            "{body}
-"
-        ),
+        "ollama" | "ollama-generate" => format!("{body}\n"),
         _ => data(&body),
     };
     text.into_bytes()

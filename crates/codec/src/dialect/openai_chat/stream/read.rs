@@ -455,7 +455,7 @@ impl State {
 }
 
 /// Text as it stands between the quotes of a JSON string.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let quoted = Value::from(text).to_string();
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

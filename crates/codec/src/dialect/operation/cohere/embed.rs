@@ -188,7 +188,7 @@ impl Wire<Embed> for Embeds {
         Told { media: "application/json".into(), body: body.finish() }
     }
 
-    fn most(&self) -> usize {
+    fn most(&self, _: &Embed) -> usize {
         MOST
     }
 }

@@ -194,11 +194,11 @@ impl Wire<Embed> for Embeds {
 
     fn read_answer(&self, _: &str, body: &[u8]) -> Result<Embeddings> {
         let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
-            read_object(body, ["embedding", "embeddings"])?;
+            read_object(body, &["embedding", "embeddings"])?;
             return Err(Error::malformed("the provider's answer holds no embeddings").with_raw(body));
         };
         if answer.embedding.is_none() && answer.embeddings.is_empty() {
-            read_object(body, ["embedding", "embeddings"])?;
+            read_object(body, &["embedding", "embeddings"])?;
         }
         let vectors = answer.embedding.into_iter().chain(answer.embeddings).map(|one| one.values).collect();
         let usage = answer.usage_metadata.as_ref().and_then(super::super::usage::read);
@@ -237,7 +237,7 @@ impl Wire<Embed> for Embeds {
         Told::json(&AnswerOut { embedding, embeddings, usage_metadata })
     }
 
-    fn most(&self) -> usize {
+    fn most(&self, _: &Embed) -> usize {
         MOST
     }
 }
