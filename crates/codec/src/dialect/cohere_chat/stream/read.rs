@@ -84,18 +84,19 @@ impl Reader {
 
     fn block(&mut self, block: &Block<'_>, out: &mut Vec<Event>) -> Result<()> {
         let kind = if block.is_thinking() { Kind::Reasoning } else { Kind::Text };
-        let signature = block.signature();
-        if let (true, Some(signature)) = (block.redacted, &signature) {
+        if block.redacted {
             let hidden: Part = Content::Reasoning { text: String::new(), redacted: true }.into();
-            let whole = Part { signature: Some(signature.clone()), ..hidden };
             self.close(out);
-            let part = self.begin(PartStart::Whole { content: Box::new(whole) }, out)?;
+            let part = self.begin(PartStart::Whole { content: Box::new(hidden) }, out)?;
             self.open = Some((part, Kind::Redacted));
-            return Ok(());
+        } else {
+            self.grow(kind, block.words(), out)?;
         }
-        self.grow(kind, block.words(), out)?;
-        if let Some(signature) = signature {
-            let part = self.part(kind, out)?;
+        if let Some(signature) = block.signature() {
+            let part = match self.open {
+                Some((part, Kind::Redacted)) => part,
+                _ => self.part(kind, out)?,
+            };
             out.push(Event::Delta { choice: 0, part, delta: Delta::Signature(signature) });
         }
         Ok(())
@@ -143,7 +144,7 @@ impl Reader {
     fn end(&mut self, delta: &Wire<'_>, json: &[u8], out: &mut Vec<Event>) -> Result<()> {
         let word = delta.finish_reason.as_ref().and_then(Scalar::text).unwrap_or_default();
         let words = delta.error.as_ref().and_then(Scalar::text).filter(|words| !words.is_empty());
-        let finish = read_finish(word, self.called > 0);
+        let finish = read_finish(word, delta.native_finish_reason.as_ref(), self.called > 0);
         if delta.code.is_some() && words.is_some() {
             // Written by one of us, class and all.
             let inner = serde_json::from_slice::<serde_json::Value>(json).ok().and_then(|json| json.get("delta").cloned());
