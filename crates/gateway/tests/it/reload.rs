@@ -92,9 +92,11 @@ fn a_signal_has_everything_read_again() {
     std::fs::write(&folder, "credential-a").unwrap();
     let changing = Changing::new("signal", "");
     let url = changing.provider.url();
-    write(&changing.file, &text(&url, "", &format!("file:{}", folder.display())));
+    write(&changing.file, &text(&url, "", &format!("cmd:cat {}", folder.display())));
     assert!(changing.comes_to("Bearer credential-a"), "{:?}", changing.notices);
+    // A command is run again in five minutes by itself.
     std::fs::write(&folder, "credential-b").unwrap();
+    assert_eq!(changing.carried(), "Bearer credential-a");
     let id = std::process::id().to_string();
     assert!(std::process::Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     assert!(changing.comes_to("Bearer credential-b"), "{:?}", changing.notices);
