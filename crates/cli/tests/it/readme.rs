@@ -61,25 +61,36 @@ fn every_curl_gets_its_answer_whole_and_streamed() {
 
         let (path, body) = stream(path, body);
         let (status, _, reply) = gateway.post(&path, &body);
-        let end = if path.contains("messages") {
-            "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
-        } else if path.contains("completions") {
-            "\n\ndata: [DONE]\n\n"
-        } else {
-            "}]"
-        };
-        assert!(status == 200 && reply.ends_with(end), "{path} {body}\n{reply}");
+        assert_eq!(status, 200, "{path} {body}\n{reply}");
+        assert!(ended_well(&path, &reply), "{path} {body}\n{reply}");
         seen += 1;
     }
-    assert_eq!(seen, 9, "four dialects in two languages, and the line that the gateway prints");
+    assert_eq!(seen, 19, "nine dialects in two languages, and the line that the gateway prints");
     #[cfg(unix)]
     assert!(gateway.stop().success());
+}
+
+/// Whether a stream has the end that its dialect wants.
+fn ended_well(path: &str, reply: &str) -> bool {
+    let last = reply.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    match path.split('/').next_back().unwrap_or_default() {
+        "messages" => last.starts_with("event: message_stop\n"),
+        "completions" => last == "data: [DONE]",
+        "responses" => last.starts_with("event: response.completed\n"),
+        "chat" if path.starts_with("/v2") => last.starts_with("event: message-end\n"),
+        "chat" | "generate" => last.lines().last().is_some_and(|line| line.contains("\"done\":true")),
+        "converse-stream" => reply.contains("messageStop") && reply.contains("metadata"),
+        _ => reply.ends_with("}]"),
+    }
 }
 
 /// The same call as a stream.
 fn stream(path: &str, body: &str) -> (String, String) {
     if path.contains(":generateContent") {
         return (path.replace(":generateContent", ":streamGenerateContent"), body.to_owned());
+    }
+    if path.ends_with("/converse") {
+        return (format!("{path}-stream"), body.to_owned());
     }
     (path.to_owned(), body.replacen('{', "{\"stream\":true,", 1))
 }

@@ -78,8 +78,10 @@ impl Gateway {
             "POST {path} HTTP/1.0\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n"
         );
         socket.write_all(format!("{head}{body}").as_bytes()).unwrap();
-        let mut reply = String::new();
-        socket.read_to_string(&mut reply).unwrap();
+        let mut reply = Vec::new();
+        socket.read_to_end(&mut reply).unwrap();
+        // Binary streams are looked at for the words in them.
+        let reply = String::from_utf8_lossy(&reply);
         let (head, body) = reply.split_once("\r\n\r\n").unwrap();
         (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
     }
