@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::codec::dialect::ReadStream;
-use crate::codec::frame::{ReadFrame, SseReader};
+use crate::codec::frame::ReadFrame;
 use crate::codec::{Error, Result};
 use crate::exchange::{Answer, explain};
 use crate::ir::{Event, fold};
@@ -14,7 +14,7 @@ use super::{is_stream, stalled};
 
 /// Bytes of a provider's stream to events.
 pub struct Reader {
-    frames: SseReader,
+    frames: Box<dyn ReadFrame>,
     read: Box<dyn ReadStream>,
 }
 
@@ -22,7 +22,8 @@ impl Reader {
     /// A reader of `answer`'s dialect.
     pub fn new(answer: &Answer, frame_limit: usize) -> Self {
         let quirks = &answer.target.service.provider.quirks;
-        Reader { frames: SseReader::new(frame_limit), read: answer.dialect.upstream.read_stream(quirks) }
+        let upstream = answer.dialect.upstream;
+        Reader { frames: upstream.framing().reader(frame_limit), read: upstream.read_stream(quirks) }
     }
 
     /// Takes the next bytes.

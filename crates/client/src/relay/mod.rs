@@ -92,7 +92,7 @@ pub(crate) fn stalled(seconds: u64) -> Error {
 
 /// True when a stream was asked for and the provider answers with something else: a whole answer, an error, a page.
 pub fn is_whole_instead(answer: &Answer, framing: Framing) -> bool {
-    (answer.lane == Lane::Translate || framing == Framing::Sse) && !is_stream(answer)
+    (answer.lane == Lane::Translate || framing != Framing::Array) && !is_stream(answer)
 }
 
 /// Reads a whole answer, whatever its lane.

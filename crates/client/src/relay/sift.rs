@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::dialect::{Framing, Observe, ReadStream};
-use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, SseSplitter, TooLong, read_block};
+use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, Splitter, SseSplitter, TooLong};
 use crate::codec::{Error, Kind};
 
 /// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
@@ -33,14 +33,22 @@ impl Suspect {
 }
 
 enum Blocks {
-    Sse { split: SseSplitter, held: Vec<u8>, joined: Vec<u8>, limit: usize },
+    /// What ends with a mark leaves when the mark has come.
+    Marked {
+        split: Splitter,
+        held: Vec<u8>,
+        joined: Vec<u8>,
+        limit: usize,
+    },
     Array(ArrayReader),
 }
 
 impl Sift {
     pub(super) fn new(observe: Box<dyn Observe>, framing: Framing, drop_usage: bool, limit: usize) -> Self {
+        let marked = |split| Blocks::Marked { split, held: Vec::new(), joined: Vec::new(), limit };
         let blocks = match framing {
-            Framing::Sse => Blocks::Sse { split: SseSplitter::new(), held: Vec::new(), joined: Vec::new(), limit },
+            Framing::Sse => marked(Splitter::Sse(SseSplitter::new())),
+            Framing::Ndjson => marked(Splitter::Ndjson),
             Framing::Array => Blocks::Array(ArrayReader::new(limit)),
         };
         Sift { observe, drop_usage, blocks, suspect: Suspect::default() }
@@ -75,11 +83,12 @@ impl Sift {
                     }
                 }
             }
-            Blocks::Sse { split, held, joined, limit } => (split, held, joined, *limit),
+            Blocks::Marked { split, held, joined, limit } => (split, held, joined, *limit),
         };
         // Bytes before `from` were copied to `out` or dropped; those from there up to `to` may leave as they are.
         let (mut from, mut to) = (0, 0);
         let mut out = BytesMut::new();
+        let read = split.reader();
         for Part { span, ends } in split.split(&chunk) {
             let part = chunk.get(span.clone()).unwrap_or_default();
             let is_begun = !held.is_empty();
@@ -92,7 +101,7 @@ impl Sift {
             if !ends {
                 break;
             }
-            if let Some(frame) = read_block(if is_begun { held } else { part }, joined) {
+            if let Some(frame) = read(if is_begun { held } else { part }, joined) {
                 observe.frame(frame);
                 suspect.look(frame);
             }
@@ -114,9 +123,9 @@ impl Sift {
     /// What is left when the stream has ended.
     pub(super) fn finish(&mut self) -> Bytes {
         match &mut self.blocks {
-            Blocks::Sse { held, joined, .. } => {
+            Blocks::Marked { split, held, joined, .. } => {
                 let block = std::mem::take(held);
-                if let Some(frame) = read_block(&block, joined) {
+                if let Some(frame) = split.reader()(&block, joined) {
                     self.observe.frame(frame);
                     self.suspect.look(frame);
                 }

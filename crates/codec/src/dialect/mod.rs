@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{ArrayReader, Frame, NdjsonReader, ReadFrame, SseReader};
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
@@ -105,6 +105,8 @@ pub enum Framing {
     Sse,
     /// One JSON array, an element a frame: `application/json`.
     Array,
+    /// One JSON value a line: `application/x-ndjson`.
+    Ndjson,
 }
 
 impl Framing {
@@ -113,6 +115,16 @@ impl Framing {
         match self {
             Framing::Sse => "text/event-stream; charset=utf-8",
             Framing::Array => "application/json; charset=utf-8",
+            Framing::Ndjson => "application/x-ndjson",
+        }
+    }
+
+    /// A reader of such a stream, which refuses a frame of more than `limit` bytes.
+    pub fn reader(self, limit: usize) -> Box<dyn ReadFrame> {
+        match self {
+            Framing::Sse => Box::new(SseReader::new(limit)),
+            Framing::Array => Box::new(ArrayReader::new(limit)),
+            Framing::Ndjson => Box::new(NdjsonReader::new(limit)),
         }
     }
 }
@@ -151,6 +163,11 @@ pub trait Upstream: Sync {
     /// Same lane: the path and the declared edits for a caller's request that stays as it is.
     /// `model` is the provider's own name for the model.
     fn forward(&self, head: &Head<'_>, peek: &Peek, body: &[u8], model: &str, quirks: &Quirks) -> Result<Forward>;
+
+    /// How a provider frames the streams that it is asked for when a request was translated.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
 
     /// Whether the provider side of this dialect can do this operation.
     fn can(&self, operation: Operation) -> bool;

@@ -22,11 +22,13 @@
 //! ```
 
 mod array;
+mod ndjson;
 mod split;
 mod sse;
 
 pub use array::ArrayReader;
-pub use split::{Part, SseSplitter};
+pub use ndjson::NdjsonReader;
+pub use split::{Part, Splitter, SseSplitter};
 pub use sse::{SseReader, read_block};
 
 /// One frame of a stream: what a dialect reads an event from.

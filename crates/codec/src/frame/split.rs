@@ -5,6 +5,10 @@
 
 use std::ops::Range;
 
+use super::Frame;
+use super::ndjson::read_whole_line;
+use super::sse::read_block;
+
 /// A stretch of a chunk that belongs to one block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -79,6 +83,42 @@ impl SseSplitter {
             if blank {
                 return (at, true);
             }
+        }
+    }
+}
+
+/// Splits a stream into the stretches that stand for one frame each, its bytes untouched, in the formats whose frames
+/// have a mark at their end.
+#[derive(Debug, Clone)]
+pub enum Splitter {
+    /// Blocks of an event stream.
+    Sse(SseSplitter),
+    /// Lines.
+    Ndjson,
+}
+
+impl Splitter {
+    /// The parts of the next chunk, which must be taken all.
+    pub fn split<'s>(&'s mut self, chunk: &'s [u8]) -> impl Iterator<Item = Part> + 's {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let rest = chunk.get(start..).filter(|rest| !rest.is_empty())?;
+            let (len, ends) = match self {
+                Splitter::Sse(splitter) => splitter.advance(rest),
+                Splitter::Ndjson => memchr::memchr(b'\n', rest).map_or((rest.len(), false), |at| (at + 1, true)),
+            };
+            let span = start..start + len;
+            start = span.end;
+            Some(Part { span, ends })
+        })
+    }
+
+    /// What reads the frame of one whole stretch, if there is any in it; the second argument is room for data in several
+    /// lines.
+    pub fn reader(&self) -> for<'a> fn(&'a [u8], &'a mut Vec<u8>) -> Option<Frame<'a>> {
+        match self {
+            Splitter::Sse(_) => read_block,
+            Splitter::Ndjson => |line, _| read_whole_line(line),
         }
     }
 }

@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use trunkline_codec::catalog::Quirks;
 use trunkline_codec::dialect::{self, Cx, Dialect, Framing, Head, Operation};
-use trunkline_codec::frame::{ArrayReader, Frame, ReadFrame, SseReader};
+use trunkline_codec::frame::Frame;
 use trunkline_codec::ir::{Citation, Content, Event, Response, fold};
 use trunkline_codec::{Error, Origin, Result};
 
@@ -394,10 +394,7 @@ fn frames_of(framing: Framing, chunks: &[&[u8]]) -> (Vec<Owned>, bool) {
 }
 
 fn each_frame(framing: Framing, chunks: &[&[u8]], mut take: impl FnMut(Frame<'_>) -> Result<()>) -> Result<()> {
-    let mut frames: Box<dyn ReadFrame> = match framing {
-        Framing::Sse => Box::new(SseReader::new(1 << 20)),
-        Framing::Array => Box::new(ArrayReader::new(1 << 20)),
-    };
+    let mut frames = framing.reader(1 << 20);
     for chunk in chunks {
         let mut rest = *chunk;
         while let Some(frame) = frames.next(&mut rest).unwrap() {

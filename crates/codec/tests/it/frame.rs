@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use trunkline_codec::frame::{ArrayReader, ReadFrame, SseReader, SseSplitter, TooLong, read_block};
+use trunkline_codec::frame::{ArrayReader, NdjsonReader, ReadFrame, Splitter, SseReader, SseSplitter, TooLong, read_block};
 
 type Owned = (Option<String>, Vec<u8>);
 
@@ -32,6 +32,10 @@ fn sse(stream: &[u8], sizes: &[usize]) -> (Vec<Owned>, bool) {
 
 fn array(stream: &[u8], sizes: &[usize]) -> (Vec<Owned>, bool) {
     read(ArrayReader::new(1 << 20), stream, sizes).unwrap()
+}
+
+fn ndjson(stream: &[u8], sizes: &[usize]) -> (Vec<Owned>, bool) {
+    read(NdjsonReader::new(1 << 20), stream, sizes).unwrap()
 }
 
 fn sizes() -> impl Strategy<Value = Vec<usize>> {
@@ -166,6 +170,44 @@ proptest! {
     }
 
     #[test]
+    fn lines_do_not_depend_on_style_or_cuts(
+        values in vec(super::json::value(), 0..6), newline in select(vec!["\n", "\r\n", " \n\n", "\n \t\r\n"]), mark: bool, end: bool, sizes in sizes(),
+    ) {
+        let texts: Vec<String> = values.iter().map(|value| serde_json::to_string(value).unwrap()).collect();
+        let mut stream = format!("{}{}", if mark { "\u{feff}" } else { "" }, texts.join(newline));
+        if end {
+            stream.push_str(newline);
+        }
+        let expected: Vec<Owned> = texts.into_iter().map(|text| (None, text.into_bytes())).collect();
+        prop_assert_eq!(&ndjson(stream.as_bytes(), &sizes), &(expected.clone(), false));
+        let (mut splitter, mut left, mut open, mut found) = (Splitter::Ndjson, stream.as_bytes(), Vec::new(), Vec::new());
+        let (reader, mut sizes) = (splitter.reader(), sizes.iter().cycle());
+        while !left.is_empty() {
+            let (chunk, after) = left.split_at(left.len().min(*sizes.next().unwrap()));
+            left = after;
+            for part in splitter.split(chunk) {
+                open.extend_from_slice(&chunk[part.span]);
+                if part.ends {
+                    found.extend(reader(&open, &mut Vec::new()).map(|frame| (None, frame.data.to_vec())));
+                    open.clear();
+                }
+            }
+        }
+        found.extend(reader(&open, &mut Vec::new()).map(|frame| (None, frame.data.to_vec())));
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn line_cuts_do_not_matter_for_any_bytes(
+        tokens in vec(select(vec!["{", "}", "\"a\"", ":", "1", " ", "\n", "\r\n", "\r", "\u{feff}", "é"]), 0..40), limit in 1_usize..60, sizes in sizes(),
+    ) {
+        let stream = tokens.concat();
+        let whole = read(NdjsonReader::new(limit), stream.as_bytes(), &[usize::MAX]);
+        prop_assert_eq!(&read(NdjsonReader::new(limit), stream.as_bytes(), &sizes), &whole);
+        prop_assert_eq!(&read(NdjsonReader::new(limit), stream.as_bytes(), &[1]), &whole);
+    }
+
+    #[test]
     fn the_limit_does_not_depend_on_cuts(events in vec(event(), 1..5), limit in 1_usize..120, sizes in sizes()) {
         let mut stream = String::new();
         // A line feed behind a carriage return may count for the next block when the cut falls between them.
@@ -217,6 +259,12 @@ fn a_frame_within_one_chunk_is_not_copied() {
     while let Some(frame) = reader.next(&mut rest).unwrap() {
         assert!(within(frame.data));
     }
+    let chunk = b"{\"a\":1}\n\n{\"b\":2}\r\n";
+    let within = |data: &[u8]| chunk.as_ptr_range().contains(&data.as_ptr());
+    let (mut reader, mut rest) = (NdjsonReader::new(100), &chunk[..]);
+    while let Some(frame) = reader.next(&mut rest).unwrap() {
+        assert!(within(frame.data));
+    }
     let chunk = b"[{\"a\":1},{\"b\":2}]";
     let within = |data: &[u8]| chunk.as_ptr_range().contains(&data.as_ptr());
     let (mut reader, mut rest) = (ArrayReader::new(100), &chunk[..]);
@@ -233,6 +281,17 @@ fn a_frame_beyond_the_limit_is_refused_before_it_is_whole() {
     assert_eq!(reader.next(&mut &b"[{\"a\": \"b\""[..]), Ok(None));
     assert_eq!(reader.next(&mut &b"cd"[..]), Err(TooLong { limit: 10 }));
     assert_eq!(read(ArrayReader::new(10), b"[{\"a\":123}]", &[4]).unwrap().0.len(), 1);
+    let mut reader = NdjsonReader::new(10);
+    assert_eq!(reader.next(&mut &b"{\"a\": \"b\""[..]), Ok(None));
+    assert_eq!(reader.next(&mut &b"cd"[..]), Err(TooLong { limit: 10 }));
+}
+
+#[test]
+fn a_last_line_without_its_end_is_cut_unless_its_value_is_whole() {
+    let frames = |last: &str| vec![owned(None, "{\"a\":1}"), owned(None, last)];
+    assert_eq!(ndjson(b"{\"a\":1}\n{\"done\":true}", &[3]), (frames("{\"done\":true}"), false));
+    assert_eq!(ndjson(b"{\"a\":1}\n{\"done\":tr", &[3]), (frames("{\"done\":tr"), true));
+    assert_eq!(ndjson(b"{\"a\":1}\n \r", &[3]), (vec![owned(None, "{\"a\":1}")], false));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use trunkline_codec::catalog::Quirks;
 use trunkline_codec::dialect::{Cx, Dialect, Framing};
-use trunkline_codec::frame::{ArrayReader, ReadFrame, SseReader};
 use trunkline_codec::ir::fold::{Fold, unfold};
 use trunkline_codec::ir::{Content, Event, Part, Reason, Response};
 use trunkline_codec::{Error, Result};
@@ -92,6 +91,10 @@ pub(crate) fn is_terminated(dialect: &str, framing: Framing, text: &str) -> bool
     match (dialect, framing) {
         ("openai-chat" | "openai-completions", _) => text.ends_with("data: [DONE]\n\n"),
         ("anthropic-messages", _) => last.starts_with("event: message_stop\n") && text.ends_with("\n\n"),
+        (_, Framing::Ndjson) => {
+            let last: Value = serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_default();
+            last["done"] == true && text.ends_with('\n')
+        }
         (_, Framing::Sse) => last.contains("\"finishReason\"") && text.ends_with("\n\n"),
         (_, Framing::Array) => {
             let list = serde_json::from_str::<Vec<Value>>(text).unwrap_or_default();
@@ -101,10 +104,7 @@ pub(crate) fn is_terminated(dialect: &str, framing: Framing, text: &str) -> bool
 }
 
 pub(crate) fn read_stream(dialect: &Dialect, framing: Framing, bytes: &[u8]) -> (Vec<Event>, Option<Error>) {
-    let mut frames: Box<dyn ReadFrame> = match framing {
-        Framing::Sse => Box::new(SseReader::new(1 << 20)),
-        Framing::Array => Box::new(ArrayReader::new(1 << 20)),
-    };
+    let mut frames = framing.reader(1 << 20);
     let mut reader = dialect.upstream.read_stream(&Quirks::default());
     let mut events = Vec::new();
     let mut read = || -> Result<()> {

@@ -69,7 +69,7 @@ impl Framer {
     /// Writes one frame.
     fn frame(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         out.extend_from_slice(match (self.framing, self.begun) {
-            (Framing::Sse, _) => b"data: ",
+            (Framing::Sse | Framing::Ndjson, _) => b"data: ",
             (Framing::Array, false) => b"[",
             (Framing::Array, true) => b",\n",
         });
@@ -340,7 +340,7 @@ impl WriteStream for Writer {
 pub(crate) fn write_error(error: &Error, cx: &Cx) -> Vec<u8> {
     let body = error::write(error, &cx.request_id);
     let (before, after): (&[u8], &[u8]) = match cx.framing {
-        Framing::Sse => (b"data: ", b"\n\n"),
+        Framing::Sse | Framing::Ndjson => (b"data: ", b"\n\n"),
         Framing::Array => (b",\n", b"\n]"),
     };
     [before, &body, after].concat()
