@@ -108,7 +108,7 @@ pub async fn read(answer: Answer, limit: usize) -> Result<Response> {
 
 /// Writes a whole answer as the stream that the caller asked for.
 pub fn write_as_stream(response: Response, inbound: &'static Dialect, cx: &Cx) -> Bytes {
-    let mut writer = inbound.downstream.write_stream(cx);
+    let mut writer = inbound.downstream().write_stream(cx);
     let mut bytes = Vec::new();
     for event in fold::unfold(response) {
         writer.push(&event, &mut bytes);

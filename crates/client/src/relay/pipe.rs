@@ -75,7 +75,7 @@ impl Pipe {
             }
             Lane::Translate => Stage::Translate(Translation {
                 reader: Reader::new(&answer, settings.frame_limit),
-                writer: inbound.downstream.write_stream(&cx),
+                writer: inbound.downstream().write_stream(&cx),
                 inbound,
                 events: Vec::new(),
                 usage: None,
@@ -159,7 +159,7 @@ impl Pipe {
         let error = if error.origin == Origin::Gateway { error } else { self.target.service.sign(error) };
         let mut frame = Vec::new();
         match &mut self.stage {
-            Stage::Same(_) => frame = self.inbound.downstream.write_stream_error(&error, &self.cx),
+            Stage::Same(_) => frame = self.inbound.downstream().write_stream_error(&error, &self.cx),
             Stage::Translate(translation) => translation.writer.fail(&error, &mut frame),
         }
         out.many().extend_from_slice(&frame);

@@ -38,7 +38,7 @@ impl Transport for SimTransport {
                 Ok((media, bytes)) => reply(StatusCode::OK, media, bytes),
                 Err(error) => {
                     let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    reply(status, "application/json", route.0.downstream.write_error(&error, &id(number)))
+                    reply(status, "application/json", route.0.downstream().write_error(&error, &id(number)))
                 }
             };
             Ok(reply)
@@ -52,19 +52,19 @@ fn simulate(
     body: &Bytes,
     number: u64,
 ) -> Result<(&'static str, Vec<u8>)> {
-    let peek = dialect.downstream.peek(head, body, operation)?;
-    let mut request = dialect.downstream.read_request(head, body, operation)?;
+    let peek = dialect.downstream().peek(head, body, operation)?;
+    let mut request = dialect.downstream().read_request(head, body, operation)?;
     request.model.clone_from(&peek.model);
     if operation == Operation::CountTokens {
         let input = answer::count_input(&request);
-        return Ok(("application/json", dialect.downstream.write_count(crate::ir::TokenCount { input, estimated: false })));
+        return Ok(("application/json", dialect.downstream().write_count(crate::ir::TokenCount { input, estimated: false })));
     }
     let cx = context(&peek, number);
     let response = answer::answer(&request, &cx.id)?;
     if !peek.stream {
-        return Ok(("application/json", dialect.downstream.write_response(&response, &cx)));
+        return Ok(("application/json", dialect.downstream().write_response(&response, &cx)));
     }
-    let mut writer = dialect.downstream.write_stream(&cx);
+    let mut writer = dialect.downstream().write_stream(&cx);
     let mut out = Vec::new();
     for event in answer::in_words(fold::unfold(response)) {
         writer.push(&event, &mut out);

@@ -34,24 +34,32 @@ pub struct Dialect {
     pub name: &'static str,
     /// How we speak it to providers.
     pub upstream: &'static dyn Upstream,
-    /// How callers speak it to us.
-    pub downstream: &'static dyn Downstream,
+    /// How callers speak it to us; `None` where only providers speak it.
+    pub downstream: Option<&'static dyn Downstream>,
+}
+
+impl Dialect {
+    /// How callers speak it to us. No path leads to a dialect that only providers speak ([`route`]); should one be asked
+    /// for all the same, its caller is answered in the most common dialect.
+    pub fn downstream(&self) -> &'static dyn Downstream {
+        self.downstream.unwrap_or(&openai_chat::OpenAiChat)
+    }
 }
 
 /// Every dialect. The only list of them.
 pub static ALL: &[Dialect] = &[
-    Dialect { name: openai_chat::NAME, upstream: &openai_chat::OpenAiChat, downstream: &openai_chat::OpenAiChat },
+    Dialect { name: openai_chat::NAME, upstream: &openai_chat::OpenAiChat, downstream: Some(&openai_chat::OpenAiChat) },
     Dialect {
         name: openai_completions::NAME,
         upstream: &openai_completions::OpenAiCompletions,
-        downstream: &openai_completions::OpenAiCompletions,
+        downstream: Some(&openai_completions::OpenAiCompletions),
     },
     Dialect {
         name: anthropic_messages::NAME,
         upstream: &anthropic_messages::AnthropicMessages,
-        downstream: &anthropic_messages::AnthropicMessages,
+        downstream: Some(&anthropic_messages::AnthropicMessages),
     },
-    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
+    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: Some(&gemini::Gemini) },
 ];
 
 /// The dialect of this name.

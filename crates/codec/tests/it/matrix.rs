@@ -99,7 +99,7 @@ impl Case<'_> {
 fn every_caller_reaches_every_provider() {
     let mut faults = Vec::new();
     let mut rows = Vec::new();
-    for caller in ALL {
+    for caller in ALL.iter().filter(|dialect| dialect.downstream.is_some()) {
         for provider in ALL {
             let mut cells = Vec::new();
             for feature in FEATURES {

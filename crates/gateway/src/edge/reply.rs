@@ -143,7 +143,7 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
     let readable = theirs.filter(|theirs| matches!(theirs.body.trim_ascii_start().first(), Some(b'{' | b'[')));
     let bytes = match readable {
         Some(theirs) => theirs.body.clone(),
-        None => dialect.downstream.write_error(error, &facts.id).into(),
+        None => dialect.downstream().write_error(error, &facts.id).into(),
     };
     let from = theirs.map(|theirs| &theirs.headers);
     let media = readable.and_then(|theirs| theirs.headers.get(header::CONTENT_TYPE).cloned());
@@ -172,7 +172,7 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
 /// `/v1/models`, `/v1/models/{id}`, `/stats`.
 pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
     match route {
-        Route::Models(dialect) => json(dialect.downstream.write_models(&worker.client.models()), &Facts::new(id, dialect)),
+        Route::Models(dialect) => json(dialect.downstream().write_models(&worker.client.models()), &Facts::new(id, dialect)),
         Route::Model(dialect, name) => {
             let name = percent_decode(name);
             let known = worker.client.models().into_iter().find(|model| model.id == name);
@@ -184,7 +184,7 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
                 }),
             };
             match model {
-                Ok(model) => json(dialect.downstream.write_model(&model), &Facts::new(id, dialect)),
+                Ok(model) => json(dialect.downstream().write_model(&model), &Facts::new(id, dialect)),
                 Err(error) => self::error(*dialect, &error, id),
             }
         }

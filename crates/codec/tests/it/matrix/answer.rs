@@ -62,7 +62,7 @@ pub(crate) fn cx(framing: Framing) -> Cx {
 }
 
 fn to_caller(case: &mut Case<'_>, response: &Response, told: &Value) -> Response {
-    let written = case.caller.downstream.write_response(response, &cx(Framing::Sse));
+    let written = case.caller.downstream().write_response(response, &cx(Framing::Sse));
     let again = case.caller.upstream.read_response(&written);
     let again = again.unwrap_or_else(|error| panic!("{}: {error}: {}", case.caller.name, String::from_utf8_lossy(&written)));
     let found = project(&again, false);
@@ -71,7 +71,7 @@ fn to_caller(case: &mut Case<'_>, response: &Response, told: &Value) -> Response
 }
 
 fn stream_to_caller(case: &mut Case<'_>, events: &[Event], framing: Framing) -> Response {
-    let mut writer = case.caller.downstream.write_stream(&cx(framing));
+    let mut writer = case.caller.downstream().write_stream(&cx(framing));
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.finish(&mut out);
@@ -182,7 +182,7 @@ fn without_thoughts(mut told: Value) -> Value {
 /// The caller sends the answer back with results: the provider gets its own calls and its own signatures.
 fn go_on(case: &mut Case<'_>, body: &Value, sample: &Sample) {
     let response = case.provider.upstream.read_response(body.to_string().as_bytes()).unwrap();
-    let written = case.caller.downstream.write_response(&response, &cx(Framing::Sse));
+    let written = case.caller.downstream().write_response(&response, &cx(Framing::Sse));
     let again = case.caller.upstream.read_response(&written).unwrap();
     let call = |part: &Part| match &part.content {
         Content::ToolCall { id, name, .. } => Some((id.clone(), name.clone())),

@@ -26,7 +26,7 @@ pub(crate) fn check(case: &mut Case<'_>) {
         if status == 429 {
             case.expect(error.retry_after_seconds() == Some(7), format_args!("{status}: the wait is {:?}", error.retry));
         }
-        let written = case.caller.downstream.write_error(&error, "req_1");
+        let written = case.caller.downstream().write_error(&error, "req_1");
         let again = case.caller.upstream.read_error(error.caller_status(), &HeaderMap::new(), &written);
         let text = String::from_utf8_lossy(&written);
         case.expect(error.caller_status() == towards, format_args!("{status}: becomes {}", error.caller_status()));
@@ -70,7 +70,7 @@ fn fail(case: &mut Case<'_>, stream: &str, kind: Kind) {
 }
 
 fn write_failed(case: &Case<'_>, events: &[Event], error: &Error, framing: Framing) -> String {
-    let mut writer = case.caller.downstream.write_stream(&cx(framing));
+    let mut writer = case.caller.downstream().write_stream(&cx(framing));
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.fail(error, &mut out);

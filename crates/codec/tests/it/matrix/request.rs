@@ -41,7 +41,7 @@ pub(crate) fn read(dialect: &Dialect, body: &Value, stream: bool) -> Request {
     let (path, query) = ask::path(dialect.name, stream);
     let headers = HeaderMap::new();
     let head = Head { path, query, headers: &headers };
-    let read = dialect.downstream.read_request(&head, body.to_string().as_bytes(), Operation::Chat);
+    let read = dialect.downstream().read_request(&head, body.to_string().as_bytes(), Operation::Chat);
     read.unwrap_or_else(|error| panic!("{}: {error}: {body}", dialect.name))
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn read_sent(provider: &Dialect, outgoing: &Outgoing) -> Request {
         format!("/v1{}", outgoing.path.strip_prefix("/v1beta").or(outgoing.path.strip_prefix("/v1")).unwrap_or(&outgoing.path));
     let (path, query) = path.split_once('?').map_or((path.as_str(), None), |(path, query)| (path, Some(query)));
     let head = Head { path, query, headers: &outgoing.headers };
-    let again = provider.downstream.read_request(&head, &outgoing.body, Operation::Chat);
+    let again = provider.downstream().read_request(&head, &outgoing.body, Operation::Chat);
     again.unwrap_or_else(|error| panic!("{}: {error}: {}", provider.name, String::from_utf8_lossy(&outgoing.body)))
 }
 
