@@ -204,7 +204,7 @@ impl Client {
         let service = self.shared.services.get(&provider.id);
         let service =
             service.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, format!("{} is not set up", provider.id)))?;
-        Ok(Target { service: Arc::clone(service), model: model.to_owned() })
+        Ok(Target::new(Arc::clone(service), model))
     }
 
     fn check_aliases(&self) -> Result<()> {

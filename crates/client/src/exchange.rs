@@ -132,7 +132,7 @@ struct Written {
 }
 
 fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Written, Error> {
-    let quirks = &target.service.provider.quirks;
+    let quirks = target.quirks();
     let written = match ask {
         Ask::Forward { head, peek, body } => {
             let Forward { path, edits, drop_usage } = dialect.upstream.forward(&head, peek, body, &target.model, quirks)?;

@@ -1,8 +1,9 @@
 //! A provider that can be called, and one model of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::codec::catalog::{Auth, Catalog, Provider, SecretRef};
+use crate::codec::catalog::{Auth, Catalog, Provider, Quirks, SecretRef};
 use crate::codec::dialect::{self, Dialect, Operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
@@ -33,6 +34,8 @@ pub struct Target {
     pub service: Arc<Service>,
     /// The provider's own name for the model.
     pub model: String,
+    /// The provider's quirks with this model, where they are special.
+    special: Option<Arc<Quirks>>,
 }
 
 impl Service {
@@ -74,6 +77,21 @@ impl Service {
 }
 
 impl Target {
+    /// One model of a provider, by the provider's own name for it.
+    pub fn new(service: Arc<Service>, model: impl Into<String>) -> Self {
+        let model = model.into();
+        let special = match service.provider.quirks.of_model(&model) {
+            Cow::Owned(quirks) => Some(Arc::new(quirks)),
+            Cow::Borrowed(_) => None,
+        };
+        Target { service, model, special }
+    }
+
+    /// Where the provider departs from its dialects with this model.
+    pub fn quirks(&self) -> &Quirks {
+        self.special.as_deref().unwrap_or(&self.service.provider.quirks)
+    }
+
     /// `provider/model`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.service.provider.id, self.model)

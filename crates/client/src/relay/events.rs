@@ -21,7 +21,7 @@ pub struct Reader {
 impl Reader {
     /// A reader of `answer`'s dialect.
     pub fn new(answer: &Answer, frame_limit: usize) -> Self {
-        let quirks = &answer.target.service.provider.quirks;
+        let quirks = answer.target.quirks();
         let upstream = answer.dialect.upstream;
         Reader { frames: upstream.framing().reader(frame_limit), read: upstream.read_stream(quirks) }
     }

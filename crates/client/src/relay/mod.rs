@@ -38,7 +38,7 @@ pub enum Whole {
 pub async fn whole(answer: Answer, limit: usize) -> Result<Whole> {
     let Answer { target, dialect, lane, body, .. } = answer;
     let body = body.collect(limit).await.map_err(|failure| explain(&failure, &target))?;
-    let read = || match dialect.upstream.read_response(&body) {
+    let read = || match dialect.upstream.read_reply(&body, target.quirks()) {
         Ok(response) => Ok(response),
         Err(error) => Err(target.service.sign(describe(error, &body))),
     };

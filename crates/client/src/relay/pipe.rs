@@ -67,7 +67,7 @@ struct Translation {
 impl Pipe {
     /// The reply's body for `answer` towards a caller of `inbound`.
     pub fn new(answer: Answer, inbound: &'static Dialect, cx: Cx, call: OpenCall, settings: Settings) -> Self {
-        let quirks = &answer.target.service.provider.quirks;
+        let quirks = answer.target.quirks();
         let stage = match answer.lane {
             Lane::Same => {
                 let observe = answer.dialect.upstream.observe(quirks);
@@ -132,7 +132,7 @@ impl Pipe {
             Stage::Same(sift) => {
                 out.push(sift.finish());
                 let service = &self.target.service;
-                if let Some(fault) = sift.fault(self.upstream.read_stream(&service.provider.quirks)) {
+                if let Some(fault) = sift.fault(self.upstream.read_stream(self.target.quirks())) {
                     let fault = service.sign(fault);
                     self.close(Some(fault));
                     return Ok(());

@@ -19,7 +19,7 @@ pub use nearest::nearest;
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
 pub use provider::{DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
-    GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
+    Chunks, GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
     SystemRole,
 };
 pub use resolve::{ResolveError, matches};

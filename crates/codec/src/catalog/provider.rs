@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::address::{complete_local, split_address};
 use super::auth::{Auth, SecretRef};
 use super::parse::ParseError;
-use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
+use super::quirks::{Quirks, QuirksPatch};
 
 /// The dialects that a provider may speak.
 pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini"];
@@ -205,15 +205,7 @@ impl Provider {
         if let Some(dialect) = self.dialect_url.keys().find(|dialect| !self.dialects.contains(dialect)) {
             return Err(ParseError::wrong(id, format!("`dialect_url` names `{dialect}`, which is not among its dialects")));
         }
-        for field in self.quirks.refuses.iter().chain(self.quirks.rename.keys()) {
-            if !REQUEST_FIELDS.contains(&field.as_str()) {
-                return Err(ParseError::unknown(id, "request field", field, REQUEST_FIELDS));
-            }
-        }
-        let version = self.quirks.gemini_version.as_str();
-        if !GEMINI_VERSIONS.contains(&version) {
-            return Err(ParseError::unknown(id, "gemini_version", version, GEMINI_VERSIONS));
-        }
+        self.quirks.check(id)?;
         for name in self.headers.keys() {
             if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
                 return Err(ParseError::wrong(id, format!("`{name}` is not a header's name")));

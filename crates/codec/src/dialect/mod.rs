@@ -183,6 +183,12 @@ pub trait Upstream: Sync {
     /// Reads a whole answer. A body that holds an error in spite of its status 200 is an `Err`.
     fn read_response(&self, body: &[u8]) -> Result<Response>;
 
+    /// Reads a whole answer of a provider with these quirks.
+    fn read_reply(&self, body: &[u8], quirks: &Quirks) -> Result<Response> {
+        let _ = quirks;
+        self.read_response(body)
+    }
+
     /// Reads the answer of [`Operation::CountTokens`].
     fn read_count(&self, body: &[u8]) -> Result<TokenCount>;
 
@@ -283,6 +289,11 @@ pub trait Observe: Send {
 
     /// True once the dialect's own terminator (or its error frame) was seen.
     fn is_complete(&self) -> bool;
+
+    /// Whether this frame may be the provider's error: then it is read when the stream is over.
+    fn may_be_error(&self, frame: Frame<'_>) -> bool {
+        memchr::memmem::find(frame.data, b"\"error\"").is_some()
+    }
 
     /// True when the frame just seen is the extra usage chunk that the caller did not ask for.
     fn is_usage_only(&self) -> bool {

@@ -173,10 +173,10 @@ fn check_request(case: &Case, body: &[u8]) {
             return case.expect("refused.json", Some(error_value(&error)));
         }
     };
+    let (own_quirks, usual) = (case.quirks.of_model(&request.model), Quirks::default());
     for dialect in dialect::ALL {
         let own = dialect.name == case.dialect.name;
-        let usual = Quirks::default();
-        let quirks = if own { &case.quirks } else { &usual };
+        let quirks = if own { &*own_quirks } else { &usual };
         if !dialect.upstream.can(operation) {
             continue;
         }
@@ -230,7 +230,7 @@ fn headers_of(case: &Case) -> HeaderMap {
 fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
     let up = case.dialect.upstream;
     let status: u16 = case.text("status.txt").map_or(200, |status| status.parse().unwrap());
-    let read = if status == 200 { up.read_response(body) } else { Err(up.read_error(status, &headers_of(case), body)) };
+    let read = if status == 200 { up.read_reply(body, &case.quirks) } else { Err(up.read_error(status, &headers_of(case), body)) };
     let streamed_too = ["reply.sse", "reply.array"].iter().any(|file| case.folder.join(file).exists());
     match read {
         Err(error) => {
