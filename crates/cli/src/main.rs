@@ -55,8 +55,10 @@ enum Command {
     Ask(cmd::ask::Ask),
     /// Run the gateway
     Serve(cmd::serve::Serve),
-    /// List the models that can be asked for by name
+    /// List models: how much they take, what they can do, what they cost
     Models(cmd::models::Models),
+    /// List what models cost, or import a list of prices
+    Prices(cmd::prices::Prices),
     /// List the providers: which are ready, and what the others lack
     Providers(cmd::providers::Providers),
     /// Check configuration and keys; with --live, ask every ready provider for a word
@@ -98,6 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Ask(ask) => runtime()?.block_on(ask.run(&global)),
         Command::Serve(serve) => runtime()?.block_on(serve.run(&global)),
         Command::Models(models) => models.run(&global),
+        Command::Prices(prices) => prices.run(&global),
         Command::Providers(providers) => providers.run(&global),
         Command::Check(check) => runtime()?.block_on(check.run(&global)),
         Command::Completions(completions) => completions.run(&<Cli as clap::CommandFactory>::command()),

@@ -40,6 +40,8 @@ pub(crate) enum Mark {
     No,
     /// Wrong.
     Bad,
+    /// Nothing to mark.
+    None,
 }
 
 impl Mark {
@@ -51,36 +53,103 @@ impl Mark {
             (Mark::Yes, false) => "✓",
             (Mark::No, false) => "·",
             (Mark::Bad, false) => "✗",
+            (Mark::None, _) => " ",
         }
+    }
+}
+
+/// One field of a row.
+#[derive(Clone)]
+pub(crate) struct Cell {
+    text: String,
+    right: bool,
+}
+
+impl Cell {
+    /// Text, which begins where its column does.
+    pub(crate) fn left(text: String) -> Self {
+        Self { text, right: false }
+    }
+
+    /// A figure, which ends where its column does.
+    pub(crate) fn right(text: String) -> Self {
+        Self { text, right: true }
+    }
+
+    fn write(&self, out: &mut impl Write, width: usize) -> io::Result<()> {
+        let pad = width.saturating_sub(self.text.width());
+        if self.right { write!(out, "{:pad$}{}  ", "", self.text) } else { write!(out, "{}{:pad$}  ", self.text, "") }
     }
 }
 
 /// Prints rows in columns, aligned also with wide characters; the last column is cut or wrapped to the terminal.
 pub(crate) fn print_table(rows: &[(Mark, Vec<String>)]) -> io::Result<()> {
-    let colour = has_colour();
+    let cells = |row: &Vec<String>| row.iter().cloned().map(Cell::left).collect();
+    print_rows(None, &rows.iter().map(|(mark, row)| (*mark, cells(row))).collect::<Vec<_>>())
+}
+
+/// The least room for the last column.
+const LAST: usize = 16;
+
+/// Prints rows in columns under their heads, aligned also with wide characters; the last column is wrapped to the
+/// terminal. In a terminal that is too narrow for the columns each row takes several lines.
+pub(crate) fn print_rows(heads: Option<&[&str]>, rows: &[(Mark, Vec<Cell>)]) -> io::Result<()> {
     let count = rows.iter().map(|(_, cells)| cells.len()).max().unwrap_or(0);
-    let width = |at: usize| rows.iter().filter_map(|(_, cells)| Some(cells.get(at)?.width())).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..count).map(width).collect();
+    let head = |at: usize| heads.and_then(|heads| heads.get(at)).copied().unwrap_or("");
+    let widest = |at: usize| rows.iter().filter_map(|(_, cells)| Some(cells.get(at)?.text.width())).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(|at| widest(at).max(head(at).width())).collect();
     let indent = 2 + widths.iter().take(count.saturating_sub(1)).map(|width| width + 2).sum::<usize>();
-    let room = columns().map_or(usize::MAX, |columns| columns.saturating_sub(indent + 1).max(16));
     let mut out = io::stdout().lock();
-    for (mark, cells) in rows {
-        write!(out, "{} ", mark.text(colour))?;
-        for (at, cell) in cells.iter().enumerate() {
-            if at + 1 == count {
-                for (number, line) in wrap(cell, room).iter().enumerate() {
-                    let lead = if number == 0 { 0 } else { indent };
-                    write!(out, "{:lead$}{line}", "")?;
-                    if number + 1 < wrap(cell, room).len() {
-                        writeln!(out)?;
-                    }
-                }
-            } else {
-                let pad = widths.get(at).copied().unwrap_or(0).saturating_sub(cell.width()) + 2;
-                write!(out, "{cell}{:pad$}", "")?;
-            }
+    match columns() {
+        Some(columns) if heads.is_some() && indent + LAST > columns => {
+            rows.iter().try_for_each(|(mark, cells)| stack(&mut out, *mark, cells, &head, columns))
         }
-        writeln!(out)?;
+        columns => {
+            let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(indent + 1).max(LAST));
+            if heads.is_some() {
+                let right = |at: usize| rows.iter().filter_map(|(_, cells)| cells.get(at)).any(|cell| cell.right);
+                let cells: Vec<Cell> = (0..count).map(|at| Cell { text: head(at).to_owned(), right: right(at) }).collect();
+                line(&mut out, Mark::None, &cells, (&widths, indent, room))?;
+            }
+            rows.iter().try_for_each(|(mark, cells)| line(&mut out, *mark, cells, (&widths, indent, room)))
+        }
+    }
+}
+
+/// A row in columns. Nothing stands behind its last character.
+fn line(out: &mut impl Write, mark: Mark, cells: &[Cell], (widths, indent, room): (&[usize], usize, usize)) -> io::Result<()> {
+    let mut text: Vec<u8> = Vec::new();
+    write!(text, "{} ", mark.text(has_colour()))?;
+    for (at, cell) in cells.iter().enumerate() {
+        if at + 1 < widths.len() {
+            cell.write(&mut text, widths.get(at).copied().unwrap_or(0))?;
+            continue;
+        }
+        for (number, part) in wrap(&cell.text, room).iter().enumerate() {
+            let lead = if number == 0 { 0 } else { indent };
+            write!(text, "{}{:lead$}{part}", if number == 0 { "" } else { "\n" }, "")?;
+        }
+    }
+    out.write_all(text.trim_ascii_end())?;
+    writeln!(out)
+}
+
+/// A row in lines: what it is, its figures with their names, the rest.
+fn stack<'h>(
+    out: &mut impl Write,
+    mark: Mark,
+    cells: &[Cell],
+    head: &dyn Fn(usize) -> &'h str,
+    columns: usize,
+) -> io::Result<()> {
+    let (Some(first), Some(last)) = (cells.first(), cells.last()) else { return Ok(()) };
+    writeln!(out, "{} {}", mark.text(has_colour()), first.text)?;
+    let named = cells.iter().enumerate().skip(1).take(cells.len().saturating_sub(2)).filter(|(_, cell)| !cell.text.is_empty());
+    let figures = named.map(|(at, cell)| format!("{} {}", head(at), cell.text)).collect::<Vec<_>>().join("  ");
+    for text in [&figures, &last.text].into_iter().filter(|text| !text.is_empty()) {
+        for part in wrap(text, columns.saturating_sub(5).max(LAST)) {
+            writeln!(out, "    {part}")?;
+        }
     }
     Ok(())
 }

@@ -1,17 +1,27 @@
 //! One call of the library, whole or streamed.
 
+mod audio;
+mod embed;
+mod image;
+mod moderate;
+mod operation;
+mod rerank;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
 use crate::client::Client;
+use crate::codec::catalog::Cost;
 use crate::codec::dialect::Operation;
 use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::Network;
 use crate::exchange::{Ask, exchange};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
 use crate::relay::{Events, Whole, whole};
+
+pub use operation::OperationCall;
 
 /// A call that has not been sent: await it for the whole reply, or [`Call::stream`] it.
 ///
@@ -38,6 +48,7 @@ pub struct Reply {
     pub response: Response,
     /// What the provider could not be told.
     pub losses: Losses,
+    cost: Option<Cost>,
 }
 
 /// A piece of a streamed reply.
@@ -137,7 +148,10 @@ impl Call {
         let (answer, losses) = ask(&client, &request).await?;
         let target = answer.target.name();
         match whole(answer, client.config().network.reply_limit).await? {
-            Whole::Read(response) => Ok(Reply { target, response, losses }),
+            Whole::Read(response) => {
+                let cost = response.usage.and_then(|usage| client.cost(&target, usage));
+                Ok(Reply { target, response, losses, cost })
+            }
             Whole::Same { .. } => Err(Error::new(Kind::Internal, Origin::Gateway, "a library call was not translated")),
         }
     }
@@ -197,6 +211,11 @@ impl Reply {
             Content::ToolCall { id, name, arguments } => Some((id.as_str(), name.as_str(), arguments.as_str())),
             _ => None,
         })
+    }
+
+    /// What it came to, where usage and price are known.
+    pub fn cost(&self) -> Option<Cost> {
+        self.cost
     }
 
     /// Why the first answer ended.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::catalog::{Catalog, Provider};
+use crate::codec::catalog::{Catalog, Cost, Models, Provider, Work};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Config, Environment};
-use crate::ir::Model;
+use crate::ir::{Model, Usage};
 use crate::target::{Service, Target, assemble};
 use crate::transport::{HttpTransport, Options, SimTransport, Transport};
 
@@ -25,6 +25,7 @@ struct Shared {
     config: Config,
     environment: Environment,
     catalog: Catalog,
+    models: Arc<Models>,
     services: HashMap<String, Arc<Service>>,
 }
 
@@ -81,7 +82,8 @@ impl Builder {
         };
         let (catalog, services) = assemble(&config, &environment)?;
         let services = services.into_iter().map(|service| (service.provider.id.clone(), Arc::new(service))).collect();
-        let shared = Arc::new(Shared { config, environment, catalog, services });
+        let models = Arc::new(config.models(&environment)?);
+        let shared = Arc::new(Shared { config, environment, catalog, models, services });
         let wire = Arc::new(shared.http_transport());
         let http = self.transport.unwrap_or_else(|| Arc::clone(&wire) as _);
         let client = Client { shared, http, wire, sim: Arc::new(SimTransport::default()) };
@@ -149,6 +151,11 @@ impl Client {
         self.shared.catalog.iter().filter_map(|provider| self.shared.services.get(&provider.id)).collect()
     }
 
+    /// The provider of this id.
+    pub fn service(&self, id: &str) -> Option<&Arc<Service>> {
+        self.shared.services.get(id)
+    }
+
     /// The targets for a model's name, in the order in which they are tried: an alias, else `provider/model`, else a
     /// bare name that a provider's pattern claims.
     ///
@@ -172,6 +179,16 @@ impl Client {
     pub fn simulator(&self) -> &str {
         let simulated = |provider: &&Provider| provider.base_url.starts_with("sim:");
         self.shared.catalog.iter().find(simulated).map_or("", |provider| provider.id.as_str())
+    }
+
+    /// What is known of models: limits, abilities and prices.
+    pub fn model_data(&self) -> &Arc<Models> {
+        &self.shared.models
+    }
+
+    /// What a call to `target` (`provider/model`) came to that ended now. `None` when its price is not known.
+    pub fn cost(&self, target: &str, usage: Usage) -> Option<Cost> {
+        self.shared.models.cost(target, &Work { minute: crate::monitor::minute_of_week(), ..Work::from(usage) })
     }
 
     /// The names that can be asked for: aliases, and the models that ready providers list in full.

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 
 use crate::client::Client;
-use crate::codec::dialect::{Dialect, Forward, Head, Operation, Peek, headers as wire_headers};
+use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin};
 use crate::ir::Request;
 use crate::target::Target;
-use crate::transport::{Body, Failure, Payload, Phase};
+use crate::transport::{Body, Failure, Payload, Phase, Reply};
 
 /// How a request reaches the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,26 +91,59 @@ impl From<Error> for Failed {
 /// Longest error body that is read.
 const ERROR_LIMIT: usize = 1024 * 1024;
 
+/// A request that is complete but for its credential.
+pub struct Parcel {
+    /// `POST`, mostly.
+    pub method: Method,
+    /// Path and query, appended to a base address of the provider.
+    pub path: String,
+    /// All headers but the credential's.
+    pub headers: HeaderMap,
+    /// The body.
+    pub payload: Payload,
+}
+
 /// Calls `target` once, in `dialect`.
 ///
 /// # Errors
 /// When the request cannot be written in that dialect, the provider cannot be reached, or it answers with an error.
 pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Answer, Failed> {
+    // A missing credential is told before anything else.
+    target.service.credential()?;
+    let Written { lane, parcel, losses, drop_usage } = write(target, dialect, ask)?;
+    let reply = send(client, target, target.service.provider.url(dialect.name), parcel).await?;
+    let (head, body) = settle(reply, target, dialect, lane).await?.into_parts();
+    let target = target.clone();
+    Ok(Answer { target, dialect, lane, status: head.status, headers: head.headers, body, losses, drop_usage })
+}
+
+/// Adds the credential, sends, and waits for the head of the reply, whatever its status. `base` is the address that the
+/// parcel's path is under.
+///
+/// # Errors
+/// When there is no credential, or the provider cannot be reached.
+pub(crate) async fn send(client: &Client, target: &Target, base: &str, parcel: Parcel) -> Result<Reply, Error> {
     let credential = target.service.credential()?;
-    let provider = &target.service.provider;
-    let Written { lane, method, mut path, mut headers, payload, losses, drop_usage } = write(target, dialect, ask)?;
+    let Parcel { method, mut path, mut headers, payload } = parcel;
     credential.apply(&mut path, &mut headers);
     let mut request = HttpRequest::new(payload);
     *request.method_mut() = method;
-    *request.uri_mut() = uri(provider.url(dialect.name), &path).map_err(|error| error.from_provider(&provider.id))?;
+    *request.uri_mut() = uri(base, &path).map_err(|error| error.from_provider(&target.service.provider.id))?;
     *request.headers_mut() = headers;
     let transport = client.transport(request.uri().scheme_str());
-    let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
-    let (head, body) = reply.into_parts();
-    if head.status.is_success() {
-        let target = target.clone();
-        return Ok(Answer { target, dialect, lane, status: head.status, headers: head.headers, body, losses, drop_usage });
+    transport.send(request).await.map_err(|failure| explain(&failure, target))
+}
+
+/// Turns a reply that is an error into one, read in `dialect`.
+///
+/// # Errors
+/// When it is one.
+pub(crate) async fn settle(reply: Reply, target: &Target, dialect: &Dialect, lane: Lane) -> Result<Reply, Failed> {
+    if reply.status().is_success() {
+        return Ok(reply);
     }
+    let credential = target.service.credential()?;
+    let (head, body) = reply.into_parts();
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
     let error = target.service.sign(dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body));
     let reply = (lane == Lane::Same && !credential.is_in(&body)).then_some(ErrorReply {
@@ -123,57 +156,56 @@ pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialec
 
 struct Written {
     lane: Lane,
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    payload: Payload,
+    parcel: Parcel,
     losses: Losses,
     drop_usage: bool,
 }
 
 fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Written, Error> {
     let quirks = target.quirks();
-    let written = match ask {
+    match ask {
         Ask::Forward { head, peek, body } => {
             let Forward { path, edits, drop_usage } = dialect.upstream.forward(&head, peek, body, &target.model, quirks)?;
             let mut headers = wire_headers::defaults(dialect.name, quirks);
             wire_headers::forward(dialect.name, head.headers, &mut headers);
             let payload = if edits.is_empty() { Payload::whole(body.clone()) } else { splice(body, edits) };
-            Written { lane: Lane::Same, method: Method::POST, path, headers, payload, losses: Losses::default(), drop_usage }
+            let parcel = Parcel { method: Method::POST, path, headers: with_usual(headers), payload };
+            Ok(Written { lane: Lane::Same, parcel, losses: Losses::default(), drop_usage })
         }
         Ask::Write { request, operation, headers: callers } => {
             let renamed = (request.model != target.model).then(|| Request { model: target.model.clone(), ..request.clone() });
             let outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
-            let mut headers = outgoing.headers;
-            if let Some(callers) = callers {
-                wire_headers::forward("", callers, &mut headers);
-            }
-            Written {
-                lane: Lane::Translate,
-                method: outgoing.method,
-                path: outgoing.path,
-                headers,
-                payload: Payload::whole(outgoing.body),
-                losses: outgoing.losses,
-                drop_usage: false,
-            }
+            let (parcel, losses) = Parcel::new(outgoing, callers);
+            Ok(Written { lane: Lane::Translate, parcel, losses, drop_usage: false })
         }
-    };
-    Ok(with_type(written))
+    }
 }
 
-fn with_type(mut written: Written) -> Written {
-    written.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+impl Parcel {
+    /// A request in canonical form as a dialect has written it, with those of its caller's headers that every dialect
+    /// understands; and what could not be said.
+    pub(crate) fn new(outgoing: Outgoing, callers: Option<&HeaderMap>) -> (Self, Losses) {
+        let Outgoing { method, path, mut headers, body, losses } = outgoing;
+        if let Some(callers) = callers {
+            wire_headers::forward("", callers, &mut headers);
+        }
+        (Parcel { method, path, headers: with_usual(headers), payload: Payload::whole(body) }, losses)
+    }
+}
+
+/// Adds what every request has.
+pub(crate) fn with_usual(mut headers: HeaderMap) -> HeaderMap {
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     // An encoded answer could not be forwarded with edits, nor observed.
-    written.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    written.headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
-    written
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+    headers
 }
 
 const USER_AGENT: &str = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
 
 /// The caller's bytes with the edits between them; what is not edited is not copied.
-fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payload {
+pub(crate) fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payload {
     let pieces = pieces(body.len(), edits).into_iter().map(|piece| match piece {
         Piece::Kept(span) => body.slice(span),
         Piece::New(with) => Bytes::from(with),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::codec::catalog::{Auth, Catalog, Provider, Quirks, SecretRef};
-use crate::codec::dialect::{self, Dialect, Operation};
+use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credential, Found};
@@ -73,6 +73,27 @@ impl Service {
         let spoken = || self.provider.dialects.iter().filter_map(|name| dialect::find(name));
         let able = |dialect: &&Dialect| dialect.upstream.can(operation);
         inbound.filter(|inbound| self.provider.speaks(inbound.name) && able(inbound)).or_else(|| spoken().find(able))
+    }
+}
+
+impl Service {
+    /// The dialect in which to ask for an operation beyond chat: what the provider's data says, else the caller's
+    /// (`inbound`) if the provider speaks it, else its first that has it.
+    ///
+    /// # Errors
+    /// `Unsupported` when it has none.
+    pub fn dialect_for(&self, inbound: Option<&str>, operation: Operation) -> Result<&str> {
+        let provider = &self.provider;
+        let able = |dialect: &&str| operation::can(dialect, operation);
+        let spoken = || provider.dialects.iter().map(String::as_str);
+        let found = match provider.operations.get(operation.key()).map(String::as_str) {
+            Some(named) => Some(named).filter(able),
+            None => spoken().filter(able).find(|dialect| Some(*dialect) == inbound).or_else(|| spoken().find(able)),
+        };
+        found.ok_or_else(|| {
+            let what = format!("{} does not offer {}", provider.id, operation.key());
+            Error::new(Kind::Unsupported, Origin::Gateway, what).at("model")
+        })
     }
 }
 

@@ -5,8 +5,11 @@
 
 pub mod edge;
 pub mod identify;
+mod operate;
+mod passthrough;
 pub mod pipeline;
 mod server;
+mod show;
 mod worker;
 
 pub use server::{Server, Stop};

@@ -28,6 +28,7 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Route, body, route};
 use crate::identify::{identify, without_key};
 use crate::worker::Worker;
+use crate::{operate, passthrough, show};
 
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
@@ -37,14 +38,19 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
         Ok(route) => route,
         Err((dialect, error)) => return body::refuse(incoming, reply::error(dialect, &error, &id)),
     };
-    if let Route::Health(kind) = route {
-        return reply::health(&worker, kind);
+    match route {
+        Route::Health(kind) => return reply::health(&worker, kind),
+        Route::Fixed(media, body) => return reply::fixed(media, body),
+        _ => {}
     }
     if let Err(error) = identify(worker.key.as_ref(), &head.headers, head.uri.query()) {
         return body::refuse(incoming, reply::error(route.dialect(), &error, &id));
     }
     let (dialect, operation) = match route {
         Route::Call(dialect, operation) => (dialect, operation),
+        Route::Operate(wish) => return operate::answer(&worker, &head, incoming, wish, &id).await,
+        Route::Show(dialect, read) => return show::answer(&worker, &head, incoming, (dialect, read), &id).await,
+        Route::Pass(dialect, rest) => return passthrough::answer(&worker, &head, incoming, (dialect, &rest), &id).await,
         other => return reply::list(&worker, &other, &id),
     };
     let limit = worker.client.config().server.body_limit;
@@ -53,7 +59,7 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, &id)),
     };
-    let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _);
+    let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
     let ran = worker.unless_cut(run(&worker, &head, received, (dialect, operation), &mut call, &id)).await;
     let ran = match ran {
         Ok(ran) => ran,
@@ -243,7 +249,7 @@ fn note(call: &mut OpenCall, facts: &Facts) {
 }
 
 /// Another target may do better unless the caller's request is at fault.
-fn may_go_on(error: &Error) -> bool {
+pub(crate) fn may_go_on(error: &Error) -> bool {
     let callers_fault = matches!(
         error.kind,
         Kind::BadRequest | Kind::NotFound | Kind::TooLarge | Kind::ContextTooLong | Kind::Unsupported | Kind::Filtered

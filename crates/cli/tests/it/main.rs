@@ -1,5 +1,6 @@
 //! The command as a process: what a person types, and what comes back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod models;
 mod readme;
 mod terminal;

@@ -1,13 +1,17 @@
 //! Finding and reading the file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Config, Environment};
-use crate::codec::catalog::ParseError;
+use crate::codec::catalog::{ModelPatch, Models, ParseError};
 use crate::codec::{Error, Kind, Origin, Result};
 
 /// The file's usual name.
 pub const FILE_NAME: &str = "trunkline.toml";
+
+/// The usual name of the file of imported prices. It stands beside the configuration, and has its `[prices]` tables only.
+pub const PRICES_NAME: &str = "prices.toml";
 
 impl Config {
     /// Reads a configuration from text. `name` is what errors call it.
@@ -42,14 +46,58 @@ impl Config {
     }
 }
 
+/// `prices.toml` as written.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PricesFile {
+    #[serde(default)]
+    prices: BTreeMap<String, ModelPatch>,
+}
+
+impl Config {
+    /// Where imported prices are: `prices.toml` beside the configuration that was read; without one, in the user's
+    /// configuration folder. `None` when there is no such folder either.
+    pub fn prices_path(&self, environment: &Environment) -> Option<PathBuf> {
+        match &self.path {
+            Some(path) => Some(path.with_file_name(PRICES_NAME)),
+            None => folder(environment).map(|folder| folder.join(PRICES_NAME)),
+        }
+    }
+
+    /// What is known of models: the catalogue, over it `prices.toml` if it is there, over that `[prices]`.
+    ///
+    /// # Errors
+    /// When `prices.toml` cannot be read or is not valid, or a row of either contradicts itself.
+    pub fn models(&self, environment: &Environment) -> Result<Models> {
+        let mut models = Models::default();
+        let wrong_row = |error: ParseError| wrong(error.to_string());
+        if let Some(path) = self.prices_path(environment).filter(|path| path.is_file()) {
+            let text =
+                std::fs::read_to_string(&path).map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
+            let name = path.display().to_string();
+            let file: PricesFile =
+                toml::from_str(&text).map_err(|error| wrong_row(ParseError::from_toml(&name, &text, &error)))?;
+            models.add(&name, file.prices).map_err(wrong_row)?;
+        }
+        let name = self.path.as_ref().map_or_else(|| FILE_NAME.to_owned(), |path| path.display().to_string());
+        models.add(&name, self.prices.clone()).map_err(wrong_row)?;
+        Ok(models)
+    }
+}
+
+/// The user's configuration folder of ours.
+fn folder(environment: &Environment) -> Option<PathBuf> {
+    let folder = environment.get("XDG_CONFIG_HOME").map(PathBuf::from);
+    let folder = folder.or_else(|| environment.get("HOME").map(|home| Path::new(home).join(".config")));
+    folder.map(|folder| folder.join("trunkline"))
+}
+
 /// Where the configuration is: `TRUNKLINE_CONFIG`, `./trunkline.toml`, the user's configuration folder.
 pub fn locate(environment: &Environment) -> Option<PathBuf> {
     if let Some(named) = environment.get("TRUNKLINE_CONFIG") {
         return Some(PathBuf::from(named));
     }
-    let folder = environment.get("XDG_CONFIG_HOME").map(PathBuf::from);
-    let folder = folder.or_else(|| environment.get("HOME").map(|home| Path::new(home).join(".config")));
-    let usual = folder.map(|folder| folder.join("trunkline").join(FILE_NAME));
+    let usual = folder(environment).map(|folder| folder.join(FILE_NAME));
     [Some(PathBuf::from(FILE_NAME)), usual].into_iter().flatten().find(|path| path.is_file())
 }
 

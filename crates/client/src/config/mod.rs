@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::codec::catalog::{ProviderPatch, SecretRef};
+use crate::codec::catalog::{ModelPatch, ProviderPatch, SecretRef};
 
 pub use crate::credential::resolve as resolve_secret;
 pub use environment::Environment;
 pub(crate) use file::wrong;
-pub use file::{FILE_NAME, locate};
+pub use file::{FILE_NAME, PRICES_NAME, locate};
 
 /// A configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderPatch>,
     /// Aliases: the model names that callers may use.
     pub models: BTreeMap<String, Alias>,
+    /// Prices, limits and abilities of models, by `provider/model` (the model may be a pattern): over what the catalogue
+    /// says and what `prices.toml` says, key by key.
+    pub prices: BTreeMap<String, ModelPatch>,
     /// Task type → model name; `default` is used when nobody names a model.
     pub tasks: BTreeMap<String, String>,
     /// Where it was read from; errors name it.
@@ -47,6 +50,8 @@ pub struct Server {
     pub key: Option<SecretRef>,
     /// The longest request body, in bytes.
     pub body_limit: usize,
+    /// The longest request body that goes through without being held: a form with files, or what is passed through.
+    pub upload_limit: u64,
     /// Seconds that running calls may go on after the signal to stop.
     pub drain_seconds: u64,
     /// Threads; 0: one a core.
@@ -55,7 +60,14 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Server { listen: "127.0.0.1:4000".to_owned(), key: None, body_limit: 32 * 1024 * 1024, drain_seconds: 30, threads: 0 }
+        Server {
+            listen: "127.0.0.1:4000".to_owned(),
+            key: None,
+            body_limit: 32 * 1024 * 1024,
+            upload_limit: 1024 * 1024 * 1024,
+            drain_seconds: 30,
+            threads: 0,
+        }
     }
 }
 

@@ -1,5 +1,23 @@
 //! Where secrets come from, and how each scheme adds one to a request.
 
+mod access_key;
+mod bce;
+mod canonical;
+mod content_digest;
+mod date;
+mod digest;
+mod encode;
+mod hmac_sha256;
+mod hs256_jwt;
+mod message_signature;
+mod sdk_hmac;
+mod service_account;
+pub mod sign;
+mod sigv4;
+mod structured;
+mod tc3;
+mod url_hmac;
+
 use std::process::Command;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};

@@ -3,8 +3,9 @@
 mod counter;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::codec::catalog::{Cost, Models, Work};
 use crate::codec::{Error, Kind, Losses, Origin};
 use crate::ir::Usage;
 
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub attempts: u32,
     /// Tokens, as far as they were told.
     pub usage: Option<Usage>,
+    /// What it came to, where usage and price are known.
+    pub cost: Option<Cost>,
     /// From the request's arrival to the last byte.
     pub elapsed: Duration,
     /// What went wrong.
@@ -44,22 +47,24 @@ pub struct OpenCall {
     outcome: Option<Outcome>,
     started: Instant,
     recorder: Arc<dyn Recorder>,
+    models: Arc<Models>,
 }
 
 impl OpenCall {
-    /// A call that arrives now.
-    pub fn new(request_id: String, recorder: Arc<dyn Recorder>) -> Self {
+    /// A call that arrives now; `models` know what it will cost.
+    pub fn new(request_id: String, recorder: Arc<dyn Recorder>, models: Arc<Models>) -> Self {
         let outcome = Outcome {
             request_id,
             model: String::new(),
             target: None,
             attempts: 0,
             usage: None,
+            cost: None,
             elapsed: Duration::ZERO,
             error: None,
             losses: Losses::default(),
         };
-        OpenCall { outcome: Some(outcome), started: Instant::now(), recorder }
+        OpenCall { outcome: Some(outcome), started: Instant::now(), recorder, models }
     }
 
     /// What is known so far; `None` once it is closed.
@@ -72,6 +77,9 @@ impl OpenCall {
         if let Some(mut outcome) = self.outcome.take() {
             outcome.elapsed = self.started.elapsed();
             outcome.error = error;
+            if let (Some(target), Some(usage)) = (&outcome.target, outcome.usage) {
+                outcome.cost = self.models.cost(target, &Work { minute: minute_of_week(), ..Work::from(usage) });
+            }
             self.recorder.record(outcome);
         }
     }
@@ -83,4 +91,11 @@ impl Drop for OpenCall {
             self.close(Some(Error::new(Kind::Cancelled, Origin::Caller, "the caller left before the answer was complete")));
         }
     }
+}
+
+/// The minute of the week in UTC: 0 is Monday 00:00. For prices that depend on the hour.
+pub(crate) fn minute_of_week() -> Option<u16> {
+    let minutes = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() / 60;
+    // The epoch was a Thursday.
+    u16::try_from((minutes + 3 * 24 * 60) % (7 * 24 * 60)).ok()
 }

@@ -1,9 +1,11 @@
 //! The body of an answer on its way to whoever asked, through its lane, with an eye on usage.
 //!
 //! [`whole`] takes an unstreamed answer, [`Events`] gives a streamed one to the library, [`Pipe`] gives it to a
-//! caller of the gateway.
+//! caller of the gateway. [`Flow`] passes on any other answer as it comes.
 
 mod events;
+mod flow;
+mod patience;
 mod pipe;
 mod sift;
 
@@ -15,7 +17,9 @@ use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Response, Usage, fold};
 
 pub use events::{Events, Reader};
-pub use pipe::{Pipe, Settings};
+pub use flow::Flow;
+pub use patience::Settings;
+pub use pipe::Pipe;
 
 /// A whole answer.
 pub enum Whole {
@@ -72,7 +76,7 @@ fn looks_wrong(body: &[u8]) -> bool {
 }
 
 /// Says what came instead of an answer.
-fn describe(error: Error, body: &[u8]) -> Error {
+pub(crate) fn describe(error: Error, body: &[u8]) -> Error {
     if error.kind != Kind::Malformed {
         return error;
     }

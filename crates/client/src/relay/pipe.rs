@@ -3,17 +3,15 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
-use tokio::sync::watch;
-use tokio::time::Sleep;
 
+use super::Reader;
+use super::patience::{Patience, Settings};
 use super::sift::Sift;
-use super::{Reader, stalled};
 use crate::codec::dialect::{Cx, Dialect, Upstream, WriteStream};
-use crate::codec::{Error, Kind, Losses, Origin};
+use crate::codec::{Error, Losses, Origin};
 use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Event, Usage};
 use crate::monitor::OpenCall;
@@ -22,16 +20,6 @@ use crate::transport::Body;
 
 /// Frames that are ready together leave together, up to about this many bytes.
 const MERGE: usize = 64 * 1024;
-
-/// What a pipe needs to know beside the answer.
-pub struct Settings {
-    /// Seconds without a byte after which the provider is given up.
-    pub idle_seconds: u64,
-    /// The longest frame.
-    pub frame_limit: usize,
-    /// Turns true when running streams must end.
-    pub cut: watch::Receiver<bool>,
-}
 
 /// The body of a streamed reply. Dropping it closes the provider's connection and records that the caller left.
 pub struct Pipe {
@@ -43,10 +31,7 @@ pub struct Pipe {
     cx: Cx,
     call: OpenCall,
     done: bool,
-    idle: Duration,
-    last: Instant,
-    timer: Pin<Box<Sleep>>,
-    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+    patience: Patience,
 }
 
 enum Stage {
@@ -82,8 +67,6 @@ impl Pipe {
                 losses: Losses::default(),
             }),
         };
-        let idle = Duration::from_secs(settings.idle_seconds);
-        let mut cut = settings.cut;
         Pipe {
             body: answer.body,
             stage,
@@ -93,14 +76,7 @@ impl Pipe {
             cx,
             call,
             done: false,
-            idle,
-            last: Instant::now(),
-            timer: Box::pin(tokio::time::sleep(idle)),
-            cut: Box::pin(async move {
-                if cut.wait_for(|cut| *cut).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }),
+            patience: Patience::new(settings),
         }
     }
 
@@ -184,23 +160,6 @@ impl Pipe {
             }
         }
     }
-
-    /// Nothing is coming: has patience run out, or must the stream be cut?
-    fn give_up(&mut self, context: &mut Context<'_>) -> Option<Error> {
-        if self.cut.as_mut().poll(context).is_ready() {
-            let what = "the gateway is shutting down; send the request again";
-            return Some(Error::new(Kind::Unavailable, Origin::Gateway, what));
-        }
-        while self.timer.as_mut().poll(context).is_ready() {
-            if self.last.elapsed() >= self.idle {
-                return Some(stalled(self.idle.as_secs()));
-            }
-            // Re-armed only now and then: a reset for every piece would cost more than the piece.
-            let next = self.last + self.idle;
-            self.timer.as_mut().reset(next.into());
-        }
-        None
-    }
 }
 
 impl Translation {
@@ -231,13 +190,13 @@ impl http_body::Body for Pipe {
         while !this.done && out.len() < MERGE {
             let fault = match Pin::new(&mut this.body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    this.last = Instant::now();
+                    this.patience.renew();
                     frame.into_data().map_or(Ok(()), |chunk| this.feed(chunk, &mut out))
                 }
                 Poll::Ready(Some(Err(failure))) => Err(explain(&failure, &this.target)),
                 Poll::Ready(None) => this.finish(&mut out),
                 Poll::Pending if !out.is_empty() => break,
-                Poll::Pending => match this.give_up(context) {
+                Poll::Pending => match this.patience.run_out(context) {
                     Some(error) => Err(error),
                     None => return Poll::Pending,
                 },

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -16,11 +17,28 @@ use super::{Failure, Phase};
 /// The body of a request: pieces that go out one after another without being copied together, so that a long body
 /// with a few bytes changed is three pieces, two of which still lie where the caller's request lies. The length is
 /// known, so it goes out with a `content-length`.
-#[derive(Clone, Debug, Default)]
+///
+/// Behind the pieces there may be a [`stream`](Self::stream): bytes that are still on their way from somewhere else.
+#[derive(Debug, Default)]
 pub struct Payload {
     first: Bytes,
     rest: std::vec::IntoIter<Bytes>,
+    /// Of the pieces, and of the stream as far as its length is known.
     left: u64,
+    tail: Option<Tail>,
+}
+
+/// The part of a payload that is not there yet.
+struct Tail {
+    // Locked never: it makes a payload `Sync`, whatever the stream is.
+    stream: Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>>,
+    is_counted: bool,
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tail(stream)")
+    }
 }
 
 impl Payload {
@@ -33,7 +51,7 @@ impl Payload {
     /// A body in one piece.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let first = bytes.into();
-        Self { left: first.len() as u64, first, rest: Vec::new().into_iter() }
+        Self { left: first.len() as u64, first, ..Self::default() }
     }
 
     /// A body in pieces, in their order.
@@ -42,15 +60,42 @@ impl Payload {
         // HTTP/2 would spend a frame on an empty piece.
         pieces.retain(|piece| !piece.is_empty());
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { first: Bytes::new(), rest: pieces.into_iter(), left }
+        Self { rest: pieces.into_iter(), left, ..Self::default() }
     }
 
-    /// The same body once more, before anything of it went out.
+    /// Pieces and then what `stream` gives, as it gives it: at most a few pieces of it are held at a time. `length` is the
+    /// stream's own, where it is known; without it the body goes out without a `content-length`. A failure of the stream
+    /// ends the exchange.
+    #[must_use]
+    pub fn stream(
+        pieces: Vec<Bytes>,
+        stream: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static,
+        length: Option<u64>,
+    ) -> Self {
+        let mut payload = Self::pieces(pieces);
+        payload.left += length.unwrap_or(0);
+        payload.tail = Some(Tail { stream: Mutex::new(Box::pin(stream)), is_counted: length.is_some() });
+        payload
+    }
+
+    /// Whether some of it is still on its way from somewhere else: it can be neither looked at nor sent twice.
+    #[must_use]
+    pub const fn is_stream(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// The same body once more, before anything of it went out; none where it can be sent only once.
     pub(super) fn replay(&self) -> Option<Self> {
-        Some(self.clone())
+        let Self { first, rest, left, tail } = self;
+        tail.is_none().then(|| Self { first: first.clone(), rest: rest.clone(), left: *left, tail: None })
     }
 
-    /// Bytes still to go out.
+    /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first).filter(|piece| !piece.is_empty()).chain(self.rest.as_slice())
+    }
+
+    /// Bytes still to go out, as far as that is known.
     #[must_use]
     pub const fn len(&self) -> u64 {
         self.left
@@ -59,18 +104,33 @@ impl Payload {
     /// Nothing (more) to go out.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.left == 0
+        self.left == 0 && self.tail.is_none()
     }
 }
 
 impl http_body::Body for Payload {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Failure;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let first = std::mem::take(&mut self.first);
-        let piece = if first.is_empty() { self.rest.next() } else { Some(first) };
-        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = &mut *self;
+        let first = std::mem::take(&mut this.first);
+        let mut piece = if first.is_empty() { this.rest.next() } else { Some(first) };
+        let mut is_counted = true;
+        if let (None, Some(tail)) = (&piece, &mut this.tail) {
+            is_counted = tail.is_counted;
+            let stream = tail.stream.get_mut().unwrap_or_else(PoisonError::into_inner);
+            piece = match ready!(stream.as_mut().poll_next(cx)) {
+                Some(Ok(piece)) => Some(piece),
+                end => {
+                    (this.tail, this.left) = (None, 0);
+                    return Poll::Ready(end.map(|failed| failed.map(Frame::data)));
+                }
+            };
+        }
+        if is_counted {
+            this.left = this.left.saturating_sub(piece.as_ref().map_or(0, |piece| piece.len() as u64));
+        }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
@@ -79,7 +139,10 @@ impl http_body::Body for Payload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        match &self.tail {
+            Some(Tail { is_counted: false, .. }) => SizeHint::default(),
+            _ => SizeHint::with_exact(self.left),
+        }
     }
 }
 
@@ -91,6 +154,8 @@ enum Kind {
     // The order matters: a dropped body resets its stream first and makes room for another after that.
     Http2(Incoming, Option<Http2>),
     Whole(Bytes),
+    /// Bytes that come before another body's.
+    After(Bytes, Box<Body>),
     Stream(Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>),
 }
 
@@ -120,6 +185,12 @@ impl Body {
         let mut body = Self(Kind::Http2(incoming, Some(stream)));
         body.settle();
         body
+    }
+
+    /// The same body, before the bytes that were taken from it already.
+    #[must_use]
+    pub fn after(self, first: Bytes) -> Self {
+        if first.is_empty() { self } else { Self(Kind::After(first, Box::new(self))) }
     }
 
     /// The next bytes, as they arrive; nothing at the end.
@@ -190,6 +261,11 @@ impl Body {
             },
             Kind::Whole(bytes) if bytes.is_empty() => None,
             Kind::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Kind::After(first, rest) => {
+                let (first, rest) = (std::mem::take(first), std::mem::replace(&mut **rest, Self::empty()));
+                *self = rest;
+                Some(Ok(Frame::data(first)))
+            }
             Kind::Stream(stream) => ready!(stream.as_mut().poll_next(cx)).map(|next| next.map(Frame::data)),
         };
         match next {
@@ -232,7 +308,7 @@ impl http_body::Body for Body {
             Kind::Http1(incoming) => incoming.is_over(),
             Kind::Http2(incoming, _) => incoming.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Stream(_) => false,
+            Kind::After(..) | Kind::Stream(_) => false,
         }
     }
 
@@ -241,6 +317,10 @@ impl http_body::Body for Body {
             Kind::Http1(incoming) => incoming.size_hint(),
             Kind::Http2(incoming, _) => incoming.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::After(first, rest) => match rest.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + first.len() as u64),
+                None => SizeHint::default(),
+            },
             Kind::Stream(_) => SizeHint::default(),
         }
     }
@@ -251,7 +331,7 @@ impl fmt::Debug for Body {
         f.write_str(match &self.0 {
             Kind::Http1(_) | Kind::Http2(..) => "Body(wire)",
             Kind::Whole(_) => "Body(whole)",
-            Kind::Stream(_) => "Body(stream)",
+            Kind::After(..) | Kind::Stream(_) => "Body(stream)",
         })
     }
 }

@@ -4,16 +4,19 @@
 //! the request is read as a gateway would read it, and the answer is written as a provider would write it.
 
 mod answer;
+mod media;
+mod operation;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{Response as HttpResponse, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderValue, Response as HttpResponse, StatusCode, header};
 use http_body_util::BodyExt;
 
 use super::{Body, Failure, Payload, Phase, Reply, Sending, Transport};
-use crate::codec::dialect::{self, Cx, Head, Operation, Peek};
+use crate::codec::dialect::{self, Cx, Framing, Head, Operation, Peek};
 use crate::codec::{Dialect, Error, Result};
 use crate::ir::{Request, fold};
 
@@ -28,17 +31,24 @@ impl Transport for SimTransport {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             let (head, payload) = request.into_parts();
-            let Ok(body) = payload.collect().await.map(http_body_util::Collected::to_bytes);
+            let body = payload.collect().await?.to_bytes();
             let path = head.uri.path();
+            if let Some((dialect, operation)) = dialect::operation::route(path) {
+                return Ok(operate(dialect, operation, &head, &body, number));
+            }
             let Some(route) = dialect::route(path) else {
                 return Err(Failure::new(Phase::Send, format!("the simulator does not know the path {path}")));
             };
             let head = Head { path, query: head.uri.query(), headers: &head.headers };
             let reply = match simulate(route, &head, &body, number) {
-                Ok((media, bytes)) => reply(StatusCode::OK, media, bytes),
+                Ok((media, bytes)) => reply(StatusCode::OK, HeaderValue::from_static(media), bytes),
                 Err(error) => {
                     let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    reply(status, "application/json", route.0.downstream().write_error(&error, &id(number)))
+                    reply(
+                        status,
+                        HeaderValue::from_static("application/json"),
+                        route.0.downstream().write_error(&error, &id(number)),
+                    )
                 }
             };
             Ok(reply)
@@ -73,6 +83,31 @@ fn simulate(
     Ok((peek.framing.content_type(), out))
 }
 
+/// Everything but chat.
+fn operate(dialect: &str, wanted: Operation, head: &Parts, body: &Bytes, number: u64) -> Reply {
+    let head = Head { path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
+    let peek = Peek {
+        operation: wanted,
+        model: String::new(),
+        model_span: None,
+        stream: false,
+        max_tokens: None,
+        framing: Framing::Sse,
+        stream_usage: true,
+    };
+    match operation::simulate(dialect, wanted, &head, body, &context(&peek, number)) {
+        Ok(told) => {
+            let media = HeaderValue::from_str(&told.media);
+            reply(StatusCode::OK, media.unwrap_or(HeaderValue::from_static("application/json")), told.body)
+        }
+        Err(error) => {
+            let body = crate::operate::error_dialect(dialect).map(|errors| errors.downstream().write_error(&error, &id(number)));
+            let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            reply(status, HeaderValue::from_static("application/json"), body.unwrap_or_default())
+        }
+    }
+}
+
 fn id(number: u64) -> String {
     format!("sim{number:021}")
 }
@@ -90,10 +125,10 @@ fn context(peek: &Peek, number: u64) -> Cx {
     }
 }
 
-fn reply(status: StatusCode, media: &'static str, bytes: Vec<u8>) -> Reply {
+fn reply(status: StatusCode, media: HeaderValue, bytes: Vec<u8>) -> Reply {
     let mut reply = HttpResponse::new(Body::whole(bytes));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media));
+    reply.headers_mut().insert(header::CONTENT_TYPE, media);
     reply
 }
 
@@ -101,6 +136,10 @@ fn reply(status: StatusCode, media: &'static str, bytes: Vec<u8>) -> Reply {
 pub(crate) const MODELS: [&str; 2] = ["echo", "lorem"];
 
 pub(crate) fn unknown_model(request: &Request) -> Error {
-    let what = format!("the simulator has no model `{}`; it has echo and lorem", request.model);
+    no_such_model(&request.model)
+}
+
+fn no_such_model(model: &str) -> Error {
+    let what = format!("the simulator has no model `{model}`; it has echo and lorem");
     Error::new(crate::Kind::NotFound, crate::Origin::Caller, what).at("model")
 }

@@ -1,5 +1,8 @@
 //! The client's tests over real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod cost;
 mod documents;
+mod operation;
+mod sign;
 mod transport;

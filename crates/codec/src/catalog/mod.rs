@@ -1,22 +1,38 @@
 //! The catalogue: who serves models and how each is spoken to, as data.
 //!
-//! `providers/*.toml` is compiled in; the same tables, in whole or in part, come from a user's configuration. Nothing
-//! here reads an environment variable, a file or a secret: [`SecretRef`] only says where one is.
+//! `providers/*.toml` (who) and `models/*.toml` (what they serve, and what it costs) are compiled in; the same tables, in
+//! whole or in part, come from a user's configuration. Nothing here reads an environment variable, a file or a secret:
+//! [`SecretRef`] only says where one is.
 
+mod ability;
 mod address;
 mod auth;
+mod import;
+mod lookup;
+mod model;
+mod money;
 mod nearest;
+mod page;
 mod parse;
+mod price;
 mod provider;
 mod quirks;
 mod resolve;
 mod table;
+mod week;
 
 use std::collections::BTreeMap;
 
+pub use ability::{Abilities, Ability};
 pub use auth::{Auth, SecretRef};
+pub use import::{Import, Skipped, import_prices, write_prices};
+pub use lookup::Models;
+pub use model::Model;
+pub use money::{Cost, Currency, Rate};
 pub use nearest::nearest;
+pub use page::{provider_index, provider_page};
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
+pub use price::{Level, ModelPatch, OffPeak, Price, Rates, Tier, Work};
 pub use provider::{DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
     Chunks, GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
@@ -24,6 +40,7 @@ pub use quirks::{
 };
 pub use resolve::{ResolveError, matches};
 pub use table::{Lang, provider_table};
+pub use week::Window;
 
 include!(concat!(env!("OUT_DIR"), "/providers.rs"));
 

@@ -8,9 +8,11 @@ use super::address::{complete_local, split_address};
 use super::auth::{Auth, SecretRef};
 use super::parse::ParseError;
 use super::quirks::{Quirks, QuirksPatch};
+use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] = &["openai-chat", "openai-completions", "anthropic-messages", "gemini"];
+pub const DIALECTS: &[&str] =
+    &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "cohere-chat", "ollama", "ollama-generate"];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;
@@ -41,8 +43,17 @@ pub struct Provider {
     pub quirks: Quirks,
     /// Patterns (`*` only) of the bare model names that lead here.
     pub models: Vec<String>,
+    /// The dialect in which an operation beyond chat is asked for, by [`Operation::key`](crate::dialect::Operation::key),
+    /// where it is not the caller's or the first that has it; `none` for what is not on offer.
+    pub operations: BTreeMap<String, String>,
     /// A server on this machine: used only when the user names it, and then also without a secret.
     pub local: bool,
+    /// Names that other catalogues have for it, so that their lists can be imported.
+    pub known_as: Vec<String>,
+    /// What one should know of it that no other key says, in English.
+    pub notes: Option<String>,
+    /// The same in Chinese.
+    pub notes_zh: Option<String>,
 }
 
 /// A provider as written: everything may be missing, unknown keys are errors. The same keys in `providers/*.toml` and in
@@ -72,8 +83,16 @@ pub struct ProviderPatch {
     pub quirks: QuirksPatch,
     /// See [`Provider::models`].
     pub models: Option<Vec<String>>,
+    /// See [`Provider::operations`]; only those named change.
+    pub operations: BTreeMap<String, String>,
     /// See [`Provider::local`].
     pub local: Option<bool>,
+    /// See [`Provider::known_as`].
+    pub known_as: Option<Vec<String>>,
+    /// See [`Provider::notes`].
+    pub notes: Option<String>,
+    /// See [`Provider::notes_zh`].
+    pub notes_zh: Option<String>,
 }
 
 impl Provider {
@@ -102,7 +121,11 @@ impl Provider {
             headers: BTreeMap::new(),
             quirks: Quirks::default(),
             models: Vec::new(),
+            operations: BTreeMap::new(),
             local: false,
+            known_as: Vec::new(),
+            notes: None,
+            notes_zh: None,
         };
         provider.merge(patch)?;
         Ok(provider)
@@ -119,6 +142,10 @@ impl Provider {
         set(&mut next.website, patch.website);
         set(&mut next.local, patch.local);
         set(&mut next.models, patch.models);
+        set(&mut next.known_as, patch.known_as);
+        next.notes = patch.notes.or(next.notes);
+        next.notes_zh = patch.notes_zh.or(next.notes_zh);
+        next.operations.extend(patch.operations);
         if let Some(url) = patch.base_url {
             next.set_base_url(&url)?;
             next.base_url_env.clear();
@@ -200,6 +227,15 @@ impl Provider {
         for dialect in self.dialects.iter().chain(self.dialect_url.keys()) {
             if !DIALECTS.contains(&dialect.as_str()) {
                 return Err(ParseError::unknown(id, "dialect", dialect, DIALECTS));
+            }
+        }
+        for (operation, dialect) in &self.operations {
+            let keys = Operation::KEYS.map(|(_, key)| key);
+            if !keys.contains(&operation.as_str()) {
+                return Err(ParseError::unknown(id, "operation", operation, &keys));
+            }
+            if dialect != "none" && !self.dialects.contains(dialect) {
+                return Err(ParseError::wrong(id, format!("`operations` names `{dialect}`, which is not among its dialects")));
             }
         }
         if let Some(dialect) = self.dialect_url.keys().find(|dialect| !self.dialects.contains(dialect)) {

@@ -13,6 +13,7 @@ const REQUEST: &[(&str, &[&str])] = &[
     ("openai-chat", &["openai-beta", "x-client-request-id"]),
     ("openai-completions", &["openai-beta", "x-client-request-id"]),
     ("anthropic-messages", &["anthropic-beta", "anthropic-version"]),
+    ("cohere-chat", &["x-client-name"]),
     ("gemini", &["x-goog-api-client", "x-goog-request-params", "x-server-timeout"]),
 ];
 
@@ -33,6 +34,9 @@ const REPLY: &[&str] = &[
     "x-tt-logid",
     "x-ds-trace-id",
     "msh-*",
+    "x-debug-trace-id",
+    "x-endpoint-monthly-call-limit",
+    "x-trial-endpoint-call-*",
     "server-timing",
 ];
 

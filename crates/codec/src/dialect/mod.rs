@@ -14,17 +14,23 @@ use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
+mod aside;
+mod cohere_chat;
 mod fault;
 mod feature;
 mod fields;
 mod gemini;
 pub mod headers;
 mod object;
+mod ollama;
 mod openai_chat;
 mod openai_completions;
+pub mod operation;
 mod shared;
+mod time;
 
 pub use crate::json::Edit;
+pub use aside::{Aside, aside};
 pub use feature::Feature;
 pub use shared::read_retry;
 
@@ -60,6 +66,17 @@ pub static ALL: &[Dialect] = &[
         downstream: Some(&anthropic_messages::AnthropicMessages),
     },
     Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: Some(&gemini::Gemini) },
+    Dialect { name: cohere_chat::NAME, upstream: &cohere_chat::CohereChat, downstream: Some(&cohere_chat::CohereChat) },
+    Dialect {
+        name: ollama::CHAT,
+        upstream: &ollama::Ollama(ollama::Shape::Chat),
+        downstream: Some(&ollama::Ollama(ollama::Shape::Chat)),
+    },
+    Dialect {
+        name: ollama::GENERATE,
+        upstream: &ollama::Ollama(ollama::Shape::Generate),
+        downstream: Some(&ollama::Ollama(ollama::Shape::Generate)),
+    },
 ];
 
 /// The dialect of this name.
@@ -74,6 +91,43 @@ pub enum Operation {
     Chat,
     /// The number of tokens of a request.
     CountTokens,
+    /// Vectors for texts.
+    Embed,
+    /// Pictures from a text.
+    ImageGenerate,
+    /// Pictures from pictures and a text.
+    ImageEdit,
+    /// Sound from a text.
+    Speak,
+    /// What is said in a sound.
+    Transcribe,
+    /// What is said in a sound, in English.
+    TranslateAudio,
+    /// Documents in the order of their relevance to a query.
+    Rerank,
+    /// Whether texts or pictures are harmful.
+    Moderate,
+}
+
+impl Operation {
+    /// Every operation's name in configuration.
+    pub const KEYS: [(Operation, &'static str); 10] = [
+        (Operation::Chat, "chat"),
+        (Operation::CountTokens, "count_tokens"),
+        (Operation::Embed, "embed"),
+        (Operation::ImageGenerate, "image_generate"),
+        (Operation::ImageEdit, "image_edit"),
+        (Operation::Speak, "speak"),
+        (Operation::Transcribe, "transcribe"),
+        (Operation::TranslateAudio, "translate_audio"),
+        (Operation::Rerank, "rerank"),
+        (Operation::Moderate, "moderate"),
+    ];
+
+    /// Its name in configuration.
+    pub fn key(self) -> &'static str {
+        Self::KEYS.iter().find(|(operation, _)| *operation == self).map_or("", |(_, key)| key)
+    }
 }
 
 /// The head of a caller's request.
@@ -304,12 +358,16 @@ pub trait Observe: Send {
 /// The dialect and operation that a path belongs to; `None` for a path of nobody's.
 ///
 /// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
-/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`.
+/// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
+/// `/v2/chat`, `/api/chat`, `/api/generate`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
+        "/v2/chat" => (cohere_chat::NAME, Operation::Chat),
+        "/api/chat" => (ollama::CHAT, Operation::Chat),
+        "/api/generate" => (ollama::GENERATE, Operation::Chat),
         "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),
         _ => {
             let model = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;

@@ -53,6 +53,11 @@ impl Object {
         }
     }
 
+    /// Whether there are no members.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Whether there is such a member.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|known| known == key)

@@ -8,7 +8,7 @@
 //! | `losses.json` | what could not be sent; no file: nothing |
 //! | `refused.json` | instead of `sent.json`: the error that the request is answered with |
 //! | `quirks.toml` | the provider's departures, where it has any |
-//! | `reply.json`, `reply.sse`, `reply.array` | a provider's answer: whole, or streamed in either framing |
+//! | `reply.json`, `reply.sse`, `reply.array`, `reply.ndjson` | a provider's answer: whole, or streamed in one of the framings |
 //! | `status.txt`, `headers.txt` | of an error answer |
 //! | `events.json` | what is read from the answer: a stream's events (a last element `{"error":…}` when it breaks), a whole answer's response or error |
 //!
@@ -111,6 +111,15 @@ fn callers() -> impl Iterator<Item = &'static Dialect> {
     dialect::ALL.iter().filter(|dialect| dialect.downstream.is_some())
 }
 
+const STREAMS: [(Framing, &str); 3] =
+    [(Framing::Sse, "reply.sse"), (Framing::Array, "reply.array"), (Framing::Ndjson, "reply.ndjson")];
+
+/// How streams of a dialect may be framed for its callers.
+fn framings(dialect: &Dialect) -> Vec<Framing> {
+    let usual = dialect.upstream.framing();
+    if dialect.name == "gemini" { vec![usual, Framing::Array] } else { vec![usual] }
+}
+
 fn check(case: &Case) {
     let mut checked = false;
     if let Some(body) = case.read("request.json") {
@@ -118,8 +127,7 @@ fn check(case: &Case) {
         checked = true;
     }
     let whole = case.read("reply.json").map(|body| check_whole(case, &body));
-    let streams = [(Framing::Sse, "reply.sse"), (Framing::Array, "reply.array")];
-    for (framing, file) in streams {
+    for (framing, file) in STREAMS {
         if let Some(bytes) = case.read(file) {
             let streamed = check_stream(case, framing, &bytes);
             if let (Some(Some(whole)), Some(streamed)) = (&whole, streamed) {
@@ -138,6 +146,9 @@ fn usual_path(dialect: &str) -> &'static str {
         "openai-chat" => "/v1/chat/completions",
         "openai-completions" => "/v1/completions",
         "anthropic-messages" => "/v1/messages",
+        "cohere-chat" => "/v2/chat",
+        "ollama" => "/api/chat",
+        "ollama-generate" => "/api/generate",
         _ => "/v1beta/models/some-model:generateContent",
     }
 }
@@ -231,7 +242,7 @@ fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
     let up = case.dialect.upstream;
     let status: u16 = case.text("status.txt").map_or(200, |status| status.parse().unwrap());
     let read = if status == 200 { up.read_reply(body, &case.quirks) } else { Err(up.read_error(status, &headers_of(case), body)) };
-    let streamed_too = ["reply.sse", "reply.array"].iter().any(|file| case.folder.join(file).exists());
+    let streamed_too = STREAMS.iter().any(|(_, file)| case.folder.join(file).exists());
     match read {
         Err(error) => {
             if !streamed_too {
@@ -250,7 +261,7 @@ fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
                 assert_eq!(observed, read, "{}: the observer and the reader count alike", case.name);
             }
             for dialect in callers() {
-                let bytes = dialect.downstream().write_response(&response, &cx(Framing::Sse));
+                let bytes = dialect.downstream().write_response(&response, &cx(dialect.upstream.framing()));
                 let again = dialect.upstream.read_response(&bytes);
                 let what = format!("{} as {}", case.name, dialect.name);
                 let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -270,8 +281,9 @@ fn check_error(case: &Case, error: &Error) {
         serde_json::from_slice::<Value>(&body).unwrap_or_else(|fault| panic!("{what}: {fault}"));
         let again = dialect.upstream.read_error(error.caller_status(), &HeaderMap::new(), &body);
         assert!(again.message.contains(&error.message), "{what}: {:?} lost its words", again.message);
-        let frame = dialect.downstream().write_stream_error(error, &cx(Framing::Sse));
-        let (events, broken) = decode(dialect, &Quirks::default(), Framing::Sse, &[&frame]);
+        let framing = dialect.upstream.framing();
+        let frame = dialect.downstream().write_stream_error(error, &cx(framing));
+        let (events, broken) = decode(dialect, &Quirks::default(), framing, &[&frame]);
         assert!(broken.is_some(), "{what}: the error frame is read as {events:?}");
     }
 }
@@ -309,10 +321,8 @@ fn check_stream(case: &Case, framing: Framing, bytes: &[u8]) -> Option<Response>
         check_observer(case, framing, bytes, &response, broken.as_ref());
     }
     for dialect in callers() {
-        for framing in [Framing::Sse, Framing::Array] {
-            if framing == Framing::Sse || dialect.name == "gemini" {
-                check_written(case, dialect, framing, &whole, &response);
-            }
+        for framing in framings(dialect) {
+            check_written(case, dialect, framing, &whole, &response);
         }
     }
     broken.is_none().then_some(response)
@@ -440,7 +450,7 @@ enum Depth {
 fn depth(from: &Dialect, to: &Dialect) -> Depth {
     match (from.name == to.name, to.name) {
         (true, _) => Depth::Parts,
-        (_, "openai-completions") => Depth::Text,
+        (_, "openai-completions" | "ollama-generate") => Depth::Text,
         _ => Depth::Meaning,
     }
 }

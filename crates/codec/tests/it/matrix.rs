@@ -51,6 +51,18 @@ const DECLARED: &[(&str, Feature, &str)] = &[
     // The schema itself is sent; its name is a label that only one dialect has.
     ("anthropic-messages", Feature::Structured, "format.name"),
     ("gemini", Feature::Structured, "format.name"),
+    ("cohere-chat", Feature::Structured, "format.name"),
+    // No call can be demanded there, and a schema has no name.
+    ("ollama", Feature::Tools, "tool_choice"),
+    ("ollama", Feature::Structured, "format.name"),
+    ("ollama-generate", Feature::Tools, "tools"),
+    ("ollama-generate", Feature::Tools, "tool_choice"),
+    ("ollama-generate", Feature::Tools, "messages[].parts[]"),
+    ("ollama-generate", Feature::Structured, "format.name"),
+    // A budget becomes the effort that comes nearest.
+    ("openai-chat", Feature::Reasoning, "reasoning.budget"),
+    ("ollama", Feature::Reasoning, "reasoning.budget"),
+    ("ollama-generate", Feature::Reasoning, "reasoning.budget"),
     // Thinking of earlier turns; a provider that wants it says so with the quirk `reasoning_replay`.
     ("openai-chat", Feature::Reasoning, "messages[].parts[]"),
 ];

@@ -22,13 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// `TooLarge` as soon as that is known, with what is left of the body; `BadRequest` for encodings and broken bodies.
 pub async fn receive(head: &Parts, mut incoming: Incoming, limit: usize) -> Result<Bytes, (Option<Incoming>, Error)> {
-    if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
-        let what = format!("the body is encoded ({}); send it as it is", encoding.to_str().unwrap_or("?"));
-        return Err((Some(incoming), Error::bad_request(what)));
+    if let Err(error) = check_encoding(head) {
+        return Err((Some(incoming), error));
     }
     let announced = incoming.size_hint().lower();
     if announced > limit as u64 {
-        return Err((Some(incoming), too_large(limit)));
+        return Err((Some(incoming), too_large(limit as u64, "body_limit")));
     }
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -46,7 +45,7 @@ pub async fn receive(head: &Parts, mut incoming: Incoming, limit: usize) -> Resu
         };
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > limit {
-            return Err((Some(incoming), too_large(limit)));
+            return Err((Some(incoming), too_large(limit as u64, "body_limit")));
         }
         if first.is_empty() && rest.is_empty() {
             first = data;
@@ -61,8 +60,20 @@ pub async fn receive(head: &Parts, mut incoming: Incoming, limit: usize) -> Resu
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
-fn too_large(limit: usize) -> Error {
-    let what = format!("the body is longer than the limit of {limit} bytes; shorten it or raise [server] body_limit");
+/// A body that is encoded could neither be looked at nor edited.
+pub(super) fn check_encoding(head: &Parts) -> Result<(), Error> {
+    match head.headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        None => Ok(()),
+        Some(encoding) => {
+            let what = format!("the body is encoded ({}); send it as it is", encoding.to_str().unwrap_or("?"));
+            Err(Error::bad_request(what))
+        }
+    }
+}
+
+/// `key` is the setting that the limit is.
+pub(super) fn too_large(limit: u64, key: &str) -> Error {
+    let what = format!("the body is longer than the limit of {limit} bytes; shorten it or raise [server] {key}");
     Error::new(Kind::TooLarge, Origin::Caller, what)
 }
 

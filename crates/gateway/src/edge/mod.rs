@@ -1,25 +1,46 @@
 //! HTTP in and out.
 
 pub mod body;
+pub mod form;
 pub mod reply;
 
 use http::Method;
 use http::request::Parts;
-use trunkline::codec::dialect::{self, Operation};
+use trunkline::codec::dialect::{self, Aside, Operation, operation};
 use trunkline::codec::{Dialect, Error, Kind, Origin};
+use trunkline::operate::error_dialect;
 
 /// Where a request goes.
 pub enum Route {
     /// A call to a model.
     Call(&'static Dialect, Operation),
+    /// A call of an operation beyond chat.
+    Operate(Wish),
+    /// A provider's own path: the dialect of errors, and what stands behind `/passthrough/`.
+    Pass(&'static Dialect, String),
     /// The list of models, in a dialect's shape.
     Models(&'static Dialect),
     /// One model.
     Model(&'static Dialect, String),
+    /// One model, whose name this reads from the body.
+    Show(&'static Dialect, fn(&[u8]) -> Result<String, Error>),
+    /// What is always answered alike, and to everybody: media type and body.
+    Fixed(&'static str, &'static str),
     /// Running totals.
     Stats(&'static Dialect),
     /// Is it alive, is it ready.
     Health(Health),
+}
+
+/// An operation beyond chat, in a dialect.
+#[derive(Clone, Copy)]
+pub struct Wish {
+    /// What is wanted.
+    pub operation: Operation,
+    /// In which dialect, by its name.
+    pub dialect: &'static str,
+    /// The dialect that errors are told in.
+    pub errors: &'static Dialect,
 }
 
 /// Which question about the gateway's state.
@@ -35,8 +56,14 @@ impl Route {
     /// The dialect that errors are told in.
     pub fn dialect(&self) -> Option<&'static Dialect> {
         match self {
-            Route::Call(dialect, _) | Route::Models(dialect) | Route::Model(dialect, _) | Route::Stats(dialect) => Some(dialect),
-            Route::Health(_) => None,
+            Route::Operate(wish) => Some(wish.errors),
+            Route::Call(dialect, _)
+            | Route::Pass(dialect, _)
+            | Route::Models(dialect)
+            | Route::Model(dialect, _)
+            | Route::Show(dialect, _)
+            | Route::Stats(dialect) => Some(dialect),
+            Route::Health(_) | Route::Fixed(..) => None,
         }
     }
 }
@@ -48,11 +75,28 @@ impl Route {
 pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
     let path = head.uri.path();
     let speaks = guess(head);
+    if let Some(route) = route_beyond(path, speaks) {
+        return match (&route, &head.method) {
+            (Route::Pass(..), _) | (_, &Method::POST) => Ok(route),
+            _ => Err((route.dialect(), wrong_method(&head.method, path, "POST"))),
+        };
+    }
     if let Some((dialect, operation)) = dialect::route(path) {
         return match head.method {
             Method::POST => Ok(Route::Call(dialect, operation)),
             _ => Err((Some(dialect), wrong_method(&head.method, path, "POST"))),
         };
+    }
+    if let Some((dialect, aside)) = dialect::aside(path) {
+        let right = aside.method();
+        if head.method != right && !(head.method == Method::HEAD && right == Method::GET) {
+            return Err((Some(dialect), wrong_method(&head.method, path, right.as_str())));
+        }
+        return Ok(match aside {
+            Aside::Fixed { media, body } => Route::Fixed(media, body),
+            Aside::Models => Route::Models(dialect),
+            Aside::Model(read) => Route::Show(dialect, read),
+        });
     }
     let models = path.strip_prefix("/v1beta/models").or_else(|| path.strip_prefix("/v1/models"));
     let found = match (path, models, speaks) {
@@ -79,6 +123,15 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
     }
 }
 
+/// Calls that are no chat.
+fn route_beyond(path: &str, speaks: Option<&'static Dialect>) -> Option<Route> {
+    if let Some(rest) = path.strip_prefix("/passthrough/") {
+        return Some(Route::Pass(speaks?, rest.to_owned()));
+    }
+    let (dialect, operation) = operation::route(path)?;
+    Some(Route::Operate(Wish { operation, dialect, errors: error_dialect(dialect)? }))
+}
+
 fn wrong_method(method: &Method, path: &str, right: &str) -> Error {
     Error::new(Kind::MethodNotAllowed, Origin::Caller, format!("{path} takes {right}, not {method}"))
 }
@@ -87,10 +140,20 @@ fn wrong_method(method: &Method, path: &str, right: &str) -> Error {
 fn guess(head: &Parts) -> Option<&'static Dialect> {
     let has = |name: &str| head.headers.contains_key(name);
     let path = head.uri.path();
+    // Some SDKs are made by a generator and say whose they are: a dialect's name begins with that.
+    let made_for = head.headers.get("x-fern-sdk-name").and_then(|name| name.to_str().ok());
+    let is_its = |dialect: &&Dialect| made_for.is_some_and(|name| dialect.name.split('-').next() == Some(name));
+    if let Some(dialect) = dialect::ALL.iter().find(is_its) {
+        return Some(dialect);
+    }
     let name = if has("anthropic-version") || path.starts_with("/v1/messages") {
         "anthropic-messages"
     } else if path.starts_with("/v1beta") || has("x-goog-api-key") || has("x-goog-api-client") {
         "gemini"
+    } else if path.starts_with("/api/") {
+        "ollama"
+    } else if path.starts_with("/v2/") {
+        "cohere-chat"
     } else {
         "openai-chat"
     };

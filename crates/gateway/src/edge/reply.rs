@@ -1,6 +1,5 @@
 //! Replies: status, headers, body.
 
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,10 +7,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use trunkline::codec::dialect::operation::Told;
 use trunkline::codec::dialect::{self, headers as wire_headers};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
 use trunkline::exchange::{Answer, Failed, Lane};
-use trunkline::relay::Pipe;
+use trunkline::relay::{Flow, Pipe};
 use trunkline::{Target, ir};
 
 use super::{Health, Route};
@@ -31,6 +31,8 @@ pub enum ReplyBody {
     Whole(Bytes),
     /// As it comes.
     Stream(Box<Pipe>),
+    /// As it comes, and no stream of a chat.
+    Flow(Box<Flow>),
 }
 
 /// What is told about a call in its headers.
@@ -126,6 +128,44 @@ pub fn stream(answer: Answer, facts: &Facts, pipe: impl FnOnce(Answer) -> Pipe) 
     reply
 }
 
+/// An answer beyond chat that was translated; `from` are the provider's headers.
+pub fn told(told: Told, from: &HeaderMap, facts: &Facts) -> Response<ReplyBody> {
+    let mut reply = whole(told.body.into(), "application/json", (Lane::Translate, from), facts);
+    if let Ok(media) = HeaderValue::from_str(&told.media) {
+        reply.headers_mut().insert(header::CONTENT_TYPE, media);
+    }
+    reply
+}
+
+/// An answer that is passed on as it comes; `from` are the provider's headers.
+pub fn flow(flow: Flow, status: StatusCode, from: &HeaderMap, facts: &Facts) -> Response<ReplyBody> {
+    let mut reply = Response::new(ReplyBody::Flow(Box::new(flow)));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.reserve(12);
+    wire_headers::reply(true, from, headers);
+    for name in [header::CONTENT_TYPE, header::CONTENT_DISPOSITION] {
+        if let Some(value) = from.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if headers.get(header::CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"text/event-stream")) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    facts.write(headers);
+    reply
+}
+
+/// An answer to what was passed through, its headers as they may leave.
+pub fn passthrough(flow: Flow, theirs: http::response::Parts, facts: &Facts) -> Response<ReplyBody> {
+    let mut reply = Response::new(ReplyBody::Flow(Box::new(flow)));
+    *reply.status_mut() = theirs.status;
+    *reply.headers_mut() = theirs.headers;
+    facts.write(reply.headers_mut());
+    reply
+}
+
 /// An error before any target was asked; without a dialect it is told in OpenAI's, the most common.
 pub fn error(dialect: impl Into<Option<&'static Dialect>>, error: &Error, id: &str) -> Response<ReplyBody> {
     let Some(dialect) = dialect.into().or_else(|| dialect::find("openai-chat")) else {
@@ -173,29 +213,38 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
 pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
     match route {
         Route::Models(dialect) => json(dialect.downstream().write_models(&worker.client.models()), &Facts::new(id, dialect)),
-        Route::Model(dialect, name) => {
-            let name = percent_decode(name);
-            let known = worker.client.models().into_iter().find(|model| model.id == name);
-            let model = match known {
-                Some(model) => Ok(model),
-                None => worker.client.plan(&name).map(|plan| {
-                    let owner = plan.first().map(|target| target.service.provider.id.clone()).unwrap_or_default();
-                    ir::Model { id: name.clone(), owner, created: 0 }
-                }),
-            };
-            match model {
-                Ok(model) => json(dialect.downstream().write_model(&model), &Facts::new(id, dialect)),
-                Err(error) => self::error(*dialect, &error, id),
-            }
-        }
+        Route::Model(dialect, name) => model(worker, dialect, &percent_decode(name), id),
         Route::Stats(dialect) => {
             let snapshot = worker.counters.snapshot();
             json(serde_json::to_vec(&snapshot).unwrap_or_default(), &Facts::new(id, dialect))
         }
-        Route::Call(..) | Route::Health(_) => {
+        Route::Show(..) | Route::Fixed(..) | Route::Call(..) | Route::Operate(_) | Route::Pass(..) | Route::Health(_) => {
             error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id)
         }
     }
+}
+
+/// One model: from the list, or because its name leads somewhere.
+pub fn model(worker: &Worker, dialect: &'static Dialect, name: &str, id: &str) -> Response<ReplyBody> {
+    let known = worker.client.models().into_iter().find(|model| model.id == name);
+    let model = match known {
+        Some(model) => Ok(model),
+        None => worker.client.plan(name).map(|plan| {
+            let owner = plan.first().map(|target| target.service.provider.id.clone()).unwrap_or_default();
+            ir::Model { id: name.to_owned(), owner, created: 0 }
+        }),
+    };
+    match model {
+        Ok(model) => json(dialect.downstream().write_model(&model), &Facts::new(id, dialect)),
+        Err(error) => self::error(dialect, &error, id),
+    }
+}
+
+/// What is always answered alike.
+pub fn fixed(media: &'static str, body: &'static str) -> Response<ReplyBody> {
+    let mut reply = Response::new(ReplyBody::Whole(Bytes::from_static(body.as_bytes())));
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    reply
 }
 
 /// `/health/live` and `/health/ready`.
@@ -224,13 +273,17 @@ fn percent_decode(text: &str) -> String {
 
 impl http_body::Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut *self {
             ReplyBody::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             ReplyBody::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            ReplyBody::Stream(pipe) => Pin::new(&mut **pipe).poll_frame(context),
+            ReplyBody::Stream(pipe) => {
+                let Poll::Ready(frame) = Pin::new(&mut **pipe).poll_frame(context) else { return Poll::Pending };
+                Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
+            }
+            ReplyBody::Flow(flow) => Pin::new(&mut **flow).poll_frame(context),
         }
     }
 
@@ -238,6 +291,7 @@ impl http_body::Body for ReplyBody {
         match self {
             ReplyBody::Whole(bytes) => bytes.is_empty(),
             ReplyBody::Stream(pipe) => pipe.is_end_stream(),
+            ReplyBody::Flow(flow) => flow.is_end_stream(),
         }
     }
 
@@ -245,6 +299,7 @@ impl http_body::Body for ReplyBody {
         match self {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             ReplyBody::Stream(_) => SizeHint::default(),
+            ReplyBody::Flow(flow) => flow.size_hint(),
         }
     }
 }

@@ -17,5 +17,8 @@ mod input;
 mod lane;
 mod list;
 mod lost;
+mod operation;
 mod oversize;
+mod passthrough;
 mod stop;
+mod upload;

@@ -1,6 +1,6 @@
 //! The documents agree with the tree. `UPDATE_DOCS=1` (`make docs`) writes the generated parts again.
 
-use trunkline_codec::catalog::{Catalog, Lang, provider_table};
+use trunkline_codec::catalog::{Catalog, Lang, provider_index, provider_page, provider_table};
 
 use crate::law::source::{Source, files, read, root};
 
@@ -29,6 +29,32 @@ fn the_tables_of_providers_are_fresh() {
     }
 }
 
+#[test]
+fn every_provider_has_its_page_in_both_languages() {
+    let catalog = Catalog::builtin().unwrap();
+    let mut pages = Vec::new();
+    for (lang, suffix) in [(Lang::English, ""), (Lang::Chinese, ".zh-CN")] {
+        pages.push((format!("docs/providers/README{suffix}.md"), provider_index(&catalog, lang)));
+        let all =
+            catalog.iter().map(|provider| (format!("docs/providers/{}{suffix}.md", provider.id), provider_page(provider, lang)));
+        pages.extend(all);
+    }
+    std::fs::create_dir_all(root().join("docs/providers")).unwrap();
+    let known: Vec<&str> = pages.iter().map(|(path, _)| path.as_str()).collect();
+    let orphans: Vec<String> = files("docs/providers", "md").into_iter().filter(|path| !known.contains(&path.as_str())).collect();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        for (path, fresh) in &pages {
+            std::fs::write(root().join(path), fresh).unwrap();
+        }
+        orphans.iter().for_each(|path| std::fs::remove_file(root().join(path)).unwrap());
+        return;
+    }
+    assert!(orphans.is_empty(), "pages of nobody; run `make docs`: {orphans:#?}");
+    let stale = |(path, fresh): &&(String, String)| std::fs::read_to_string(root().join(path)).ok().as_ref() != Some(fresh);
+    let stale: Vec<&String> = pages.iter().filter(stale).map(|(path, _)| path).collect();
+    assert!(stale.is_empty(), "stale; run `make docs`: {stale:#?}");
+}
+
 /// The text with other lines between `<!-- name: begin …-->` and `<!-- name: end -->`.
 fn replace(text: &str, name: &str, lines: &str) -> String {
     let begin = text.find(&format!("<!-- {name}: begin")).expect("where the generated part begins");
@@ -41,17 +67,15 @@ fn replace(text: &str, name: &str, lines: &str) -> String {
 #[test]
 fn the_links_lead_somewhere() {
     let mut broken = Vec::new();
-    for document in DOCUMENTS {
+    let pages = files("docs/providers", "md");
+    for document in DOCUMENTS.iter().copied().chain(pages.iter().map(String::as_str)) {
         let text = read(document);
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://")) {
             let (path, heading) = link.split_once('#').unwrap_or((link, ""));
             let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let path = if path.is_empty() {
-                (*document).to_owned()
-            } else {
-                format!("{folder}/{path}").trim_start_matches('/').to_owned()
-            };
+            let path =
+                if path.is_empty() { document.to_owned() } else { format!("{folder}/{path}").trim_start_matches('/').to_owned() };
             let there = root().join(&path).exists();
             if !there || !(heading.is_empty() || headings(&path).iter().any(|known| known == heading)) {
                 broken.push(format!("{document}: {link}"));

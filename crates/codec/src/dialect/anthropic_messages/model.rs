@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::dialect::time::write_time;
 use crate::ir::Model;
 
 #[derive(Serialize)]
@@ -60,38 +61,9 @@ fn row(model: &Model) -> Row<'_> {
     }
 }
 
-/// Unix seconds as RFC 3339 in UTC.
-fn write_time(seconds: u64) -> String {
-    // Beyond the year 9999 the format ends.
-    let seconds = seconds.min(253_402_300_799);
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-/// The date of a day counted from 1970-01-01. Years are counted from March here, so that the leap day comes last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_written_by_the_calendar() {
-        assert_eq!(write_time(0), "1970-01-01T00:00:00Z");
-        assert_eq!(write_time(951_827_696), "2000-02-29T12:34:56Z");
-        assert_eq!(write_time(1_795_305_600), "2026-11-22T00:00:00Z");
-        assert_eq!(write_time(u64::MAX), "9999-12-31T23:59:59Z");
-    }
 
     #[test]
     fn the_list_names_its_ends() {

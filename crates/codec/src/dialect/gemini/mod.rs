@@ -11,7 +11,7 @@ mod stream;
 mod text;
 mod wire;
 
-use request::path;
+pub(crate) use request::path;
 use response::usage;
 
 use http::HeaderMap;

@@ -31,7 +31,7 @@ impl Upstream for OpenAiChat {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
         match operation {
             Operation::Chat => Ok(request::write_request(request, quirks)),
-            Operation::CountTokens => Err(cannot_count(NAME)),
+            _ => Err(cannot_count(NAME)),
         }
     }
 

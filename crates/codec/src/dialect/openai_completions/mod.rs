@@ -28,7 +28,7 @@ impl Upstream for OpenAiCompletions {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
         match operation {
             Operation::Chat => Ok(request::write_request(request, quirks, PATH)),
-            Operation::CountTokens => Err(cannot_count(NAME)),
+            _ => Err(cannot_count(NAME)),
         }
     }
 

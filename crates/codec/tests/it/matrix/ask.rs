@@ -17,6 +17,9 @@ pub(crate) fn request(dialect: &str, feature: Feature) -> Option<Value> {
         "openai-completions" => return completions(feature),
         "anthropic-messages" => anthropic(feature),
         "gemini" => gemini(feature),
+        "cohere-chat" => cohere(feature),
+        "ollama" => ollama(feature),
+        "ollama-generate" => return generate(feature),
         other => panic!("write down what callers of {other} ask"),
     })
 }
@@ -110,6 +113,67 @@ fn gemini(feature: Feature) -> Value {
     with(body, more)
 }
 
+fn cohere(feature: Feature) -> Value {
+    let body = json!({"model": "some-model", "max_tokens": 4000, "messages": [{"role": "user", "content": "Weather in Bonn?"}]});
+    let function = json!({"name": "weather", "description": "The weather of a city.", "parameters": weather_schema()});
+    let call = |id: &str, city: &str| json!({"id": id, "type": "function", "function": {"name": "weather", "arguments": json!({"city": city}).to_string()}});
+    let more = match feature {
+        Feature::Text => json!({"messages": [
+                {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello."},
+                {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Who are you?"}],
+            "temperature": 0.5, "stop_sequences": ["END"]}),
+        Feature::Tools => json!({"tools": [{"type": "function", "function": function}], "tool_choice": "REQUIRED", "messages": [
+            {"role": "user", "content": "Weather in Bonn and Rome?"},
+            {"role": "assistant", "tool_calls": [call("weather_a", "Bonn"), call("weather_b", "Rome")]},
+            {"role": "tool", "tool_call_id": "weather_a", "content": "rain"},
+            {"role": "tool", "tool_call_id": "weather_b", "content": [{"type": "text", "text": "sun"}]}]}),
+        Feature::Images => json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PICTURE}")}}]}]}),
+        Feature::Structured => json!({"response_format": {"type": "json_object", "json_schema": weather_schema()}}),
+        Feature::Reasoning => json!({"max_tokens": 40000, "thinking": {"type": "enabled", "token_budget": 16384}}),
+        _ => json!({}),
+    };
+    with(body, more)
+}
+
+fn ollama(feature: Feature) -> Value {
+    let options = json!({"num_predict": 4000});
+    let body = json!({"model": "some-model", "stream": false, "options": options,
+        "messages": [{"role": "user", "content": "Weather in Bonn?"}]});
+    let function = json!({"name": "weather", "description": "The weather of a city.", "parameters": weather_schema()});
+    let call = |city: &str| json!({"function": {"name": "weather", "arguments": {"city": city}}});
+    let more = match feature {
+        Feature::Text => json!({"messages": [
+                {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello."},
+                {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Who are you?"}],
+            "options": with(options, json!({"temperature": 0.5, "stop": ["END"]}))}),
+        Feature::Tools => json!({"tools": [{"type": "function", "function": function}], "messages": [
+            {"role": "user", "content": "Weather in Bonn and Rome?"},
+            {"role": "assistant", "content": "", "tool_calls": [call("Bonn"), call("Rome")]},
+            {"role": "tool", "tool_name": "weather", "content": "rain"},
+            {"role": "tool", "tool_name": "weather", "content": "sun"}]}),
+        Feature::Images => json!({"messages": [{"role": "user", "content": "What is this?", "images": [PICTURE]}]}),
+        Feature::Structured => json!({"format": weather_schema()}),
+        Feature::Reasoning => json!({"think": "high"}),
+        _ => json!({}),
+    };
+    with(body, more)
+}
+
+fn generate(feature: Feature) -> Option<Value> {
+    let options = json!({"num_predict": 4000});
+    let body = json!({"model": "some-model", "stream": false, "options": options, "prompt": "Weather in Bonn?"});
+    let more = match feature {
+        Feature::Text => json!({"system": "Be brief.", "options": with(options, json!({"temperature": 0.5, "stop": ["END"]}))}),
+        Feature::Tools => return None,
+        Feature::Images => json!({"prompt": "What is this?", "images": [PICTURE]}),
+        Feature::Structured => json!({"format": weather_schema()}),
+        Feature::Reasoning => json!({"think": "high"}),
+        _ => json!({}),
+    };
+    Some(with(body, more))
+}
+
 /// Where a request goes.
 pub(crate) fn path(dialect: &str, stream: bool) -> (&'static str, Option<&'static str>) {
     match (dialect, stream) {
@@ -118,6 +182,9 @@ pub(crate) fn path(dialect: &str, stream: bool) -> (&'static str, Option<&'stati
         ("anthropic-messages", _) => ("/v1/messages", None),
         ("gemini", false) => ("/v1beta/models/some-model:generateContent", None),
         ("gemini", true) => ("/v1beta/models/some-model:streamGenerateContent", Some("alt=sse")),
+        ("cohere-chat", _) => ("/v2/chat", None),
+        ("ollama", _) => ("/api/chat", None),
+        ("ollama-generate", _) => ("/api/generate", None),
         (other, _) => panic!("write down the path of {other}"),
     }
 }
@@ -194,6 +261,21 @@ pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str,
             ("/generationConfig/responseMimeType", json!("application/json")),
             ("/generationConfig/responseJsonSchema", weather_schema()),
         ],
+        ("ollama", Feature::Text) => {
+            vec![("/messages/0/role", json!("user")), ("/options/temperature", json!(0.5)), ("/options/stop/0", json!("END"))]
+        }
+        ("ollama", Feature::Tools) => vec![
+            ("/tools/0/function/name", json!("weather")),
+            ("/tools/0/function/parameters", weather_schema()),
+            ("/messages/1/tool_calls/0/function/arguments", city),
+            ("/messages/2/tool_name", json!("weather")),
+            ("/messages/3/content", json!("sun")),
+        ],
+        ("ollama", Feature::Images) => vec![("/messages/0/images/0", json!(PICTURE))],
+        ("ollama-generate", Feature::Text) => vec![("/options/temperature", json!(0.5)), ("/options/stop/0", json!("END"))],
+        ("ollama-generate", Feature::Images) => vec![("/images/0", json!(PICTURE)), ("/prompt", json!("What is this?"))],
+        ("ollama" | "ollama-generate", Feature::Structured) => vec![("/format", weather_schema())],
+        ("ollama" | "ollama-generate", Feature::Reasoning) => vec![("/think", json!("high"))],
         ("gemini", Feature::Reasoning) => vec![("/generationConfig/thinkingConfig/thinkingLevel", json!("HIGH"))],
         _ => Vec::new(),
     }
@@ -220,6 +302,16 @@ pub(crate) fn next(dialect: &str, mut body: Value, answer: &Value, calls: &[(Str
             let contents = body["contents"].as_array_mut().unwrap();
             contents.push(answer["candidates"][0]["content"].clone());
             contents.push(json!({"role": "user", "parts": results}));
+        }
+        "cohere-chat" => {
+            let messages = body["messages"].as_array_mut().unwrap();
+            messages.push(answer["message"].clone());
+            messages.extend(calls.iter().map(|(id, _)| json!({"role": "tool", "tool_call_id": id, "content": "rain"})));
+        }
+        "ollama" => {
+            let messages = body["messages"].as_array_mut().unwrap();
+            messages.push(answer["message"].clone());
+            messages.extend(calls.iter().map(|(_, name)| json!({"role": "tool", "tool_name": name, "content": "rain"})));
         }
         other => panic!("write down how a caller of {other} goes on"),
     }

@@ -5,7 +5,7 @@ use trunkline_codec::dialect::Framing;
 use trunkline_codec::ir::Event;
 use trunkline_codec::{Error, Kind};
 
-use super::answer::{cx, is_terminated, read_stream};
+use super::answer::{cx, framings, is_terminated, read_stream};
 use super::{Case, Feature, reply};
 
 /// Status of the provider, status towards the caller, kind that the caller reads.
@@ -36,9 +36,12 @@ pub(crate) fn check(case: &mut Case<'_>) {
     let sample = reply::samples(Feature::Text).remove(0);
     let whole = reply::stream(case.provider.name, &sample);
     // Up to the first piece of text, and the second begins.
-    let begun: String = whole.split_inclusive("\n\n").take_while(|frame| !frame.contains("rain")).collect();
+    let end = if case.provider.upstream.framing() == Framing::Ndjson { "\n" } else { "\n\n" };
+    let begun: String = whole.split_inclusive(end).take_while(|frame| !frame.contains("rain")).collect();
     let broken = format!("{begun}{}", reply::error_frame(case.provider.name));
-    fail(case, &broken, Kind::RateLimited);
+    // Where an error within a stream is just words, its class is not known.
+    let is_words = case.provider.name.starts_with("ollama") || case.provider.name == "cohere-chat";
+    fail(case, &broken, if is_words { Kind::Server } else { Kind::RateLimited });
     fail(case, &begun, Kind::Truncated);
 }
 
@@ -50,11 +53,10 @@ fn same(found: Kind, expected: Kind) -> bool {
 
 /// A stream that fails gives what came before, then the error, and never a good end.
 fn fail(case: &mut Case<'_>, stream: &str, kind: Kind) {
-    let (events, error) = read_stream(case.provider, Framing::Sse, stream.as_bytes());
+    let (events, error) = read_stream(case.provider, case.provider.upstream.framing(), stream.as_bytes());
     let Some(error) = error else { return case.fault(format_args!("read as complete: {stream}")) };
     case.expect(error.kind == kind, format_args!("read as {:?} instead of {kind:?}: {stream}", error.kind));
-    let framings = if case.caller.name == "gemini" { vec![Framing::Sse, Framing::Array] } else { vec![Framing::Sse] };
-    for framing in framings {
+    for framing in framings(case.caller) {
         let text = write_failed(case, &events, &error, framing);
         case.expect(!is_terminated(case.caller.name, framing, &text), format_args!("a failed stream ends well: {text}"));
         case.expect(text.contains("It is "), format_args!("what came before is missing: {text}"));

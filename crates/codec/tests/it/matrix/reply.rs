@@ -76,6 +76,8 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
             let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
             gemini_chunk(parts, Some(sample))
         }
+        "cohere-chat" => cohere_whole(sample),
+        "ollama" | "ollama-generate" => ollama_whole(dialect, sample),
         other => panic!("write down an answer of {other}"),
     }
 }
@@ -91,6 +93,8 @@ pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
             let last = gemini_chunk(vec![json!({"text": ""})], Some(sample));
             parts.into_iter().map(|part| gemini_chunk(vec![part], None)).chain([last]).map(|chunk| data(&chunk)).collect()
         }
+        "cohere-chat" => cohere_stream(sample),
+        "ollama" | "ollama-generate" => ollama_stream(dialect, sample),
         other => panic!("write down a stream of {other}"),
     }
 }
@@ -101,7 +105,12 @@ fn data(chunk: &Value) -> String {
 
 /// What a dialect can answer with at all.
 pub(crate) fn can_answer(dialect: &str, sample: &Sample) -> bool {
-    dialect != "openai-completions" || sample.pieces.iter().all(|piece| matches!(piece, Text(..)))
+    match dialect {
+        "openai-completions" => sample.pieces.iter().all(|piece| matches!(piece, Text(..))),
+        "ollama" | "cohere-chat" => sample.end != End::Refused,
+        "ollama-generate" => sample.end != End::Refused && !sample.calls(),
+        _ => true,
+    }
 }
 
 fn plain(sample: &Sample) -> String {
@@ -298,6 +307,150 @@ fn gemini_chunk(parts: Vec<Value>, last: Option<&Sample>) -> Value {
     chunk
 }
 
+fn cohere_end(sample: &Sample) -> Value {
+    let word = match sample.end {
+        End::Stop if sample.calls() => "TOOL_CALL",
+        End::Stop => "COMPLETE",
+        _ => "MAX_TOKENS",
+    };
+    let mut usage =
+        json!({"billed_units": {"input_tokens": 7, "output_tokens": 3}, "tokens": {"input_tokens": 100, "output_tokens": 20}});
+    if sample.cached {
+        usage["cached_tokens"] = json!(60);
+    }
+    json!({"finish_reason": word, "usage": usage})
+}
+
+fn cohere_call(id: &str, arguments: &str) -> Value {
+    json!({"id": format!("weather_{id}"), "type": "function", "function": {"name": "weather", "arguments": arguments}})
+}
+
+/// What is said before tools are called is the plan.
+fn cohere_whole(sample: &Sample) -> Value {
+    let mut message = json!({"role": "assistant"});
+    let (mut content, mut calls) = (Vec::new(), Vec::new());
+    for piece in sample.pieces {
+        match piece {
+            Text(..) if sample.calls() => message["tool_plan"] = json!(plain(sample)),
+            Text(..) => content.push(json!({"type": "text", "text": plain(sample)})),
+            Thought(text, _) => content.push(json!({"type": "thinking", "thinking": text})),
+            Call(id, city) => calls.push(cohere_call(id, &arguments(city))),
+        }
+    }
+    if !content.is_empty() {
+        message["content"] = json!(content);
+    }
+    if !calls.is_empty() {
+        message["tool_calls"] = json!(calls);
+    }
+    let mut whole = json!({"id": "c1", "message": message});
+    whole.as_object_mut().unwrap().extend(cohere_end(sample).as_object().unwrap().clone());
+    whole
+}
+
+fn cohere_stream(sample: &Sample) -> String {
+    let mut out = String::new();
+    let mut event = |name: &str, mut body: Value| {
+        body["type"] = json!(name);
+        out += &format!("event: {name}\n{}", data(&body));
+    };
+    let message = |index: usize, message: Value| json!({"index": index, "delta": {"message": message}});
+    event(
+        "message-start",
+        json!({"id": "c1", "delta": {"message": {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}}}),
+    );
+    let (mut block, mut call) = (0, 0);
+    for piece in sample.pieces {
+        match piece {
+            Text(first, second) if sample.calls() => {
+                [first, second]
+                    .iter()
+                    .for_each(|text| event("tool-plan-delta", json!({"delta": {"message": {"tool_plan": text}}})));
+            }
+            Text(first, second) => {
+                event("content-start", message(block, json!({"content": {"type": "text", "text": ""}})));
+                [first, second]
+                    .iter()
+                    .for_each(|text| event("content-delta", message(block, json!({"content": {"text": text}}))));
+                event("content-end", json!({"index": block}));
+                block += 1;
+            }
+            Thought(text, _) => {
+                event("content-start", message(block, json!({"content": {"type": "thinking", "thinking": ""}})));
+                event("content-delta", message(block, json!({"content": {"thinking": text}})));
+                event("content-end", json!({"index": block}));
+                block += 1;
+            }
+            Call(id, city) => {
+                event("tool-call-start", message(call, json!({"tool_calls": cohere_call(id, "")})));
+                let arguments = arguments(city);
+                let (first, second) = arguments.split_at(4);
+                [first, second].iter().for_each(|text| {
+                    event("tool-call-delta", message(call, json!({"tool_calls": {"function": {"arguments": text}}})));
+                });
+                event("tool-call-end", json!({"index": call}));
+                call += 1;
+            }
+        }
+    }
+    event("message-end", json!({"id": "c1", "delta": cohere_end(sample)}));
+    out
+}
+
+fn ollama_line(dialect: &str, said: Value, last: Option<&Sample>) -> Value {
+    let mut line = json!({"model": "some-model", "created_at": "2023-11-14T22:13:20.5Z", "done": last.is_some()});
+    if dialect == "ollama" {
+        line["message"] = json!({"role": "assistant", "content": ""});
+        line["message"].as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    } else {
+        line["response"] = said.get("content").cloned().unwrap_or_else(|| json!(""));
+        if let Some(thinking) = said.get("thinking") {
+            line["thinking"] = thinking.clone();
+        }
+    }
+    if let Some(sample) = last {
+        line["done_reason"] = json!(if sample.end == End::Length { "length" } else { "stop" });
+        for (key, value) in [("total_duration", 9), ("prompt_eval_count", 100), ("eval_count", 20), ("eval_duration", 5)] {
+            line[key] = json!(value);
+        }
+    }
+    line
+}
+
+fn ollama_call(city: &str) -> Value {
+    json!({"function": {"name": "weather", "arguments": {"city": city}}})
+}
+
+fn ollama_whole(dialect: &str, sample: &Sample) -> Value {
+    let mut said = json!({"content": plain(sample)});
+    let mut calls = Vec::new();
+    for piece in sample.pieces {
+        match piece {
+            Text(..) => {}
+            Thought(text, _) => said["thinking"] = json!(text),
+            Call(_, city) => calls.push(ollama_call(city)),
+        }
+    }
+    if !calls.is_empty() {
+        said["tool_calls"] = json!(calls);
+    }
+    ollama_line(dialect, said, Some(sample))
+}
+
+fn ollama_stream(dialect: &str, sample: &Sample) -> String {
+    let mut out = String::new();
+    let mut line = |said: Value, last| out += &format!("{}\n", ollama_line(dialect, said, last));
+    for piece in sample.pieces {
+        match piece {
+            Text(first, second) => [first, second].into_iter().for_each(|text| line(json!({"content": text}), None)),
+            Thought(text, _) => line(json!({"thinking": text}), None),
+            Call(_, city) => line(json!({"tool_calls": [ollama_call(city)]}), None),
+        }
+    }
+    line(json!({}), Some(sample));
+    out
+}
+
 /// A refused request, as a provider words it.
 pub(crate) fn error(dialect: &str, status: u16) -> Value {
     let message = "no, not now";
@@ -320,6 +473,8 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
             let word = pick("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNAUTHENTICATED", "UNAVAILABLE");
             json!({"error": {"code": status, "message": message, "status": word}})
         }
+        "cohere-chat" => json!({"id": "e1", "message": message}),
+        "ollama" | "ollama-generate" => json!({"error": message}),
         other => panic!("write down an error of {other}"),
     }
 }
@@ -327,5 +482,12 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
 /// The same within a stream that began well.
 pub(crate) fn error_frame(dialect: &str) -> String {
     let body = error(dialect, 429);
+    if dialect.starts_with("ollama") {
+        return format!("{body}\n");
+    }
+    if dialect == "cohere-chat" {
+        let end = json!({"type": "message-end", "id": "c1", "delta": {"finish_reason": "ERROR", "error": body["message"]}});
+        return format!("event: message-end\n{}", data(&end));
+    }
     if dialect == "anthropic-messages" { format!("event: error\n{}", data(&body)) } else { data(&body) }
 }

@@ -9,8 +9,8 @@ use crate::json::{quote, unquote};
 /// The path of an operation, appended to the base URL.
 pub(super) fn path(operation: Operation) -> &'static str {
     match operation {
-        Operation::Chat => "/v1/messages",
         Operation::CountTokens => "/v1/messages/count_tokens",
+        _ => "/v1/messages",
     }
 }
 

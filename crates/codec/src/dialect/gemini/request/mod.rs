@@ -74,8 +74,8 @@ fn read_body(body: Body<'_>) -> Result<Request> {
 pub(crate) fn write(request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
     let verb = match operation {
         Operation::CountTokens => Verb::Count,
-        Operation::Chat if request.stream => Verb::Stream,
-        Operation::Chat => Verb::Generate,
+        _ if request.stream => Verb::Stream,
+        _ => Verb::Generate,
     };
     let mut place = path::write(&request.model, verb, quirks)?;
     if verb == Verb::Stream {
@@ -84,12 +84,12 @@ pub(crate) fn write(request: &Request, operation: Operation, quirks: &Quirks) ->
     let mut losses = Losses::default();
     let mut body = Vec::with_capacity(1024);
     match operation {
-        Operation::Chat => {
+        Operation::CountTokens => write_count(request, quirks, &mut body, &mut losses)?,
+        _ => {
             let mut object = Object::new(&mut body);
             write_body(request, quirks, &mut object, &mut losses)?;
             object.end();
         }
-        Operation::CountTokens => write_count(request, quirks, &mut body, &mut losses)?,
     }
     Ok(Outgoing { method: Method::POST, path: place, headers: HeaderMap::new(), body, losses })
 }

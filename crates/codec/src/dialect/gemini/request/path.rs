@@ -14,18 +14,36 @@ pub(crate) enum Verb {
     Generate,
     Stream,
     Count,
+    Embed,
+    EmbedBatch,
+    Predict,
 }
 
 impl Verb {
-    const WORDS: [(Verb, &'static str); 3] =
-        [(Verb::Generate, "generateContent"), (Verb::Stream, "streamGenerateContent"), (Verb::Count, "countTokens")];
+    const WORDS: [(Verb, &'static str); 6] = [
+        (Verb::Generate, "generateContent"),
+        (Verb::Stream, "streamGenerateContent"),
+        (Verb::Count, "countTokens"),
+        (Verb::Embed, "embedContent"),
+        (Verb::EmbedBatch, "batchEmbedContents"),
+        (Verb::Predict, "predict"),
+    ];
+
+    pub(crate) fn read(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(verb, _)| *verb)
+    }
 
     fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(verb, _)| *verb == self).map_or("generateContent", |(_, word)| word)
     }
 
-    fn operation(self) -> Operation {
-        if self == Verb::Count { Operation::CountTokens } else { Operation::Chat }
+    pub(crate) fn operation(self) -> Operation {
+        match self {
+            Verb::Generate | Verb::Stream => Operation::Chat,
+            Verb::Count => Operation::CountTokens,
+            Verb::Embed | Verb::EmbedBatch => Operation::Embed,
+            Verb::Predict => Operation::ImageGenerate,
+        }
     }
 }
 
@@ -36,7 +54,7 @@ const COLLECTIONS: [&str; 5] = ["tunedModels", "dynamic", "publishers", "project
 pub(crate) fn read(path: &str) -> Result<(String, Verb)> {
     let not_found = || Error::new(Kind::NotFound, Origin::Caller, NO_METHOD);
     let (place, verb) = path.rsplit_once(':').ok_or_else(not_found)?;
-    let verb = Verb::WORDS.iter().find(|(_, word)| *word == verb).map(|(verb, _)| *verb).ok_or_else(not_found)?;
+    let verb = Verb::read(verb).ok_or_else(not_found)?;
     let name = match place.split_once("/models/") {
         Some((_, name)) => decode(name)?,
         None => {

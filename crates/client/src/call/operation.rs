@@ -1,0 +1,58 @@
+//! One call of an operation beyond chat.
+
+use std::pin::Pin;
+
+use super::first;
+use crate::client::Client;
+use crate::codec::Result;
+use crate::codec::dialect::operation::Wanted;
+use crate::operate::{Done, operate};
+
+/// A call of an operation that has not been sent: await it for the answer.
+///
+/// ```no_run
+/// # async fn example() -> trunkline::Result<()> {
+/// let client = trunkline::Client::from_env()?;
+/// let done = client.embed("sim/echo", ["one text", "another"]).dimensions(64).await?;
+/// println!("{} vectors from {}", done.answer.vectors.len(), done.target);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a call does nothing until it is awaited"]
+pub struct OperationCall<W> {
+    client: Client,
+    pub(super) wanted: W,
+}
+
+impl Client {
+    /// Sends a request of an operation in canonical form: [`Embed`](crate::ir::Embed), [`Rerank`](crate::ir::Rerank), …
+    pub fn operate<W: Wanted>(&self, wanted: W) -> OperationCall<W> {
+        OperationCall { client: self.clone(), wanted }
+    }
+}
+
+impl<W: Wanted> OperationCall<W> {
+    /// Changes anything else of the request.
+    pub fn with(mut self, change: impl FnOnce(&mut W)) -> Self {
+        change(&mut self.wanted);
+        self
+    }
+
+    /// The answer.
+    ///
+    /// # Errors
+    /// With kind, origin, retry advice and the provider's own words.
+    pub async fn send(mut self) -> Result<Done<W::Answer>> {
+        let target = first(self.client.plan(self.wanted.model_mut())?)?;
+        operate(&self.client, &target, self.wanted, None).await.map_err(|failed| failed.error)
+    }
+}
+
+impl<W: Wanted> IntoFuture for OperationCall<W> {
+    type Output = Result<Done<W::Answer>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}

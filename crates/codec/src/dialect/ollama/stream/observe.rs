@@ -1,0 +1,59 @@
+//! A look at lines that pass by unchanged.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::super::wire::usage;
+use crate::dialect::Observe;
+use crate::dialect::openai_chat::wire::Count;
+use crate::frame::Frame;
+use crate::ir::Usage;
+use crate::json::KeyFinder;
+
+static DONE: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("done"));
+static ERROR: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("error"));
+
+/// Watches one stream.
+#[derive(Default)]
+pub(crate) struct Watch {
+    usage: Option<Usage>,
+    complete: bool,
+}
+
+/// As much of a line as matters here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Glance {
+    done: Option<bool>,
+    prompt_eval_count: Option<Count>,
+    eval_count: Option<Count>,
+    error: Option<IgnoredAny>,
+}
+
+impl Observe for Watch {
+    fn frame(&mut self, frame: Frame<'_>) {
+        let done = |at: usize| frame.data.get(at..).is_some_and(|value| value.starts_with(b"true"));
+        if self.complete || !(DONE.find(frame.data).is_some_and(done) || ERROR.is_set(frame.data)) {
+            return;
+        }
+        let Ok(glance) = serde_json::from_slice::<Glance>(frame.data) else { return };
+        self.usage = usage(glance.prompt_eval_count, glance.eval_count).or(self.usage);
+        self.complete |= glance.done == Some(true) || glance.error.is_some();
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+}
+
+/// The usage of a whole answer, without reading the rest of it.
+pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
+    let glance: Glance = serde_json::from_slice(body).ok()?;
+    usage(glance.prompt_eval_count, glance.eval_count)
+}

@@ -1,0 +1,96 @@
+//! Times as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) writes them, to the second.
+
+const DAY: u64 = 86_400;
+/// Beyond the year 9999 the format ends.
+const LAST: u64 = 253_402_300_799;
+
+/// Unix seconds as RFC 3339 in UTC.
+pub(crate) fn write_time(seconds: u64) -> String {
+    let seconds = seconds.min(LAST);
+    let (days, rest) = (seconds / DAY, seconds % DAY);
+    let (year, month, day) = date(days);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// Unix seconds of a time in RFC 3339, fractions cut off; `None` for anything else and for times before 1970.
+pub(crate) fn read_time(text: &str) -> Option<u64> {
+    let number = |from: usize, to: usize| {
+        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u64>().ok()
+    };
+    let marks = [(4, "-"), (7, "-"), (13, ":"), (16, ":")];
+    if marks.iter().any(|(at, mark)| text.get(*at..at + 1) != Some(mark)) {
+        return None;
+    }
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let local = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second;
+    let zone = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let offset = |zone: &str| {
+        let (hours, minutes) = zone.split_once(':')?;
+        Some(hours.parse::<u64>().ok()? * 3600 + minutes.parse::<u64>().ok()? * 60)
+    };
+    match zone.split_at_checked(1)? {
+        ("Z" | "z", "") => Some(local),
+        ("+", ahead) => local.checked_sub(offset(ahead)?),
+        ("-", behind) => local.checked_add(offset(behind)?),
+        _ => None,
+    }
+}
+
+/// The date of a day counted from 1970-01-01. Years are counted from March here, so that the leap day comes last.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
+/// The day that a date is, counted from 1970-01-01.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = year - u64::from(month <= 2);
+    let month = if month > 2 { month - 3 } else { month + 9 };
+    let (era, year) = (year / 400, year % 400);
+    let day = (153 * month + 2) / 5 + day - 1;
+    (era * 146_097 + year * 365 + year / 4 - year / 100 + day).saturating_sub(719_468)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_by_the_calendar() {
+        assert_eq!(write_time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(write_time(951_827_696), "2000-02-29T12:34:56Z");
+        assert_eq!(write_time(1_795_305_600), "2026-11-22T00:00:00Z");
+        assert_eq!(write_time(u64::MAX), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for seconds in [0, 951_827_696, 1_795_305_600, LAST] {
+            assert_eq!(read_time(&write_time(seconds)), Some(seconds));
+        }
+        assert_eq!(read_time("2025-10-03T23:34:03.409490317-07:00"), Some(1_759_559_643));
+        assert_eq!(read_time("2025-10-04T06:34:03+00:00"), Some(1_759_559_643));
+        for wrong in [
+            "",
+            "now",
+            "2025-10-03",
+            "2025-10-03T23:34:03",
+            "2025-13-03T23:34:03Z",
+            "1969-12-31T23:59:59Z",
+            "2025-10-03T2é:34:03Z",
+        ] {
+            assert_eq!(read_time(wrong), None, "{wrong}");
+        }
+    }
+}

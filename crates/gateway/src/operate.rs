@@ -1,0 +1,257 @@
+//! The way of a call beyond chat: as [`pipeline`](crate::pipeline), but for what is peeked at and how answers pass.
+//!
+//! ```text
+//! receive ─► JSON, up to the limit; or a form, up to its model's name         400, 413
+//!         ─► plan
+//!         ─► per target: same lane = the caller's body, the model's name spliced, the answer as it comes
+//!                        translate = canonical request and answer
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use hyper::body::Incoming;
+use trunkline::Target;
+use trunkline::codec::dialect::operation::{self, Wanted};
+use trunkline::codec::dialect::{Cx, Framing, Head, Operation, Peek};
+use trunkline::codec::{Dialect, Error, Kind, Losses, Origin};
+use trunkline::exchange::Failed;
+use trunkline::ir::{Draw, Embed, Moderate, Rerank, Speak, Transcribe};
+use trunkline::monitor::OpenCall;
+use trunkline::operate::{Own, OwnBody, Passed, operate, pass};
+use trunkline::relay::{Flow, Settings};
+
+use crate::edge::form::{self, Form, Limits};
+use crate::edge::reply::{self, Facts, ReplyBody};
+use crate::edge::{Wish, body};
+use crate::identify::without_key;
+use crate::pipeline::may_go_on;
+use crate::worker::Worker;
+
+enum Received {
+    Json(Bytes),
+    Form(Box<Form>),
+}
+
+/// Answers one call.
+pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, wish: Wish, id: &str) -> Response<ReplyBody> {
+    let errors = wish.errors;
+    let received = worker.unless_cut(receive(worker, head, incoming, wish.operation)).await;
+    let received = match received.unwrap_or_else(|error| Err((None, error))) {
+        Ok(received) => received,
+        Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
+    };
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
+    let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
+    match ran.unwrap_or_else(|error| Err((error.into(), Facts::new(id, errors)))) {
+        Ok(Ready::Reply(reply)) => {
+            call.close(None);
+            *reply
+        }
+        Ok(Ready::Passed { passed, cx, facts }) => flow(worker, *passed, cx, &facts, call, errors),
+        Err((failed, facts)) => {
+            let reply = reply::failure(errors, &failed, &facts);
+            call.close(Some(failed.error));
+            reply
+        }
+    }
+}
+
+/// What a reply's body is watched with.
+pub(crate) fn settings(worker: &Worker) -> Settings {
+    let network = &worker.client.config().network;
+    Settings { idle_seconds: network.idle_seconds, frame_limit: network.frame_limit, cut: worker.cut.clone() }
+}
+
+async fn receive(
+    worker: &Worker,
+    head: &Parts,
+    incoming: Incoming,
+    operation: Operation,
+) -> Result<Received, (Option<Incoming>, Error)> {
+    let server = &worker.client.config().server;
+    if !operation::is_form(operation) {
+        return body::receive(head, incoming, server.body_limit).await.map(Received::Json);
+    }
+    let limits = Limits { held: server.body_limit, whole: server.upload_limit };
+    form::receive(head, incoming, limits).await.map(|form| Received::Form(Box::new(form)))
+}
+
+enum Ready {
+    Reply(Box<Response<ReplyBody>>),
+    Passed { passed: Box<Passed>, cx: Cx, facts: Facts },
+}
+
+/// What the caller sent.
+struct Caller<'a> {
+    wish: Wish,
+    head: Head<'a>,
+    peek: Peek,
+}
+
+async fn run(
+    worker: &Worker,
+    head: &Parts,
+    mut received: Received,
+    wish: Wish,
+    call: &mut OpenCall,
+    id: &str,
+) -> Result<Ready, (Failed, Facts)> {
+    let mut facts = Facts::new(id, wish.errors);
+    let query = without_key(head.uri.query());
+    let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
+    let planned = peek(&seen, &received, wish).and_then(|peek| worker.client.plan(&peek.model).map(|plan| (peek, plan)));
+    let (peek, plan) = planned.map_err(|error| (error.into(), facts.clone()))?;
+    if let Some(outcome) = call.outcome() {
+        outcome.model.clone_from(&peek.model);
+    }
+    let caller = Caller { wish, head: seen, peek };
+    let mut last = Failed::from(Error::new(Kind::Unavailable, Origin::Gateway, "no target can take this call"));
+    for target in plan {
+        facts.begin(&target);
+        note(call, &facts);
+        match try_target(worker, &target, &caller, &mut received, &mut facts, call).await {
+            Ok(ready) => return Ok(ready),
+            // Another target may offer what this one does not.
+            Err(failed) if may_go_on(&failed.error) || failed.error.kind == Kind::Unsupported => last = failed,
+            Err(failed) => return Err((failed, facts)),
+        }
+        if matches!(&received, Received::Form(form) if form.is_gone()) {
+            break;
+        }
+    }
+    Err((last, facts))
+}
+
+fn peek(head: &Head<'_>, received: &Received, wish: Wish) -> Result<Peek, Error> {
+    match received {
+        Received::Json(body) => operation::peek(wish.dialect, wish.operation, head, body),
+        Received::Form(form) => Ok(Peek {
+            operation: wish.operation,
+            model: form.model.clone(),
+            model_span: None,
+            stream: false,
+            max_tokens: None,
+            framing: Framing::Sse,
+            stream_usage: true,
+        }),
+    }
+}
+
+/// One exchange with one target, in the lane that its dialects allow.
+async fn try_target(
+    worker: &Worker,
+    target: &Target,
+    caller: &Caller<'_>,
+    received: &mut Received,
+    facts: &mut Facts,
+    call: &mut OpenCall,
+) -> Result<Ready, Failed> {
+    let Caller { wish, head, peek } = caller;
+    let dialect = target.service.dialect_for(Some(wish.dialect), wish.operation)?;
+    let cx = context(worker, caller, facts);
+    if dialect != wish.dialect {
+        let Received::Json(body) = received else {
+            let what = format!("a form cannot be translated for {}", target.service.provider.id);
+            return Err(Error::new(Kind::Unsupported, Origin::Gateway, what).into());
+        };
+        return translate(worker, target, caller, body, &cx, facts, call).await;
+    }
+    let body = match received {
+        Received::Json(body) => OwnBody::Json(body),
+        Received::Form(form) => OwnBody::Form(form.payload(&target.model)),
+    };
+    let passed = pass(&worker.client, target, Own { dialect, head: *head, peek, body }).await;
+    let passed = passed.map_err(|failed| match received {
+        // What broke on the caller's side explains more than the exchange that broke for it.
+        Received::Form(form) => form.fault().map_or(failed, Failed::from),
+        Received::Json(_) => failed,
+    })?;
+    Ok(Ready::Passed { passed: Box::new(passed), cx, facts: facts.clone() })
+}
+
+async fn translate(
+    worker: &Worker,
+    target: &Target,
+    caller: &Caller<'_>,
+    body: &Bytes,
+    cx: &Cx,
+    facts: &mut Facts,
+    call: &mut OpenCall,
+) -> Result<Ready, Failed> {
+    let way = Way { worker, target, caller, body, cx };
+    let reply = match caller.wish.operation {
+        Operation::Embed => way.go::<Embed>(facts, call).await,
+        Operation::Rerank => way.go::<Rerank>(facts, call).await,
+        Operation::ImageGenerate | Operation::ImageEdit => way.go::<Draw>(facts, call).await,
+        Operation::Speak => way.go::<Speak>(facts, call).await,
+        Operation::Transcribe | Operation::TranslateAudio => way.go::<Transcribe>(facts, call).await,
+        Operation::Moderate => way.go::<Moderate>(facts, call).await,
+        Operation::Chat | Operation::CountTokens => {
+            Err(Error::new(Kind::Internal, Origin::Gateway, "chat was taken for another operation").into())
+        }
+    };
+    reply.map(|reply| Ready::Reply(Box::new(reply)))
+}
+
+/// The translate lane of one target.
+struct Way<'a> {
+    worker: &'a Worker,
+    target: &'a Target,
+    caller: &'a Caller<'a>,
+    body: &'a Bytes,
+    cx: &'a Cx,
+}
+
+impl Way<'_> {
+    async fn go<W: Wanted>(&self, facts: &mut Facts, call: &mut OpenCall) -> Result<Response<ReplyBody>, Failed> {
+        let Way { worker, target, caller, body, cx } = self;
+        let lacks = || Error::new(Kind::Internal, Origin::Gateway, "a dialect lost an operation on the way");
+        let wire = W::wire(caller.wish.dialect).ok_or_else(lacks)?;
+        let wanted = wire.read_request(&caller.head, body)?;
+        let done = operate(&worker.client, target, wanted.clone(), Some(caller.head.headers)).await?;
+        facts.losses = done.losses;
+        note(call, facts);
+        if let Some(outcome) = call.outcome() {
+            outcome.usage = W::usage(&done.answer);
+        }
+        let told = wire.write_answer(&wanted, &done.answer, cx);
+        Ok(reply::told(told, &done.headers, facts))
+    }
+}
+
+/// A forwarded answer as a reply.
+fn flow(worker: &Worker, passed: Passed, cx: Cx, facts: &Facts, call: OpenCall, errors: &'static Dialect) -> Response<ReplyBody> {
+    let Passed { target, dialect, status, headers, body } = passed;
+    let media = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (is_events, is_json) = (media.starts_with("text/event-stream"), media.starts_with("application/json"));
+    let mut flow = Flow::new(body, target, call, settings(worker));
+    if is_events || is_json {
+        flow = flow.watch(&dialect);
+    }
+    if is_events {
+        flow = flow.events(errors, cx);
+    }
+    reply::flow(flow, status, &headers, facts)
+}
+
+fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
+    Cx {
+        id: facts.id.clone(),
+        request_id: facts.id.clone(),
+        created: worker.now(),
+        model: caller.peek.model.clone(),
+        framing: Framing::Sse,
+        stream_usage: true,
+    }
+}
+
+fn note(call: &mut OpenCall, facts: &Facts) {
+    if let Some(outcome) = call.outcome() {
+        outcome.target.clone_from(&facts.target);
+        outcome.attempts = facts.attempts;
+        outcome.losses = Losses::clone(&facts.losses);
+    }
+}
