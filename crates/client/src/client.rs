@@ -10,7 +10,7 @@ use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Config, Environment};
 use crate::ir::{Model, Usage};
 use crate::target::{Service, Target, assemble};
-use crate::transport::{HttpTransport, Options, SimTransport, Transport};
+use crate::transport::{HttpTransport, Options, SimTransport, Transport, WebSocketTransport};
 
 /// Calls models. Cheap to clone; clones share one pool of connections.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ pub struct Client {
     shared: Arc<Shared>,
     http: Arc<dyn Transport>,
     wire: Arc<HttpTransport>,
+    socket: Arc<dyn Transport>,
     sim: Arc<dyn Transport>,
 }
 
@@ -84,25 +85,27 @@ impl Builder {
         let services = services.into_iter().map(|service| (service.provider.id.clone(), Arc::new(service))).collect();
         let models = Arc::new(config.models(&environment)?);
         let shared = Arc::new(Shared { config, environment, catalog, models, services });
-        let wire = Arc::new(shared.http_transport());
+        let options = shared.options();
+        let socket = Arc::new(WebSocketTransport::new(&options));
+        let wire = Arc::new(HttpTransport::new(options));
         let http = self.transport.unwrap_or_else(|| Arc::clone(&wire) as _);
-        let client = Client { shared, http, wire, sim: Arc::new(SimTransport::default()) };
+        let client = Client { shared, http, wire, socket, sim: Arc::new(SimTransport::default()) };
         client.check_aliases()?;
         Ok(client)
     }
 }
 
 impl Shared {
-    fn http_transport(&self) -> HttpTransport {
+    fn options(&self) -> Options {
         let network = &self.config.network;
         let variable = |name: &&str| Some(((*name).to_owned(), self.environment.get(name)?.to_owned()));
-        HttpTransport::new(Options {
+        Options {
             ca_file: network.ca_file.clone(),
             connect_timeout: Duration::from_secs(network.connect_seconds),
             head_timeout: Duration::from_secs(network.head_seconds),
             proxy: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
             ..Options::default()
-        })
+        }
     }
 }
 
@@ -205,7 +208,11 @@ impl Client {
     }
 
     pub(crate) fn transport(&self, scheme: Option<&str>) -> &dyn Transport {
-        if scheme == Some("sim") { &*self.sim } else { &*self.http }
+        match scheme {
+            Some("sim") => &*self.sim,
+            Some("ws" | "wss") => &*self.socket,
+            _ => &*self.http,
+        }
     }
 
     fn target(&self, name: &str) -> Result<Target> {

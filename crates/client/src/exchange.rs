@@ -174,7 +174,8 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
         }
         Ask::Write { request, operation, headers: callers } => {
             let renamed = (request.model != target.model).then(|| Request { model: target.model.clone(), ..request.clone() });
-            let outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
+            let mut outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
+            target.service.fill.apply(&mut outgoing.body);
             let (parcel, losses) = Parcel::new(outgoing, callers);
             Ok(Written { lane: Lane::Translate, parcel, losses, drop_usage: false })
         }

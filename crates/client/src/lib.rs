@@ -19,6 +19,7 @@ mod client;
 pub mod config;
 mod credential;
 pub mod exchange;
+mod fill;
 pub mod monitor;
 pub mod operate;
 pub mod relay;

@@ -8,6 +8,7 @@ use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credential, Found};
+use crate::fill::Fill;
 
 /// A provider and whether it can be called.
 pub struct Service {
@@ -16,6 +17,7 @@ pub struct Service {
     /// Named in the configuration.
     pub configured: bool,
     credential: Result<Credential, Lack>,
+    pub(crate) fill: Fill,
 }
 
 /// Why a provider cannot be called.
@@ -152,7 +154,13 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             Err(error) => Err(Lack::Unusable(error)),
         };
         let configured = config.providers.contains_key(&provider.id);
-        Service { provider: provider.clone(), configured, credential }
+        let (credential, fill) = match (credential, Fill::find(provider, environment)) {
+            (Ok(credential), Ok(Ok(fill))) => (Ok(credential), fill),
+            (Ok(_), Ok(Err(names))) => (Err(Lack::Variables(names)), Fill::default()),
+            (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), Fill::default()),
+            (Err(lack), _) => (Err(lack), Fill::default()),
+        };
+        Service { provider: provider.clone(), configured, credential, fill }
     });
     let services = services.collect();
     Ok((catalog, services))

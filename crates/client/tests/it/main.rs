@@ -3,6 +3,7 @@
 
 mod cost;
 mod documents;
+mod native;
 mod operation;
 mod sign;
 mod transport;

@@ -12,7 +12,7 @@ use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
 pub const DIALECTS: &[&str] =
-    &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "cohere-chat", "ollama", "ollama-generate"];
+    &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "cohere-chat", "ollama", "ollama-generate", "dashscope", "hunyuan", "qianfan", "spark"];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;
@@ -39,6 +39,9 @@ pub struct Provider {
     pub auth: Auth,
     /// Headers sent with every call. One whose variable is not set is left out.
     pub headers: BTreeMap<String, SecretRef>,
+    /// Values that stand in the body of every translated request, by JSON pointers (`/header/app_id`): the id of an
+    /// account, where a wire format has it there. They must be known like the secret.
+    pub fill: BTreeMap<String, SecretRef>,
     /// Where it departs from its dialects.
     pub quirks: Quirks,
     /// Patterns (`*` only) of the bare model names that lead here.
@@ -79,6 +82,8 @@ pub struct ProviderPatch {
     pub api_key: Option<SecretRef>,
     /// See [`Provider::headers`]; added to those that are there.
     pub headers: BTreeMap<String, SecretRef>,
+    /// See [`Provider::fill`]; added to those that are there.
+    pub fill: BTreeMap<String, SecretRef>,
     /// See [`Provider::quirks`]; only those named change.
     pub quirks: QuirksPatch,
     /// See [`Provider::models`].
@@ -119,6 +124,7 @@ impl Provider {
             dialect_url: BTreeMap::new(),
             auth: Auth::None,
             headers: BTreeMap::new(),
+            fill: BTreeMap::new(),
             quirks: Quirks::default(),
             models: Vec::new(),
             operations: BTreeMap::new(),
@@ -164,6 +170,7 @@ impl Provider {
             next.auth = next.auth.with_secret(secret);
         }
         next.headers.extend(patch.headers);
+        next.fill.extend(patch.fill);
         next.quirks.merge(patch.quirks);
         next.tidy()?;
         *self = next;
@@ -242,6 +249,9 @@ impl Provider {
             return Err(ParseError::wrong(id, format!("`dialect_url` names `{dialect}`, which is not among its dialects")));
         }
         self.quirks.check(id)?;
+        if let Some(pointer) = self.fill.keys().find(|pointer| !pointer.starts_with('/')) {
+            return Err(ParseError::wrong(id, format!("`{pointer}` is not a JSON pointer; it begins with a slash")));
+        }
         for name in self.headers.keys() {
             if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
                 return Err(ParseError::wrong(id, format!("`{name}` is not a header's name")));

@@ -16,18 +16,25 @@ use crate::loss::Losses;
 mod anthropic_messages;
 mod aside;
 mod cohere_chat;
+mod dashscope;
 mod fault;
 mod feature;
 mod fields;
 mod gemini;
 pub mod headers;
+mod hunyuan;
+mod native;
 mod object;
 mod ollama;
 mod openai_chat;
 mod openai_completions;
 pub mod operation;
+mod qianfan;
 mod shared;
+mod spark;
 mod time;
+
+use native::{Native, Variant};
 
 pub use crate::json::Edit;
 pub use aside::{Aside, aside};
@@ -77,7 +84,16 @@ pub static ALL: &[Dialect] = &[
         upstream: &ollama::Ollama(ollama::Shape::Generate),
         downstream: Some(&ollama::Ollama(ollama::Shape::Generate)),
     },
+    native(&Native(dashscope::DashScope)),
+    native(&Native(hunyuan::Hunyuan)),
+    native(&Native(qianfan::Qianfan)),
+    native(&Native(spark::Spark)),
 ];
+
+/// A dialect that only providers speak.
+const fn native<V: Variant>(upstream: &'static Native<V>) -> Dialect {
+    Dialect { name: V::NAME, upstream, downstream: None }
+}
 
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {

@@ -20,5 +20,6 @@ mod lost;
 mod operation;
 mod oversize;
 mod passthrough;
+mod quirk;
 mod stop;
 mod upload;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Feature;
+use super::{Feature, native};
 
 const PICTURE: &str = "iVBORw0KGgo=";
 
@@ -277,7 +277,7 @@ pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str,
         ("ollama" | "ollama-generate", Feature::Structured) => vec![("/format", weather_schema())],
         ("ollama" | "ollama-generate", Feature::Reasoning) => vec![("/think", json!("high"))],
         ("gemini", Feature::Reasoning) => vec![("/generationConfig/thinkingConfig/thinkingLevel", json!("HIGH"))],
-        _ => Vec::new(),
+        _ => native::must_stand(provider, feature, &weather_schema(), &format!("data:image/png;base64,{PICTURE}")),
     }
 }
 

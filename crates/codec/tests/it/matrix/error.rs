@@ -40,7 +40,7 @@ pub(crate) fn check(case: &mut Case<'_>) {
     let begun: String = whole.split_inclusive(end).take_while(|frame| !frame.contains("rain")).collect();
     let broken = format!("{begun}{}", reply::error_frame(case.provider.name));
     // Where an error within a stream is just words, its class is not known.
-    let is_words = case.provider.name.starts_with("ollama") || case.provider.name == "cohere-chat";
+    let is_words = case.provider.name.starts_with("ollama") || case.provider.name == "hunyuan" || case.provider.name == "cohere-chat";
     fail(case, &broken, if is_words { Kind::Server } else { Kind::RateLimited });
     fail(case, &begun, Kind::Truncated);
 }

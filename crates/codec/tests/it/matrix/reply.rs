@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Feature;
+use super::{Feature, native};
 
 /// One piece of an answer.
 #[derive(Clone, Copy)]
@@ -78,7 +78,7 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
         }
         "cohere-chat" => cohere_whole(sample),
         "ollama" | "ollama-generate" => ollama_whole(dialect, sample),
-        other => panic!("write down an answer of {other}"),
+        other => native::whole(other, sample),
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
         }
         "cohere-chat" => cohere_stream(sample),
         "ollama" | "ollama-generate" => ollama_stream(dialect, sample),
-        other => panic!("write down a stream of {other}"),
+        other => native::stream(other, sample),
     }
 }
 
@@ -109,6 +109,7 @@ pub(crate) fn can_answer(dialect: &str, sample: &Sample) -> bool {
         "openai-completions" => sample.pieces.iter().all(|piece| matches!(piece, Text(..))),
         "ollama" | "cohere-chat" => sample.end != End::Refused,
         "ollama-generate" => sample.end != End::Refused && !sample.calls(),
+        name if native::NAMES.contains(&name) => native::can_answer(name, sample),
         _ => true,
     }
 }
@@ -475,12 +476,15 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
         }
         "cohere-chat" => json!({"id": "e1", "message": message}),
         "ollama" | "ollama-generate" => json!({"error": message}),
-        other => panic!("write down an error of {other}"),
+        other => native::error(other, status),
     }
 }
 
 /// The same within a stream that began well.
 pub(crate) fn error_frame(dialect: &str) -> String {
+    if let Some(frame) = native::error_frame(dialect) {
+        return frame;
+    }
     let body = error(dialect, 429);
     if dialect.starts_with("ollama") {
         return format!("{body}\n");
