@@ -45,6 +45,9 @@ impl Global {
         if let Some(path) = &self.config {
             builder = builder.config_file(path);
         }
+        if !self.quiet {
+            builder = builder.on_notice(terminal::complain);
+        }
         Ok(builder.build()?)
     }
 }
@@ -53,6 +56,16 @@ impl Global {
 enum Command {
     /// Ask a model and print its answer
     Ask(cmd::ask::Ask),
+    /// Turn texts into vectors
+    Embed(cmd::embed::Embed),
+    /// Put documents in the order of their relevance
+    Rerank(cmd::rerank::Rerank),
+    /// Make a picture, or another one from pictures
+    Image(cmd::image::Image),
+    /// Speak a text into a file
+    Speak(cmd::speak::Speak),
+    /// Write down what is said in a file
+    Transcribe(cmd::transcribe::Transcribe),
     /// Run the gateway
     Serve(cmd::serve::Serve),
     /// List models: how much they take, what they can do, what they cost
@@ -98,6 +111,11 @@ fn run(cli: Cli) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
         Command::Ask(ask) => runtime()?.block_on(ask.run(&global)),
+        Command::Embed(embed) => runtime()?.block_on(embed.run(&global)),
+        Command::Rerank(rerank) => runtime()?.block_on(rerank.run(&global)),
+        Command::Image(image) => runtime()?.block_on(image.run(&global)),
+        Command::Speak(speak) => runtime()?.block_on(speak.run(&global)),
+        Command::Transcribe(transcribe) => runtime()?.block_on(transcribe.run(&global)),
         Command::Serve(serve) => runtime()?.block_on(serve.run(&global)),
         Command::Models(models) => models.run(&global),
         Command::Prices(prices) => prices.run(&global),

@@ -93,7 +93,9 @@ impl Client {
     /// When the model is not known or the provider fails.
     pub async fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
         let target = first(self.plan(&request.model)?)?;
-        let Some(dialect) = target.service.choose(None, Operation::CountTokens) else { return Ok(estimate(request)) };
+        let Some(dialect) = target.service.choose(None, Operation::CountTokens, &target.model) else {
+            return Ok(estimate(request));
+        };
         let ask = Ask::Write { request, operation: Operation::CountTokens, headers: None };
         let answer = exchange(self, &target, dialect, ask).await.map_err(|failed| failed.error)?;
         let body = answer.body.collect(self.config().network.reply_limit).await;
@@ -166,15 +168,15 @@ impl Call {
         request.stream_usage = Some(true);
         let (answer, losses) = ask(&client, &request).await?;
         let target = answer.target.name();
-        let network: &Network = &client.config().network;
-        let events = Events::open(answer, network).await?;
+        let network: Network = client.config().network.clone();
+        let events = Events::open(answer, &network).await?;
         Ok(ChatStream { target, losses, inner: Box::pin(pieces(events)) })
     }
 }
 
 async fn ask(client: &Client, request: &Request) -> Result<(crate::exchange::Answer, Losses)> {
     let target = first(client.plan(&request.model)?)?;
-    let dialect = target.service.choose(None, Operation::Chat).ok_or_else(|| {
+    let dialect = target.service.choose(None, Operation::Chat, &target.model).ok_or_else(|| {
         let what = format!("{} speaks no dialect that can chat", target.service.provider.id);
         Error::new(Kind::Unsupported, Origin::Gateway, what)
     })?;

@@ -1,33 +1,26 @@
 //! The client: who can be called, and by which transport.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::catalog::{Catalog, Cost, Models, Provider, Work};
-use crate::codec::{Error, Kind, Origin, Result};
+use crate::clock::{Clock, SystemClock};
+use crate::codec::Result;
+use crate::codec::catalog::{Cost, Models, Pieces};
 use crate::config::{Config, Environment};
 use crate::ir::{Model, Usage};
-use crate::target::{Service, Target, assemble};
+use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
+use crate::target::{Service, Target};
 use crate::transport::{HttpTransport, Options, SimTransport, Transport, WebSocketTransport};
 
 /// Calls models. Cheap to clone; clones share one pool of connections.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    runtime: Arc<Runtime>,
     http: Arc<dyn Transport>,
     wire: Arc<HttpTransport>,
     socket: Arc<dyn Transport>,
     sim: Arc<dyn Transport>,
-}
-
-struct Shared {
-    config: Config,
-    environment: Environment,
-    catalog: Catalog,
-    models: Arc<Models>,
-    services: HashMap<String, Arc<Service>>,
 }
 
 /// Makes a [`Client`].
@@ -35,12 +28,15 @@ struct Shared {
 pub struct Builder {
     config: Option<Config>,
     config_path: Option<PathBuf>,
-    environment: Option<Environment>,
+    variables: Option<Variables>,
     transport: Option<Arc<dyn Transport>>,
+    clock: Option<Arc<dyn Clock>>,
+    tell: Option<Tell>,
 }
 
 impl Builder {
-    /// This configuration instead of the one that is found.
+    /// This configuration instead of the one that is found. If it says where it was read from, [`Client::reload`] reads
+    /// it from there again.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = Some(config);
@@ -56,8 +52,14 @@ impl Builder {
 
     /// These variables instead of the process's.
     #[must_use]
-    pub fn environment(mut self, environment: Environment) -> Self {
-        self.environment = Some(environment);
+    pub fn environment(self, environment: Environment) -> Self {
+        self.variables(move || Ok(environment.clone()))
+    }
+
+    /// The variables from wherever this takes them, at first and with every [`Client::reload`].
+    #[must_use]
+    pub fn variables(mut self, read: impl Fn() -> Result<Environment> + Send + Sync + 'static) -> Self {
+        self.variables = Some(Box::new(read));
         self
     }
 
@@ -68,44 +70,53 @@ impl Builder {
         self
     }
 
+    /// Another clock: a test's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Who is told what the operator should know: a credential that was rejected, a token that could not be renewed. One
+    /// sentence each, without any secret. It must not block.
+    #[must_use]
+    pub fn on_notice(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.tell = Some(Box::new(tell));
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
     /// When the configuration is not valid; no provider is contacted.
     pub fn build(self) -> Result<Client> {
-        let environment = match self.environment {
-            Some(environment) => environment,
-            None => Environment::read()?,
+        let written = match (self.config, self.config_path) {
+            (Some(config), _) => Written::Given(Box::new(config)),
+            (None, Some(path)) => Written::File(path),
+            (None, None) => Written::Found,
         };
-        let config = match self.config {
-            Some(config) => config,
-            None => Config::find(self.config_path.as_deref(), &environment)?,
-        };
-        let (catalog, services) = assemble(&config, &environment)?;
-        let services = services.into_iter().map(|service| (service.provider.id.clone(), Arc::new(service))).collect();
-        let models = Arc::new(config.models(&environment)?);
-        let shared = Arc::new(Shared { config, environment, catalog, models, services });
-        let options = shared.options();
+        let variables = self.variables.unwrap_or_else(|| Box::new(Environment::read));
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let tell = self.tell.unwrap_or_else(|| Box::new(|_| {}));
+        let runtime = Arc::new(Runtime::new(written, variables, clock, tell)?);
+        let options = options(&runtime);
         let socket = Arc::new(WebSocketTransport::new(&options));
         let wire = Arc::new(HttpTransport::new(options));
         let http = self.transport.unwrap_or_else(|| Arc::clone(&wire) as _);
-        let client = Client { shared, http, wire, socket, sim: Arc::new(SimTransport::default()) };
-        client.check_aliases()?;
-        Ok(client)
+        Ok(Client { runtime, http, wire, socket, sim: Arc::new(SimTransport::default()) })
     }
 }
 
-impl Shared {
-    fn options(&self) -> Options {
-        let network = &self.config.network;
-        let variable = |name: &&str| Some(((*name).to_owned(), self.environment.get(name)?.to_owned()));
-        Options {
-            ca_file: network.ca_file.clone(),
-            connect_timeout: Duration::from_secs(network.connect_seconds),
-            head_timeout: Duration::from_secs(network.head_seconds),
-            proxy: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
-            ..Options::default()
-        }
+fn options(runtime: &Runtime) -> Options {
+    let state = runtime.state();
+    let network = &state.config.network;
+    let variable = |name: &&str| Some(((*name).to_owned(), state.environment.get(name)?.to_owned()));
+    Options {
+        ca_file: network.ca_file.clone(),
+        connect_timeout: Duration::from_secs(network.connect_seconds),
+        head_timeout: Duration::from_secs(network.head_seconds),
+        proxy: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
+        ..Options::default()
     }
 }
 
@@ -139,24 +150,48 @@ impl Client {
         Client { http: Arc::clone(&wire) as _, wire, ..self.clone() }
     }
 
-    /// The configuration.
-    pub fn config(&self) -> &Config {
-        &self.shared.config
+    /// Reads configuration, variables and secret files again, for all clones. Calls that have begun finish with what they
+    /// began with; every call after this carries the new credentials. What has not changed keeps its tokens, and
+    /// credentials that were at rest get another chance. Reads files; contacts nobody.
+    ///
+    /// # Errors
+    /// When the new configuration is not valid: then everything stays as it was.
+    pub fn reload(&self) -> Result<()> {
+        self.reload_if(|_, _| Ok(()))
     }
 
-    /// The environment that the client was made with.
-    pub fn environment(&self) -> &Environment {
-        &self.shared.environment
+    /// As [`Client::reload`], if `accept` has nothing against the new configuration and variables.
+    ///
+    /// # Errors
+    /// As there, or what `accept` says: then everything stays as it was.
+    pub fn reload_if(&self, accept: impl FnOnce(&Config, &Environment) -> Result<()>) -> Result<()> {
+        self.runtime.reload(accept)
+    }
+
+    /// Whether the configuration's file or `.env` looks different from when it was read last: then [`Client::reload`] has
+    /// something to do. Secret files do not count, they are looked at by themselves.
+    pub fn is_stale(&self) -> bool {
+        self.runtime.is_stale()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> ConfigView {
+        self.runtime.config()
+    }
+
+    /// The environment that was read last.
+    pub fn environment(&self) -> Environment {
+        self.runtime.state().environment.clone()
     }
 
     /// Every provider, by id.
-    pub fn services(&self) -> Vec<&Arc<Service>> {
-        self.shared.catalog.iter().filter_map(|provider| self.shared.services.get(&provider.id)).collect()
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        self.runtime.state().services().cloned().collect()
     }
 
     /// The provider of this id.
-    pub fn service(&self, id: &str) -> Option<&Arc<Service>> {
-        self.shared.services.get(id)
+    pub fn service(&self, id: &str) -> Option<Arc<Service>> {
+        self.runtime.state().services.get(id).cloned()
     }
 
     /// The targets for a model's name, in the order in which they are tried: an alias, else `provider/model`, else a
@@ -165,40 +200,41 @@ impl Client {
     /// # Errors
     /// `NotFound` with the nearest name, or what is missing.
     pub fn plan(&self, model: &str) -> Result<Vec<Target>> {
-        match self.shared.config.models.get(model) {
-            Some(alias) => alias.targets.iter().map(|name| self.target(name)).collect(),
-            None => Ok(vec![self.target(model)?]),
-        }
+        self.runtime.state().plan(model)
     }
 
     /// The model to ask when nobody names one: the `default` task, else the first alias, else the simulator.
     pub fn default_model(&self) -> String {
-        let config = &self.shared.config;
-        let named = config.tasks.get("default").or_else(|| config.models.keys().next());
-        named.cloned().unwrap_or_else(|| format!("{}/echo", self.simulator()))
+        let state = self.runtime.state();
+        let named = state.config.tasks.get("default").or_else(|| state.config.models.keys().next());
+        named.cloned().unwrap_or_else(|| format!("{}/echo", state.simulator()))
     }
 
     /// The id of the provider that answers in process.
-    pub fn simulator(&self) -> &str {
-        let simulated = |provider: &&Provider| provider.base_url.starts_with("sim:");
-        self.shared.catalog.iter().find(simulated).map_or("", |provider| provider.id.as_str())
+    pub fn simulator(&self) -> String {
+        self.runtime.state().simulator().to_owned()
     }
 
     /// What is known of models: limits, abilities and prices.
-    pub fn model_data(&self) -> &Arc<Models> {
-        &self.shared.models
+    pub fn model_data(&self) -> Arc<Models> {
+        Arc::clone(&self.runtime.state().models)
     }
 
     /// What a call to `target` (`provider/model`) came to that ended now. `None` when its price is not known.
     pub fn cost(&self, target: &str, usage: Usage) -> Option<Cost> {
-        self.shared.models.cost(target, &Work { minute: crate::monitor::minute_of_week(), ..Work::from(usage) })
+        self.price(target, Some(usage), Pieces::default())
+    }
+
+    pub(crate) fn price(&self, target: &str, usage: Option<Usage>, pieces: Pieces) -> Option<Cost> {
+        crate::monitor::price(&self.runtime.state().models, target, usage, pieces)
     }
 
     /// The names that can be asked for: aliases, and the models that ready providers list in full.
     pub fn models(&self) -> Vec<Model> {
-        let aliases =
-            self.shared.config.models.keys().map(|name| Model { id: name.clone(), owner: "trunkline".to_owned(), created: 0 });
-        let ready = self.services().into_iter().filter(|service| service.is_ready());
+        let state = self.runtime.state();
+        let aliases = state.config.models.keys();
+        let aliases = aliases.map(|name| Model { id: name.clone(), owner: "trunkline".to_owned(), created: 0 });
+        let ready = state.services().filter(|service| service.is_ready());
         let listed = ready.flat_map(|service| {
             let provider = &service.provider;
             let whole = provider.models.iter().filter(|pattern| !pattern.contains('*'));
@@ -207,43 +243,20 @@ impl Client {
         aliases.chain(listed).collect()
     }
 
+    /// Tells the operator one sentence; see [`Builder::on_notice`].
+    pub fn tell(&self, sentence: &str) {
+        (self.runtime.tell)(sentence);
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.runtime.clock
+    }
+
     pub(crate) fn transport(&self, scheme: Option<&str>) -> &dyn Transport {
         match scheme {
             Some("sim") => &*self.sim,
             Some("ws" | "wss") => &*self.socket,
             _ => &*self.http,
         }
-    }
-
-    fn target(&self, name: &str) -> Result<Target> {
-        let ready = |id: &str| self.shared.services.get(id).is_some_and(|service| service.is_ready());
-        let (provider, model) = self.shared.catalog.resolve(name, &ready).map_err(|error| {
-            let alias = crate::codec::catalog::nearest(name, self.shared.config.models.keys().map(String::as_str));
-            let message = match alias {
-                Some(alias) => format!("there is no model `{name}`; did you mean `{alias}`?"),
-                None => error.to_string(),
-            };
-            Error::new(Kind::NotFound, Origin::Caller, message).at("model")
-        })?;
-        let service = self.shared.services.get(&provider.id);
-        let service =
-            service.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, format!("{} is not set up", provider.id)))?;
-        Ok(Target::new(Arc::clone(service), model))
-    }
-
-    fn check_aliases(&self) -> Result<()> {
-        for (name, alias) in &self.shared.config.models {
-            let wrong = |what: String| crate::config::wrong(format!("[models.{name}] {what}"));
-            if alias.targets.is_empty() {
-                return Err(wrong("targets is empty; name at least one `provider/model`".to_owned()));
-            }
-            for target in &alias.targets {
-                let known = target.split_once('/').is_none_or(|(id, _)| self.shared.services.contains_key(id));
-                if !known {
-                    self.target(target).map_err(|error| wrong(error.message))?;
-                }
-            }
-        }
-        Ok(())
     }
 }

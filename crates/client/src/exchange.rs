@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin};
+use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
 use crate::target::Target;
 use crate::transport::{Body, Failure, Payload, Phase, Reply};
@@ -109,48 +110,89 @@ pub struct Parcel {
 /// When the request cannot be written in that dialect, the provider cannot be reached, or it answers with an error.
 pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Answer, Failed> {
     // A missing credential is told before anything else.
-    target.service.credential()?;
+    target.service.credentials()?;
     let Written { lane, parcel, losses, drop_usage } = write(target, dialect, ask)?;
-    let reply = send(client, target, target.service.provider.url(dialect.name), parcel).await?;
-    let (head, body) = settle(reply, target, dialect, lane).await?.into_parts();
+    let sent = send(client, target, dialect.name, target.service.provider.url(dialect.name), parcel).await?;
+    let (head, body) = settle(sent, target, dialect, lane).await?.into_parts();
     let target = target.clone();
     Ok(Answer { target, dialect, lane, status: head.status, headers: head.headers, body, losses, drop_usage })
+}
+
+/// The head of a reply, and whose credential the request carried.
+pub(crate) struct Sent<'a> {
+    pub(crate) reply: Reply,
+    pub(crate) turn: Turn<'a>,
 }
 
 /// Adds the credential, sends, and waits for the head of the reply, whatever its status. `base` is the address that the
 /// parcel's path is under.
 ///
+/// A credential that is refused makes room for a newer form of it, or for another of the provider's, if the request can
+/// be sent again: to everybody else that is still one try.
+///
 /// # Errors
 /// When there is no credential, or the provider cannot be reached.
-pub(crate) async fn send(client: &Client, target: &Target, base: &str, parcel: Parcel) -> Result<Reply, Error> {
-    let credential = target.service.credential()?;
-    let Parcel { method, mut path, mut headers, payload } = parcel;
-    credential.apply(&mut path, &mut headers);
+pub(crate) async fn send<'a>(
+    client: &'a Client,
+    target: &'a Target,
+    dialect: &'a str,
+    base: &str,
+    parcel: Parcel,
+) -> Result<Sent<'a>, Error> {
+    let Parcel { method, path, mut headers, mut payload } = parcel;
+    let mut turn = target.service.turn(client, Errand { model: &target.model, dialect })?;
+    loop {
+        let kept = if turn.may_repeat() { payload.replay().map(|payload| (headers.clone(), payload)) } else { None };
+        let grant = turn.grant(&path).await.map_err(|error| target.service.sign(error))?;
+        let request = write_out(client, base, (&method, &path, headers, payload), grant);
+        let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
+        let transport = client.transport(request.uri().scheme_str());
+        let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
+        let again = turn.hear(reply.status(), &path);
+        match kept {
+            Some(kept) if again => {
+                (headers, payload) = kept;
+                // Read to its end, so that the connection can carry the next try.
+                let _ = reply.into_body().collect(ERROR_LIMIT).await;
+            }
+            _ => return Ok(Sent { reply, turn }),
+        }
+    }
+}
+
+/// The request as it goes out: signed last, over exactly what is sent.
+fn write_out(
+    client: &Client,
+    base: &str,
+    (method, path, mut headers, payload): (&Method, &str, HeaderMap, Payload),
+    grant: &Grant,
+) -> Result<HttpRequest<Payload>, Error> {
+    let mut address = [base, path].concat();
+    grant.apply(&mut address, &mut headers);
     let mut request = HttpRequest::new(payload);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri(base, &path).map_err(|error| error.from_provider(&target.service.provider.id))?;
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = Uri::try_from(address)
+        .map_err(|_| Error::new(Kind::NotFound, Origin::Caller, "the model's name cannot stand in an address").at("model"))?;
     *request.headers_mut() = headers;
-    let transport = client.transport(request.uri().scheme_str());
-    transport.send(request).await.map_err(|failure| explain(&failure, target))
+    grant.sign(&mut request, client.clock())?;
+    Ok(request)
 }
 
 /// Turns a reply that is an error into one, read in `dialect`.
 ///
 /// # Errors
 /// When it is one.
-pub(crate) async fn settle(reply: Reply, target: &Target, dialect: &Dialect, lane: Lane) -> Result<Reply, Failed> {
+pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, lane: Lane) -> Result<Reply, Failed> {
+    let Sent { reply, turn } = sent;
     if reply.status().is_success() {
         return Ok(reply);
     }
-    let credential = target.service.credential()?;
     let (head, body) = reply.into_parts();
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
-    let error = target.service.sign(dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body));
-    let reply = (lane == Lane::Same && !credential.is_in(&body)).then_some(ErrorReply {
-        status: head.status,
-        headers: head.headers,
-        body,
-    });
+    let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
+    let error = turn.explain(error, head.status, &head.headers).from_provider(&target.service.provider.id);
+    let reply =
+        (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
     Err(Failed { error, reply })
 }
 
@@ -166,6 +208,7 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
     match ask {
         Ask::Forward { head, peek, body } => {
             let Forward { path, edits, drop_usage } = dialect.upstream.forward(&head, peek, body, &target.model, quirks)?;
+            let path = target.service.provider.path(dialect.name, peek.operation, peek.stream, &target.model).unwrap_or(path);
             let mut headers = wire_headers::defaults(dialect.name, quirks);
             wire_headers::forward(dialect.name, head.headers, &mut headers);
             let payload = if edits.is_empty() { Payload::whole(body.clone()) } else { splice(body, edits) };
@@ -175,7 +218,9 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
         Ask::Write { request, operation, headers: callers } => {
             let renamed = (request.model != target.model).then(|| Request { model: target.model.clone(), ..request.clone() });
             let mut outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
-            target.service.fill.apply(&mut outgoing.body);
+            target.service.body_values.apply(&mut outgoing.body);
+            let path = target.service.provider.path(dialect.name, operation, request.stream, &target.model);
+            outgoing.path = path.unwrap_or(outgoing.path);
             let (parcel, losses) = Parcel::new(outgoing, callers);
             Ok(Written { lane: Lane::Translate, parcel, losses, drop_usage: false })
         }
@@ -203,7 +248,7 @@ pub(crate) fn with_usual(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-const USER_AGENT: &str = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
 
 /// The caller's bytes with the edits between them; what is not edited is not copied.
 pub(crate) fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payload {
@@ -212,11 +257,6 @@ pub(crate) fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payl
         Piece::New(with) => Bytes::from(with),
     });
     Payload::pieces(pieces.collect())
-}
-
-fn uri(base: &str, path: &str) -> Result<Uri, Error> {
-    Uri::try_from(format!("{base}{path}"))
-        .map_err(|_| Error::new(Kind::NotFound, Origin::Caller, "the model's name cannot stand in an address").at("model"))
 }
 
 /// A transport's failure in the words of a call.

@@ -14,15 +14,17 @@
 
 pub use trunkline_codec as codec;
 
+mod body_values;
 pub mod call;
 mod client;
+pub mod clock;
 pub mod config;
 mod credential;
 pub mod exchange;
-mod fill;
 pub mod monitor;
 pub mod operate;
 pub mod relay;
+mod runtime;
 mod secret;
 pub mod target;
 pub mod transport;
@@ -35,5 +37,6 @@ pub use codec::loss::{Loss, Losses};
 pub use config::Config;
 pub use credential::sign;
 pub use operate::Done;
+pub use runtime::ConfigView;
 pub use secret::Secret;
 pub use target::Target;

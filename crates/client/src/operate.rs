@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::client::Client;
+use crate::codec::catalog::{Cost, Pieces};
 use crate::codec::dialect::operation::{self, Wanted, Wire};
 use crate::codec::dialect::{self, Dialect, Head, Operation, Peek, headers as wire_headers};
 use crate::codec::{Error, Kind, Losses, Origin, Result};
-use crate::exchange::{Failed, Lane, Parcel, explain, send, settle, splice, with_usual};
+use crate::exchange::{Failed, Lane, Parcel, Sent, explain, send, settle, splice, with_usual};
 use crate::relay::describe;
 use crate::target::Target;
 use crate::transport::{Body, Payload, Reply};
@@ -19,6 +20,10 @@ pub struct Done<A> {
     pub target: String,
     /// The answer.
     pub answer: A,
+    /// What it took that is not counted in tokens.
+    pub pieces: Pieces,
+    /// What it came to, where that and the price are known.
+    pub cost: Option<Cost>,
     /// What the provider could not be told.
     pub losses: Losses,
     /// The provider's headers.
@@ -72,26 +77,31 @@ pub fn error_dialect(name: &str) -> Option<&'static Dialect> {
 pub async fn operate<W: Wanted>(
     client: &Client,
     target: &Target,
-    wanted: W,
+    mut wanted: W,
     callers: Option<&HeaderMap>,
 ) -> Result<Done<W::Answer>, Failed> {
     let dialect = target.service.dialect_for(None, wanted.operation())?;
     let wire = W::wire(dialect).ok_or_else(|| lacks(target, wanted.operation()))?;
     let mut losses = Losses::default();
+    let mut pieces = Pieces::default();
     let mut done: Option<(W::Answer, HeaderMap)> = None;
-    for mut piece in wanted.split(wire.most()) {
-        piece.model_mut().clone_from(&target.model);
+    // The limits may be those of the model, which goes by the provider's name for it.
+    wanted.model_mut().clone_from(&target.model);
+    let most = wire.most(&wanted);
+    for piece in wanted.split(most) {
         let outgoing = wire.write_request(&piece, target.quirks())?;
         let (parcel, lost) = Parcel::new(outgoing, callers);
         losses.extend(lost);
         let (answer, headers) = ask(client, target, dialect, wire, parcel).await?;
+        pieces.join(piece.pieces(&answer));
         match &mut done {
             None => done = Some((answer, headers)),
             Some((first, _)) => W::join(first, answer),
         }
     }
     let (answer, headers) = done.ok_or_else(|| Error::bad_request("nothing was asked for"))?;
-    Ok(Done { target: target.name(), answer, losses, headers })
+    let cost = client.price(&target.name(), W::usage(&answer), pieces);
+    Ok(Done { target: target.name(), answer, pieces, cost, losses, headers })
 }
 
 async fn ask<W: Wanted>(
@@ -116,7 +126,7 @@ async fn ask<W: Wanted>(
 /// When the provider cannot be reached or answers with an error, also one in a body of status 200.
 pub async fn pass(client: &Client, target: &Target, own: Own<'_>) -> Result<Passed, Failed> {
     let Own { dialect, head, peek, body } = own;
-    target.service.credential()?;
+    target.service.credentials()?;
     let bytes: &[u8] = if let OwnBody::Json(bytes) = &body { bytes } else { &[] };
     let quirks = target.quirks();
     let forward = operation::forward((dialect, peek.operation), &head, peek, bytes, &target.model, quirks)?;
@@ -149,19 +159,18 @@ const ERROR_LIMIT: usize = 1024 * 1024;
 /// When the provider cannot be reached, or repeats our credential in its answer to an error.
 pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> Result<Reply, Failed> {
     let service = &target.service;
-    let reply = send(client, target, &service.provider.base_url, parcel).await?;
-    let credential = service.credential()?;
+    let Sent { reply, turn } = send(client, target, "", &service.provider.base_url, parcel).await?;
     let (mut head, body) = reply.into_parts();
-    let told: Vec<_> = head.headers.iter().filter(|(_, value)| credential.is_in(value.as_bytes())).collect();
+    let told: Vec<_> = head.headers.iter().filter(|(_, value)| turn.is_in(value.as_bytes())).collect();
     let told: Vec<_> = told.into_iter().map(|(name, _)| name.clone()).collect();
     told.iter().for_each(|name| _ = head.headers.remove(name));
     if head.status.is_client_error() || head.status.is_server_error() {
         let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
-        if credential.is_in(&body) {
+        if turn.is_in(&body) {
             let read = |dialect: &'static Dialect| dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
             let error = service.provider.dialects.first().and_then(|name| error_dialect(name)).map(read);
             let error = error.unwrap_or_else(|| Error::malformed("answered with our credential in its words"));
-            return Err(service.sign(error).into());
+            return Err(turn.explain(service.sign(error), head.status, &head.headers).into());
         }
         return Ok(Reply::from_parts(head, Body::whole(body)));
     }
@@ -169,10 +178,10 @@ pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> R
 }
 
 async fn reach(client: &Client, target: &Target, dialect: &str, parcel: Parcel, lane: Lane) -> Result<Reply, Failed> {
-    let reply = send(client, target, target.service.provider.url(dialect), parcel).await?;
+    let sent = send(client, target, dialect, target.service.provider.url(dialect), parcel).await?;
     match error_dialect(dialect) {
-        Some(errors) => settle(reply, target, errors, lane).await,
-        None => Ok(reply),
+        Some(errors) => settle(sent, target, errors, lane).await,
+        None => Ok(sent.reply),
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::body_values::BodyValues;
+use crate::client::Client;
 use crate::codec::catalog::{Auth, Catalog, Provider, Quirks, SecretRef};
 use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
-use crate::credential::{Credential, Found};
-use crate::fill::Fill;
+use crate::credential::{Credentials, Errand, Opened, Turn};
 
 /// A provider and whether it can be called.
 pub struct Service {
@@ -16,14 +18,14 @@ pub struct Service {
     pub provider: Provider,
     /// Named in the configuration.
     pub configured: bool,
-    credential: Result<Credential, Lack>,
-    pub(crate) fill: Fill,
+    credentials: Result<Credentials, Lack>,
+    pub(crate) body_values: BodyValues,
 }
 
 /// Why a provider cannot be called.
 #[derive(Clone, Debug)]
 pub enum Lack {
-    /// None of these environment variables is set.
+    /// None of these environment variables is set; `A and B` where it takes both.
     Variables(Vec<String>),
     /// Its secret could not be read.
     Unusable(Error),
@@ -43,16 +45,22 @@ pub struct Target {
 impl Service {
     /// Whether calls may go there by a bare model name: its credential is there, and a local server was named.
     pub fn is_ready(&self) -> bool {
-        self.credential.is_ok() && (self.configured || !self.provider.local)
+        self.credentials.is_ok() && (self.configured || !self.provider.local)
     }
 
     /// What it lacks.
     pub fn lack(&self) -> Option<&Lack> {
-        self.credential.as_ref().err()
+        self.credentials.as_ref().err()
     }
 
-    pub(crate) fn credential(&self) -> Result<&Credential> {
-        self.credential.as_ref().map_err(|lack| match lack {
+    /// Begins a call: says which credential it carries.
+    pub(crate) fn turn<'a>(&'a self, client: &'a Client, errand: Errand<'a>) -> Result<Turn<'a>> {
+        self.credentials().map(|credentials| credentials.turn(client, errand))
+    }
+
+    /// The credentials, or the sentence that says why there are none.
+    pub(crate) fn credentials(&self) -> Result<&Credentials> {
+        self.credentials.as_ref().map_err(|lack| match lack {
             Lack::Unusable(error) => error.clone().from_provider(&self.provider.id),
             Lack::Variables(names) => {
                 let what = format!("{} is not set up: set {} (a .env file will do)", self.provider.id, names.join(" or "));
@@ -64,17 +72,35 @@ impl Service {
 
     /// This provider's error: named, and without our credential should it be repeated in there.
     pub(crate) fn sign(&self, mut error: Error) -> Error {
-        if let Ok(credential) = &self.credential {
-            credential.redact(&mut error);
+        if let Ok(credentials) = &self.credentials {
+            credentials.redact(&mut error);
         }
         error.from_provider(&self.provider.id)
     }
 
-    /// The dialect to speak for a caller of `inbound`: the same if the provider has it, else its preferred one.
-    pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation) -> Option<&'static Dialect> {
+    /// Whether one made from `other`'s data now would be the same: then this one stays, with its tokens.
+    pub(crate) fn is_like(&self, other: &Service) -> bool {
+        let alike = match (&self.credentials, &other.credentials) {
+            (Ok(mine), Ok(theirs)) => mine.is_like(theirs),
+            _ => false,
+        };
+        alike && self.provider == other.provider && self.configured == other.configured
+    }
+
+    /// The operator has done something about the secrets.
+    pub(crate) fn recheck(&self) {
+        if let Ok(credentials) = &self.credentials {
+            credentials.recheck();
+        }
+    }
+
+    /// The dialect to speak for a caller of `inbound` about `model`: the same if the provider has it, else its preferred
+    /// one.
+    pub fn choose(&self, inbound: Option<&'static Dialect>, operation: Operation, model: &str) -> Option<&'static Dialect> {
         let spoken = || self.provider.dialects.iter().filter_map(|name| dialect::find(name));
-        let able = |dialect: &&Dialect| dialect.upstream.can(operation);
-        inbound.filter(|inbound| self.provider.speaks(inbound.name) && able(inbound)).or_else(|| spoken().find(able))
+        let able =
+            |dialect: &&Dialect| self.provider.speaks_for(dialect.name, operation, model) && dialect.upstream.can(operation);
+        inbound.filter(able).or_else(|| spoken().find(able))
     }
 }
 
@@ -127,8 +153,8 @@ impl std::fmt::Debug for Target {
     }
 }
 
-/// The catalogue with the configuration and the environment applied to it.
-pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Catalog, Vec<Service>)> {
+/// The catalogue with the configuration and the environment applied to it; and what is wrong with single credentials.
+pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Catalog, Vec<Service>, Vec<Error>)> {
     let wrong = |error: crate::codec::catalog::ParseError| {
         Error::new(
             Kind::Internal,
@@ -147,23 +173,33 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     if let Some(custom) = custom_provider(environment) {
         catalog.apply("custom", custom).map_err(wrong)?;
     }
+    catalog.fill(&|name| environment.get(name).map(str::to_owned)).map_err(wrong)?;
+    let patience = Duration::from_secs(config.network.command_seconds);
+    let mut notices = Vec::new();
     let services = catalog.iter().map(|provider| {
-        let credential = match Credential::find(provider, environment) {
-            Ok(Found::Ready(credential)) => Ok(credential),
-            Ok(Found::Missing(names)) => Err(Lack::Variables(names)),
+        let credentials = match Credentials::open(provider, environment, patience) {
+            Ok(Opened::Ready(credentials, more)) => {
+                notices.extend(more);
+                Ok(credentials)
+            }
+            Ok(Opened::Missing(names)) => Err(Lack::Variables(names)),
             Err(error) => Err(Lack::Unusable(error)),
         };
-        let configured = config.providers.contains_key(&provider.id);
-        let (credential, fill) = match (credential, Fill::find(provider, environment)) {
-            (Ok(credential), Ok(Ok(fill))) => (Ok(credential), fill),
-            (Ok(_), Ok(Err(names))) => (Err(Lack::Variables(names)), Fill::default()),
-            (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), Fill::default()),
-            (Err(lack), _) => (Err(lack), Fill::default()),
+        let credentials = match provider.unset.as_slice() {
+            [] => credentials,
+            unset => Err(Lack::Variables(unset.to_vec())),
         };
-        Service { provider: provider.clone(), configured, credential, fill }
+        let configured = config.providers.contains_key(&provider.id);
+        let (credentials, body_values) = match (credentials, BodyValues::find(provider, environment)) {
+            (Ok(credentials), Ok(Ok(values))) => (Ok(credentials), values),
+            (Ok(_), Ok(Err(names))) => (Err(Lack::Variables(names)), BodyValues::default()),
+            (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
+            (Err(lack), _) => (Err(lack), BodyValues::default()),
+        };
+        Service { provider: provider.clone(), configured, credentials, body_values }
     });
     let services = services.collect();
-    Ok((catalog, services))
+    Ok((catalog, services, notices))
 }
 
 /// The variables by which the vendors' own SDKs are pointed elsewhere.

@@ -134,6 +134,29 @@ impl Kind {
         }
     }
 
+    /// The exception that bedrock-converse has for it.
+    pub const fn bedrock_exception(self) -> &'static str {
+        match self {
+            Kind::BadRequest
+            | Kind::MethodNotAllowed
+            | Kind::TooLarge
+            | Kind::ContextTooLong
+            | Kind::Unsupported
+            | Kind::Filtered => "ValidationException",
+            Kind::Unauthenticated => "UnrecognizedClientException",
+            Kind::Forbidden => "AccessDeniedException",
+            Kind::NotFound => "ResourceNotFoundException",
+            Kind::Conflict => "ConflictException",
+            Kind::RateLimited => "ThrottlingException",
+            Kind::QuotaExhausted => "ServiceQuotaExceededException",
+            Kind::Timeout => "ModelTimeoutException",
+            Kind::Overloaded | Kind::Network | Kind::Unavailable => "ServiceUnavailableException",
+            Kind::Truncated => "ModelStreamErrorException",
+            Kind::Malformed => "ModelErrorException",
+            Kind::Server | Kind::Cancelled | Kind::Internal => "InternalServerException",
+        }
+    }
+
     /// The kind that an HTTP status stands for when the body says nothing better.
     pub const fn from_status(status: u16) -> Kind {
         match status {

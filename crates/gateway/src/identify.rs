@@ -7,7 +7,8 @@ use trunkline::Secret;
 use trunkline::codec::{Error, Kind, Origin, Result};
 
 /// Checks the caller's key, wherever the dialects' SDKs put it: `Authorization: Bearer`, `x-api-key`,
-/// `x-goog-api-key`, `?key=`.
+/// `x-goog-api-key`, `?key=`, or as the access key's id of an `Authorization: AWS4-HMAC-SHA256`. That signature itself
+/// is not checked: who knows the id is the caller, as with the others.
 ///
 /// # Errors
 /// `Unauthenticated`, without telling what was sent.
@@ -18,8 +19,13 @@ pub fn identify(key: Option<&Secret>, headers: &HeaderMap, query: Option<&str>) 
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
+    let signer = header(header::AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, fields) = value.split_once(' ')?;
+        let credential = fields.split(',').find_map(|field| field.trim().strip_prefix("Credential="));
+        credential.filter(|_| scheme == "AWS4-HMAC-SHA256")?.split('/').next()
+    });
     let in_query = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("key=")));
-    let sent = [bearer, header("x-api-key"), header("x-goog-api-key"), in_query];
+    let sent = [bearer, header("x-api-key"), header("x-goog-api-key"), in_query, signer];
     if sent.into_iter().flatten().any(|sent| key.matches(sent)) {
         return Ok(());
     }

@@ -3,11 +3,13 @@
 //! The whole flow of a call is one page, [`pipeline`]; the rest is its steps: [`edge`] (HTTP in and out), [`identify`]
 //! (who calls). Codec, routing and transport are the library's ([`trunkline`]).
 
+pub mod door;
 pub mod edge;
 pub mod identify;
 mod operate;
 mod passthrough;
 pub mod pipeline;
+mod reload;
 mod server;
 mod show;
 mod worker;

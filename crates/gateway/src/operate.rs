@@ -43,7 +43,7 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
     match ran.unwrap_or_else(|error| Err((error.into(), Facts::new(id, errors)))) {
         Ok(Ready::Reply(reply)) => {
@@ -102,10 +102,11 @@ async fn run(
     let mut facts = Facts::new(id, wish.errors);
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
-    let planned = peek(&seen, &received, wish).and_then(|peek| worker.client.plan(&peek.model).map(|plan| (peek, plan)));
-    let (peek, plan) = planned.map_err(|error| (error.into(), facts.clone()))?;
+    let planned = peek(worker, &seen, &received, wish);
+    let planned = planned.and_then(|(peek, model)| worker.client.plan(&model).map(|plan| (peek, model, plan)));
+    let (peek, model, plan) = planned.map_err(|error| (error.into(), facts.clone()))?;
     if let Some(outcome) = call.outcome() {
-        outcome.model.clone_from(&peek.model);
+        outcome.model = model;
     }
     let caller = Caller { wish, head: seen, peek };
     let mut last = Failed::from(Error::new(Kind::Unavailable, Origin::Gateway, "no target can take this call"));
@@ -125,10 +126,11 @@ async fn run(
     Err((last, facts))
 }
 
-fn peek(head: &Head<'_>, received: &Received, wish: Wish) -> Result<Peek, Error> {
-    match received {
-        Received::Json(body) => operation::peek(wish.dialect, wish.operation, head, body),
-        Received::Form(form) => Ok(Peek {
+/// What is to be seen of the request, and the model's name: the caller's, or the task's where the caller names none.
+fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish) -> Result<(Peek, String), Error> {
+    let peek = match received {
+        Received::Json(body) => operation::peek(wish.dialect, wish.operation, head, body)?,
+        Received::Form(form) => Peek {
             operation: wish.operation,
             model: form.model.clone(),
             model_span: None,
@@ -136,8 +138,16 @@ fn peek(head: &Head<'_>, received: &Received, wish: Wish) -> Result<Peek, Error>
             max_tokens: None,
             framing: Framing::Sse,
             stream_usage: true,
-        }),
-    }
+        },
+    };
+    let key = wish.operation.key();
+    let usual = || worker.client.config().tasks.get(key).cloned();
+    let model = Some(peek.model.clone()).filter(|model| !model.is_empty()).or_else(usual);
+    let model = model.ok_or_else(|| {
+        let what = format!("model is required, unless the gateway's configuration has a `{key}` among its [tasks]");
+        Error::bad_request(what).at("model")
+    })?;
+    Ok((peek, model))
 }
 
 /// One exchange with one target, in the lane that its dialects allow.
@@ -153,11 +163,11 @@ async fn try_target(
     let dialect = target.service.dialect_for(Some(wish.dialect), wish.operation)?;
     let cx = context(worker, caller, facts);
     if dialect != wish.dialect {
-        let Received::Json(body) = received else {
-            let what = format!("a form cannot be translated for {}", target.service.provider.id);
-            return Err(Error::new(Kind::Unsupported, Origin::Gateway, what).into());
+        let body = match received {
+            Received::Json(body) => body.clone(),
+            Received::Form(form) => form.collect(worker.client.config().server.body_limit).await?,
         };
-        return translate(worker, target, caller, body, &cx, facts, call).await;
+        return translate(worker, target, caller, &body, &cx, facts, call).await;
     }
     let body = match received {
         Received::Json(body) => OwnBody::Json(body),
@@ -216,6 +226,7 @@ impl Way<'_> {
         note(call, facts);
         if let Some(outcome) = call.outcome() {
             outcome.usage = W::usage(&done.answer);
+            outcome.pieces = done.pieces;
         }
         let told = wire.write_answer(&wanted, &done.answer, cx);
         Ok(reply::told(told, &done.headers, facts))

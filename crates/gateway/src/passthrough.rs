@@ -68,7 +68,7 @@ pub(crate) async fn answer(
         Ok(payload) => payload,
         Err((incoming, error)) => return body::refuse(incoming, reply::error(errors, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
     let mut facts = Facts::new(id, errors);
     facts.target = Some(target.service.provider.id.clone());
     facts.attempts = 1;
@@ -118,7 +118,7 @@ fn prepare(worker: &Worker, head: &Parts, rest: &str) -> Result<(Target, String)
         path.push('?');
         path.push_str(&query);
     }
-    Ok((Target::new(Arc::clone(service), "*"), path))
+    Ok((Target::new(service, "*"), path))
 }
 
 /// Refuses paths that could mean another place to a server than they say here.

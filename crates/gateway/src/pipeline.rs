@@ -43,7 +43,7 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
         Route::Fixed(media, body) => return reply::fixed(media, body),
         _ => {}
     }
-    if let Err(error) = identify(worker.key.as_ref(), &head.headers, head.uri.query()) {
+    if let Err(error) = identify(worker.door.key().as_deref(), &head.headers, head.uri.query()) {
         return body::refuse(incoming, reply::error(route.dialect(), &error, &id));
     }
     let (dialect, operation) = match route {
@@ -59,7 +59,7 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, &id)),
     };
-    let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _, Arc::clone(worker.client.model_data()));
+    let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _, worker.client.model_data());
     let ran = worker.unless_cut(run(&worker, &head, received, (dialect, operation), &mut call, &id)).await;
     let ran = match ran {
         Ok(ran) => ran,
@@ -146,10 +146,10 @@ async fn try_target(
     caller: &Caller<'_>,
     facts: &mut Facts,
 ) -> std::result::Result<Tried, Failed> {
-    let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation) else {
+    let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller, facts)?);
     };
-    if dialect.name == caller.dialect.name {
+    if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = exchange(&worker.client, target, dialect, ask).await?;
         return Ok(Tried::Answered(Box::new(answer)));

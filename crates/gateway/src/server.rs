@@ -14,13 +14,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
-use trunkline::config::resolve_secret;
 use trunkline::monitor::Counters;
-use trunkline::{Client, Secret};
 
-use crate::pipeline;
+use crate::door::Door;
 use crate::worker::{Ids, Worker};
+use crate::{pipeline, reload};
 
 /// After running streams were cut, their last bytes have this long to leave.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ const WAITING: usize = 1024;
 pub struct Server {
     listener: TcpListener,
     client: Client,
-    key: Option<Secret>,
+    door: Door,
     counters: Arc<Counters>,
     /// What its user should know, in sentences.
     pub notices: Vec<String>,
@@ -61,36 +61,34 @@ impl Server {
     /// # Errors
     /// When the address is not one, or is taken, or the key's variable is not set.
     pub async fn bind(client: Client) -> Result<Self> {
-        let config = &client.config().server;
+        let listen = client.config().server.listen.clone();
+        Server::bind_at(client, &listen).await
+    }
+
+    /// As [`Server::bind`], at another address.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn bind_at(client: Client, listen: &str) -> Result<Self> {
         let wrong = |what: String| Error::new(Kind::Internal, Origin::Gateway, what);
         let mut notices = Vec::new();
-        let key = match &config.key {
-            Some(reference) => match resolve_secret(reference, client.environment())? {
-                Some(key) => Some(key),
-                None => {
-                    return Err(wrong(format!(
-                        "[server] key: {reference} is not set; set it, or remove the key to listen on loopback only"
-                    )));
-                }
-            },
-            None => None,
-        };
-        let named = tokio::net::lookup_host(&config.listen).await.ok().and_then(|mut found| found.next());
+        let door = Door::open(&client.config(), &client.environment())?;
+        let named = tokio::net::lookup_host(listen).await.ok().and_then(|mut found| found.next());
         let mut address: SocketAddr =
-            named.ok_or_else(|| wrong(format!("[server] listen: `{}` is not an address like 127.0.0.1:4000", config.listen)))?;
-        if key.is_none() && !address.ip().is_loopback() {
+            named.ok_or_else(|| wrong(format!("[server] listen: `{}` is not an address like 127.0.0.1:4000", listen)))?;
+        if door.is_open() && !address.ip().is_loopback() {
             let loopback: IpAddr =
                 if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
             address.set_ip(loopback);
             notices.push(format!(
                 "no [server] key is set, so only this machine may call: listening on {address} instead of {}",
-                config.listen
+                listen
             ));
-        } else if key.is_none() {
+        } else if door.is_open() {
             notices.push("no [server] key is set, so only this machine may call".to_owned());
         }
         let listener = TcpListener::bind(address).await.map_err(|error| wrong(format!("cannot listen on {address}: {error}")))?;
-        Ok(Server { listener, client, key, counters: Arc::default(), notices })
+        Ok(Server { listener, client, door, counters: Arc::default(), notices })
     }
 
     /// Where it listens.
@@ -106,7 +104,7 @@ impl Server {
     /// # Errors
     /// When a thread cannot be started.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<()> {
-        let Server { listener, client, key, counters, .. } = self;
+        let Server { listener, client, door, counters, .. } = self;
         let drain = Duration::from_secs(client.config().server.drain_seconds);
         let (cut, cut_watch) = watch::channel(false);
         let mut workers = Vec::new();
@@ -114,13 +112,15 @@ impl Server {
             let (sender, receiver) = mpsc::channel(WAITING);
             let worker = Seed {
                 client: client.clone(),
-                key: key.clone(),
+                door: door.clone(),
                 counters: Arc::clone(&counters),
                 cut: cut_watch.clone(),
                 draining: stop.clone(),
             };
             workers.push((sender, start(worker, receiver)?));
         }
+        let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        tokio::spawn(reload::watch(client, door, loopback, stop.clone()));
         accept(&listener, &workers, &mut stop).await;
         drop(listener);
         let (senders, handles): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
@@ -172,7 +172,7 @@ fn prepare(stream: TcpStream) -> std::io::Result<std::net::TcpStream> {
 /// What a worker is made of; its client's pool belongs to its own runtime.
 struct Seed {
     client: Client,
-    key: Option<Secret>,
+    door: Door,
     counters: Arc<Counters>,
     cut: watch::Receiver<bool>,
     draining: watch::Receiver<bool>,
@@ -185,9 +185,9 @@ fn start(seed: Seed, connections: mpsc::Receiver<std::net::TcpStream>) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| wrong(error.to_string()))?;
     let body = move || {
         runtime.block_on(async move {
-            let Seed { client, key, counters, cut, draining } = seed;
+            let Seed { client, door, counters, cut, draining } = seed;
             let ids = Ids::new(u64::from_ne_bytes(random));
-            let worker = Worker { client: client.with_own_pool(), key, counters, cut, draining, ids };
+            let worker = Worker { client: client.with_own_pool(), door, counters, cut, draining, ids };
             work(Arc::new(worker), connections).await;
         });
     };

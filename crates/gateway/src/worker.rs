@@ -1,20 +1,22 @@
-//! What one thread of the gateway has: a client with a pool of its own, the key, ids.
+//! What one thread of the gateway has: a client with a pool of its own, the door, ids.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
+use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::monitor::Counters;
-use trunkline::{Client, Secret};
+
+use crate::door::Door;
 
 /// One thread's share of the gateway.
 pub struct Worker {
     /// Calls providers.
     pub client: Client,
     /// What callers must send, if anything.
-    pub key: Option<Secret>,
+    pub door: Door,
     /// Where outcomes go.
     pub counters: Arc<Counters>,
     /// Turns true when running streams must end.

@@ -38,7 +38,7 @@ impl Check {
         }
         let mut rows = Vec::new();
         for service in client.services() {
-            if let Some(row) = self.check(&client, service).await {
+            if let Some(row) = self.check(&client, &service).await {
                 rows.push(row);
             }
         }

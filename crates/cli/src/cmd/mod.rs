@@ -3,7 +3,13 @@
 pub(crate) mod ask;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod embed;
+pub(crate) mod image;
+mod input;
 pub(crate) mod models;
 pub(crate) mod prices;
 pub(crate) mod providers;
+pub(crate) mod rerank;
 pub(crate) mod serve;
+pub(crate) mod speak;
+pub(crate) mod transcribe;

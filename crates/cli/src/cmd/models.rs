@@ -129,8 +129,8 @@ impl Models {
         }
         let mut rows = Vec::new();
         if self.provider.is_none() && wanted.is_empty() {
-            let aliases = client.config().models.iter();
-            rows.extend(aliases.map(|(name, alias)| Row::plain(name.clone(), alias.targets.join(", "), true)));
+            let config = client.config();
+            rows.extend(config.models.iter().map(|(name, alias)| Row::plain(name.clone(), alias.targets.join(", "), true)));
         }
         rows.extend(pick(&client, self.provider.as_deref())?);
         rows.retain(|row| row.able.has_all(wanted));
@@ -162,13 +162,13 @@ pub(crate) fn pick(client: &Client, only: Option<&str>) -> anyhow::Result<Vec<Ro
         let near = nearest(id, known.iter().copied());
         anyhow::bail!("there is no provider `{id}`{}", near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default());
     }
-    let mut rows = Vec::new();
-    for service in services {
+    let (mut rows, known_models) = (Vec::new(), client.model_data());
+    for service in &services {
         let provider = &service.provider;
         if !only.map_or(service.is_ready(), |id| id == provider.id) {
             continue;
         }
-        let data = client.model_data().of(&provider.id);
+        let data = known_models.of(&provider.id);
         let row = |id: &str| Row::plain(format!("{}/{id}", provider.id), provider.name.clone(), service.is_ready());
         rows.extend(data.iter().map(|model| row(&model.id).with(model)));
         let covered = |pattern: &String| {
@@ -286,11 +286,11 @@ fn find(client: &Client, name: &str, provider: Option<&str>) -> anyhow::Result<V
     let services = client.services();
     let named = name.split_once('/').filter(|(first, _)| services.iter().any(|service| service.provider.id == *first));
     let (provider, model) = named.map_or((provider, name), |(first, model)| (Some(first), model));
-    let mut rows = Vec::new();
+    let (mut rows, known) = (Vec::new(), client.model_data());
     for service in &services {
         let own = &service.provider;
         let meant = provider.is_none_or(|id| id == own.id);
-        let data = client.model_data().find(&own.id, model).filter(|_| meant);
+        let data = known.find(&own.id, model).filter(|_| meant);
         let served = provider.is_some_and(|id| id == own.id) || (provider.is_none() && own.claims(model));
         if data.is_some() || served {
             let row = Row::plain(format!("{}/{model}", own.id), own.name.clone(), service.is_ready());
@@ -301,7 +301,7 @@ fn find(client: &Client, name: &str, provider: Option<&str>) -> anyhow::Result<V
         }
     }
     if rows.is_empty() {
-        let of = |service: &&std::sync::Arc<trunkline::target::Service>| client.model_data().of(&service.provider.id);
+        let of = |service: &std::sync::Arc<trunkline::target::Service>| known.of(&service.provider.id);
         let ids: Vec<String> = services.iter().flat_map(of).map(|model| model.id.clone()).collect();
         let near = nearest(model, ids.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
         anyhow::bail!("no provider is known to serve `{name}`{}", near.unwrap_or_default());

@@ -16,13 +16,11 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
-        let mut client = global.client()?;
-        if let Some(listen) = self.listen {
-            let mut config = client.config().clone();
-            config.server.listen = listen;
-            client = Client::builder().config(config).environment(client.environment().clone()).build()?;
-        }
-        let server = Server::bind(client.clone()).await?;
+        let client = global.client()?;
+        let server = match &self.listen {
+            Some(listen) => Server::bind_at(client.clone(), listen).await?,
+            None => Server::bind(client.clone()).await?,
+        };
         let address = server.address()?;
         if global.json {
             print_json(&serde_json::json!({ "listen": address.to_string(), "notices": server.notices }))?;

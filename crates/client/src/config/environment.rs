@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::file::wrong;
 use crate::codec::Result;
 
 /// Environment variables: the process's own, and those of a `.env` file for what the process does not set.
 ///
-/// An empty variable counts as not set.
+/// An empty variable counts as not set. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Environment(HashMap<String, String>);
+pub struct Environment(Arc<HashMap<String, String>>);
 
 impl Environment {
     /// The process's variables and `./.env`.
@@ -18,7 +19,7 @@ impl Environment {
     /// # Errors
     /// When there is a `.env` file that cannot be read.
     pub fn read() -> Result<Self> {
-        let mut environment = Environment(std::env::vars_os().filter_map(unicode).collect());
+        let mut environment = Environment(Arc::new(std::env::vars_os().filter_map(unicode).collect()));
         let file = Path::new(".env");
         if file.is_file() {
             environment.add_file(file)?;
@@ -28,7 +29,7 @@ impl Environment {
 
     /// Just these variables.
     pub fn of<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
-        Environment(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Environment(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
     }
 
     /// Adds the variables of a `.env` file that are not set yet.
@@ -42,7 +43,7 @@ impl Environment {
             // The parser's own words would repeat the line, which may hold a secret.
             let (name, value) = entry.map_err(|_| unreadable(format!("entry {number} is not NAME=value")))?;
             if self.get(&name).is_none() {
-                self.0.insert(name, value);
+                Arc::make_mut(&mut self.0).insert(name, value);
             }
         }
         Ok(())

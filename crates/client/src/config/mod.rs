@@ -83,6 +83,8 @@ pub struct Network {
     pub head_seconds: u64,
     /// Seconds between two pieces of an answer.
     pub idle_seconds: u64,
+    /// Seconds that a command may take to print a secret.
+    pub command_seconds: u64,
     /// The longest whole answer, in bytes.
     pub reply_limit: usize,
     /// The longest frame of a stream, in bytes.
@@ -96,6 +98,7 @@ impl Default for Network {
             connect_seconds: 10,
             head_seconds: 600,
             idle_seconds: 300,
+            command_seconds: 10,
             reply_limit: 64 * 1024 * 1024,
             frame_limit: 16 * 1024 * 1024,
         }

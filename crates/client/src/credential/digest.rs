@@ -4,6 +4,7 @@ use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use crate::codec::{Error, Kind, Origin, Result};
 use crate::transport::Payload;
 
 /// SHA-256 of a text.
@@ -12,12 +13,19 @@ pub(super) fn sha256(text: impl AsRef<[u8]>) -> [u8; 32] {
 }
 
 /// SHA-256 of a body, piece by piece.
-pub(super) fn sha256_of(body: &Payload) -> [u8; 32] {
+///
+/// # Errors
+/// When some of it is still on its way: the hash goes out before the body does.
+pub(super) fn sha256_of(body: &Payload) -> Result<[u8; 32]> {
+    if body.is_stream() {
+        let what = "a body that is still on its way cannot be signed; send one whose length is known and that fits in memory";
+        return Err(Error::new(Kind::Unsupported, Origin::Gateway, what));
+    }
     let mut context = digest::Context::new(&digest::SHA256);
     for piece in body.iter() {
         context.update(piece);
     }
-    fixed(context.finish().as_ref())
+    Ok(fixed(context.finish().as_ref()))
 }
 
 /// HMAC-SHA256.

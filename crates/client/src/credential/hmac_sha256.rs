@@ -27,7 +27,7 @@ impl Sign for HmacSha256 {
     fn sign(&self, draft: &mut Draft<'_>, moment: &Moment) -> Result<()> {
         let now = Utc::new(moment.now);
         let (time, day) = (now.basic(), now.day());
-        let body_hash = hex(sha256_of(draft.body));
+        let body_hash = hex(sha256_of(draft.body)?);
         put(draft.headers, "x-date", &time)?;
         put(draft.headers, "x-content-sha256", &body_hash)?;
         if let Some(token) = &self.key.session {

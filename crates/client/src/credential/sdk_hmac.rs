@@ -38,7 +38,7 @@ impl Sign for SdkHmac {
             path.push('/');
         }
         let query = encode::query_sorted_decoded(draft.uri.query());
-        let request = covered.request(draft, &path, &query, &hex(sha256_of(draft.body)));
+        let request = covered.request(draft, &path, &query, &hex(sha256_of(draft.body)?));
         let text = ["SDK-HMAC-SHA256", &time, &hex(sha256(request))].join("\n");
         let authorization = format!(
             "SDK-HMAC-SHA256 Access={}, SignedHeaders={}, Signature={}",

@@ -3,6 +3,30 @@
 //! A scheme is made once, from resolved secrets and plain settings, and signs any number of requests. It sees the very
 //! method, address and bytes that go out, and adds headers, or parameters to the address. Nothing may change the
 //! request after that, and every new try is signed anew: signatures age.
+//!
+//! [`MessageSignature`] and [`Verifier`] are the two sides of requests to endpoints of one's own:
+//!
+//! ```
+//! use trunkline::sign::{Draft, Message, MessageKey, MessageSignature, Moment, Sign, Verifier};
+//! use trunkline::{Secret, transport::Payload};
+//! # fn main() -> trunkline::Result<()> {
+//! let key = MessageKey::hmac_sha256(&Secret::new("ZmFrZS1nYXRld2F5LXNoYXJlZC1zZWNyZXQtMzJieXQ="))?;
+//!
+//! let (method, body) = (http::Method::POST, Payload::whole("{}"));
+//! let mut uri = http::Uri::from_static("https://models.example.com/v1/chat/completions");
+//! let mut headers = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/json".parse().unwrap())]);
+//! let mut draft = Draft { method: &method, uri: &mut uri, headers: &mut headers, body: &body };
+//! MessageSignature::new(key.clone(), "house")?.sign(&mut draft, &Moment::take()?)?;
+//!
+//! // On the other side, kept for as long as the server runs: it remembers which requests it has seen.
+//! let verifier = Verifier::new([("house".to_owned(), key)]);
+//! let (authority, path, query) = ("models.example.com", "/v1/chat/completions", None);
+//! let message = Message { method: "POST", authority, path, query, headers: &headers, body: b"{}" };
+//! assert_eq!(verifier.verify(&message, std::time::SystemTime::now())?, "house");
+//! assert!(verifier.verify(&message, std::time::SystemTime::now()).is_err(), "a request is good only once");
+//! # Ok(())
+//! # }
+//! ```
 
 pub use super::access_key::AccessKey;
 pub use super::bce::Bce;

@@ -33,7 +33,7 @@ impl Sign for SigV4 {
         }
         let covered = Covered::new(draft, is_covered, |value| value.split_ascii_whitespace().collect::<Vec<_>>().join(" "))?;
         let (path, query) = (path(draft.uri.path()), encode::query(draft.uri.query()));
-        let request = covered.request(draft, &path, &query, &hex(sha256_of(draft.body)));
+        let request = covered.request(draft, &path, &query, &hex(sha256_of(draft.body)?));
         let scope = [&day, &self.region, &self.service, "aws4_request"];
         let text = ["AWS4-HMAC-SHA256", &time, &scope.join("/"), &hex(sha256(request))].join("\n");
         let key = derive(&format!("AWS4{}", self.key.secret.expose()), scope);

@@ -2,12 +2,17 @@
 
 use super::digest::from_base64;
 
+/// `;name=value…`, in their order.
+pub(super) type Params<'a> = Vec<(&'a str, Bare)>;
+/// An inner list: each item with its parameters.
+pub(super) type List<'a> = Vec<(Bare, Params<'a>)>;
+
 /// One entry of a dictionary.
 #[derive(Debug, PartialEq)]
 pub(super) struct Member<'a> {
     pub(super) key: &'a str,
     pub(super) value: Value<'a>,
-    pub(super) params: Vec<(&'a str, Bare)>,
+    pub(super) params: Params<'a>,
     /// Value and parameters as they were written.
     pub(super) raw: &'a str,
 }
@@ -15,7 +20,7 @@ pub(super) struct Member<'a> {
 #[derive(Debug, PartialEq)]
 pub(super) enum Value<'a> {
     Item(Bare),
-    List(Vec<(Bare, Vec<(&'a str, Bare)>)>),
+    List(List<'a>),
 }
 
 #[derive(Debug, PartialEq)]
@@ -50,13 +55,16 @@ impl Member<'_> {
     }
 }
 
-/// Reads a dictionary; nothing if it is none, or says the same key twice.
+/// Most members of a dictionary; a header as long as a server takes could hold thousands.
+const MEMBERS: usize = 64;
+
+/// Reads a dictionary; nothing if it is none, says the same key twice, or has more than 64 members.
 pub(super) fn read_dictionary(text: &str) -> Option<Vec<Member<'_>>> {
     let mut reader = Reader { rest: text.trim_matches(' ') };
     let mut members: Vec<Member<'_>> = Vec::new();
     while !reader.rest.is_empty() {
         let member = reader.member()?;
-        if members.iter().any(|known| known.key == member.key) {
+        if members.len() == MEMBERS || members.iter().any(|known| known.key == member.key) {
             return None;
         }
         members.push(member);
@@ -103,7 +111,7 @@ impl<'a> Reader<'a> {
         Some(Member { key, value, params, raw })
     }
 
-    fn list(&mut self) -> Option<Vec<(Bare, Vec<(&'a str, Bare)>)>> {
+    fn list(&mut self) -> Option<List<'a>> {
         self.eat('(')?;
         let mut items = Vec::new();
         loop {
@@ -119,7 +127,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn params(&mut self) -> Option<Vec<(&'a str, Bare)>> {
+    fn params(&mut self) -> Option<Params<'a>> {
         let mut params = Vec::new();
         while self.eat(';').is_some() {
             self.skip(|c| c == ' ');
@@ -221,6 +229,21 @@ mod tests {
         ];
         for text in broken {
             assert_eq!(read_dictionary(text), None, "{text}");
+        }
+        let many = |count: u32| (0..count).map(|n| format!("a{n}")).collect::<Vec<_>>().join(",");
+        assert!(read_dictionary(&many(64)).is_some() && read_dictionary(&many(65)).is_none());
+    }
+
+    #[test]
+    fn whatever_comes_in_is_read_or_refused() {
+        let text = r#"sig1=("@method" "a";req);created=12;keyid="k\"\\";x, b=:AQI=:,c;d=1.5 , e=?0;f=tok/en"#;
+        for (at, _) in text.char_indices() {
+            let (before, after) = text.split_at(at);
+            let _ = read_dictionary(before);
+            for odd in ["", "é", "\0", "\"", "\\", ":", "(", ";", "=", ",", "-", "\t"] {
+                let _ = read_dictionary(&format!("{before}{odd}{after}"));
+                let _ = read_dictionary(&format!("{before}{odd}{}", &after[1..]));
+            }
         }
     }
 }

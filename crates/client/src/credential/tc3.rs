@@ -43,7 +43,7 @@ impl Sign for Tc3 {
         draft.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         let wanted = |name: &str| name == "content-type" || self.covered.iter().any(|covered| covered == name);
         let covered = Covered::new(draft, wanted, str::to_ascii_lowercase)?;
-        let body_hash = hex(sha256_of(draft.body));
+        let body_hash = hex(sha256_of(draft.body)?);
         let request = covered.request(draft, draft.uri.path(), draft.uri.query().unwrap_or_default(), &body_hash);
         // The day in UTC, not in China, where it begins eight hours earlier.
         let scope = [&now.dashed_day(), &self.service, "tc3_request"];

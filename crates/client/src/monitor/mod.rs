@@ -5,7 +5,7 @@ mod counter;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::codec::catalog::{Cost, Models, Work};
+use crate::codec::catalog::{Cost, Models, Pieces, Work};
 use crate::codec::{Error, Kind, Losses, Origin};
 use crate::ir::Usage;
 
@@ -24,6 +24,8 @@ pub struct Outcome {
     pub attempts: u32,
     /// Tokens, as far as they were told.
     pub usage: Option<Usage>,
+    /// What it took that is not counted in tokens, as far as it was seen.
+    pub pieces: Pieces,
     /// What it came to, where usage and price are known.
     pub cost: Option<Cost>,
     /// From the request's arrival to the last byte.
@@ -59,6 +61,7 @@ impl OpenCall {
             target: None,
             attempts: 0,
             usage: None,
+            pieces: Pieces::default(),
             cost: None,
             elapsed: Duration::ZERO,
             error: None,
@@ -77,9 +80,8 @@ impl OpenCall {
         if let Some(mut outcome) = self.outcome.take() {
             outcome.elapsed = self.started.elapsed();
             outcome.error = error;
-            if let (Some(target), Some(usage)) = (&outcome.target, outcome.usage) {
-                outcome.cost = self.models.cost(target, &Work { minute: minute_of_week(), ..Work::from(usage) });
-            }
+            let target = outcome.target.as_deref();
+            outcome.cost = target.and_then(|target| price(&self.models, target, outcome.usage, outcome.pieces));
             self.recorder.record(outcome);
         }
     }
@@ -93,8 +95,16 @@ impl Drop for OpenCall {
     }
 }
 
+/// What a call came to that ended now. Where nothing was counted, nothing is known.
+pub(crate) fn price(models: &Models, target: &str, usage: Option<Usage>, pieces: Pieces) -> Option<Cost> {
+    if usage.is_none() && pieces.is_empty() {
+        return None;
+    }
+    models.cost(target, &Work { pieces, minute: minute_of_week(), ..Work::from(usage.unwrap_or_default()) })
+}
+
 /// The minute of the week in UTC: 0 is Monday 00:00. For prices that depend on the hour.
-pub(crate) fn minute_of_week() -> Option<u16> {
+fn minute_of_week() -> Option<u16> {
     let minutes = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() / 60;
     // The epoch was a Thursday.
     u16::try_from((minutes + 3 * 24 * 60) % (7 * 24 * 60)).ok()

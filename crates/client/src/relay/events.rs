@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::codec::dialect::ReadStream;
+use crate::codec::dialect::{Framing, ReadStream};
 use crate::codec::frame::ReadFrame;
 use crate::codec::{Error, Result};
 use crate::exchange::{Answer, explain};
@@ -22,8 +22,10 @@ impl Reader {
     /// A reader of `answer`'s dialect.
     pub fn new(answer: &Answer, frame_limit: usize) -> Self {
         let quirks = answer.target.quirks();
+        let media = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let upstream = answer.dialect.upstream;
-        Reader { frames: upstream.framing().reader(frame_limit), read: upstream.read_stream(quirks) }
+        let framing = Framing::announced(media.unwrap_or_default()).unwrap_or(upstream.framing());
+        Reader { frames: framing.reader(frame_limit), read: upstream.read_stream(quirks) }
     }
 
     /// Takes the next bytes.
@@ -34,7 +36,7 @@ impl Reader {
         while let Some(frame) = self.frames.next(&mut chunk).map_err(|long| Error::malformed(long.to_string()))? {
             self.read.push(frame, out)?;
         }
-        Ok(())
+        self.frames.fault().map_or(Ok(()), |what| Err(Error::malformed(format!("the stream is corrupt: {what}"))))
     }
 
     /// Input ended.

@@ -72,7 +72,16 @@ fn looks_wrong(body: &[u8]) -> bool {
     let trimmed = body.trim_ascii();
     let is_object = trimmed.first() == Some(&b'{') && trimmed.last() == Some(&b'}');
     let front = body.get(..512).unwrap_or(body);
-    !is_object || memchr::memmem::find(front, b"\"error\"").is_some()
+    !is_object || mentions_error(front)
+}
+
+/// A cheap look for the word. Good answers of some dialects have it, too: with `null`, to say that there is none.
+fn mentions_error(json: &[u8]) -> bool {
+    const WORD: &[u8] = b"\"error\"";
+    memchr::memmem::find_iter(json, WORD).any(|at| {
+        let rest = json.get(at + WORD.len()..).unwrap_or_default().trim_ascii_start();
+        rest.strip_prefix(b":").is_none_or(|value| !value.trim_ascii_start().starts_with(b"null"))
+    })
 }
 
 /// Says what came instead of an answer.

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::dialect::{Framing, Observe, ReadStream};
+use crate::codec::frame::event_stream::{Fault, message_len, read_message};
 use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, Splitter, SseSplitter, TooLong};
 use crate::codec::{Error, Kind};
 
@@ -24,7 +25,8 @@ struct Suspect {
 
 impl Suspect {
     fn look(&mut self, frame: Frame<'_>, observe: &dyn Observe) {
-        if observe.may_be_error(frame) {
+        let is_named = frame.event.is_some_and(|name| name == "error" || name.ends_with("Exception"));
+        if is_named || super::mentions_error(frame.data) || observe.may_be_error(frame) {
             self.event = frame.event.map(str::to_owned);
             self.data.clear();
             self.data.extend_from_slice(frame.data);
@@ -41,6 +43,11 @@ enum Blocks {
         limit: usize,
     },
     Array(ArrayReader),
+    EventStream {
+        held: Vec<u8>,
+        scratch: Vec<u8>,
+        limit: usize,
+    },
 }
 
 impl Sift {
@@ -50,6 +57,7 @@ impl Sift {
             Framing::Sse => marked(Splitter::Sse(SseSplitter::new())),
             Framing::Ndjson => marked(Splitter::Ndjson),
             Framing::Array => Blocks::Array(ArrayReader::new(limit)),
+            Framing::EventStream => Blocks::EventStream { held: Vec::new(), scratch: Vec::new(), limit },
         };
         Sift { observe, drop_usage, blocks, suspect: Suspect::default() }
     }
@@ -66,7 +74,7 @@ impl Sift {
     }
 
     /// What of the stream may leave now that `chunk` has come, also when a block in it is too long.
-    pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<(), TooLong>) {
+    pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<(), Fault>) {
         let Sift { observe, drop_usage, blocks, suspect } = self;
         let (split, held, joined, limit) = match blocks {
             Blocks::Array(reader) => {
@@ -79,9 +87,17 @@ impl Sift {
                             good = chunk.len() - rest.len();
                         }
                         Ok(None) => return (chunk, Ok(())),
-                        Err(long) => return (chunk.slice(..good), Err(long)),
+                        Err(long) => return (chunk.slice(..good), Err(long.into())),
                     }
                 }
+            }
+            Blocks::EventStream { held, scratch, limit } => {
+                return feed_messages(&chunk, held, *limit, &mut |bytes| {
+                    let frame = read_message(bytes)?.frame(scratch);
+                    observe.frame(frame);
+                    suspect.look(frame, &**observe);
+                    Ok(())
+                });
             }
             Blocks::Marked { split, held, joined, limit } => (split, held, joined, *limit),
         };
@@ -94,7 +110,7 @@ impl Sift {
             let is_begun = !held.is_empty();
             if is_begun || !ends {
                 if held.len() + part.len() > limit {
-                    return (join(out, &chunk, from, to), Err(TooLong { limit }));
+                    return (join(out, &chunk, from, to), Err(TooLong { limit }.into()));
                 }
                 held.extend_from_slice(part);
             }
@@ -133,6 +149,8 @@ impl Sift {
                 let dropped = !self.observe.is_complete() || (self.drop_usage && self.observe.is_usage_only());
                 if dropped { Bytes::new() } else { block.into() }
             }
+            // A message that is cut says nothing.
+            Blocks::EventStream { .. } => Bytes::new(),
             Blocks::Array(reader) => {
                 if let Some(frame) = reader.finish().frame {
                     self.observe.frame(frame);
@@ -142,6 +160,50 @@ impl Sift {
             }
         }
     }
+}
+
+/// The whole messages that there are now; the front of one that is not whole yet is held. Each is shown to `take`, which
+/// checks it.
+fn feed_messages(
+    chunk: &Bytes,
+    held: &mut Vec<u8>,
+    limit: usize,
+    take: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
+) -> (Bytes, Result<(), Fault>) {
+    let (mut out, mut from, mut to) = (BytesMut::new(), 0, 0);
+    let mut feed = || -> Result<(), Fault> {
+        while !held.is_empty() {
+            let missing = message_len(held, limit)?.saturating_sub(held.len());
+            if missing == 0 {
+                take(held)?;
+                out.extend_from_slice(held);
+                held.clear();
+                break;
+            }
+            let rest = chunk.get(from..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            held.extend_from_slice(rest.get(..missing).unwrap_or(rest));
+            from = chunk.len().min(from + missing);
+        }
+        to = from;
+        while let Some(rest) = chunk.get(to..).filter(|rest| !rest.is_empty()) {
+            // Fewer bytes than the lengths themselves take are never a message.
+            let len = message_len(rest, limit)?;
+            match rest.get(..len).filter(|_| rest.len() > 12) {
+                Some(message) => take(message)?,
+                None => {
+                    held.extend_from_slice(rest);
+                    return Ok(());
+                }
+            }
+            to += len;
+        }
+        Ok(())
+    };
+    let fed = feed();
+    (join(out, chunk, from, to), fed)
 }
 
 /// What was gathered, and then the chunk's own stretch; no copy when that is all.

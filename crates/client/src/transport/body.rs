@@ -85,12 +85,13 @@ impl Payload {
     }
 
     /// The same body once more, before anything of it went out; none where it can be sent only once.
-    pub(super) fn replay(&self) -> Option<Self> {
+    pub(crate) fn replay(&self) -> Option<Self> {
         let Self { first, rest, left, tail } = self;
         tail.is_none().then(|| Self { first: first.clone(), rest: rest.clone(), left: *left, tail: None })
     }
 
-    /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out.
+    /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out. Of a
+    /// [`stream`](Self::is_stream) those that are here.
     pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
         std::iter::once(&self.first).filter(|piece| !piece.is_empty()).chain(self.rest.as_slice())
     }

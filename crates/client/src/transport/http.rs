@@ -265,7 +265,8 @@ impl Target {
     fn address(&self, request: &mut Request<Payload>, line: &Line, host: &HeaderValue) -> Result<(), Failure> {
         let whole = || {
             let scheme = if self.secure { Scheme::HTTPS } else { Scheme::HTTP };
-            let uri = Uri::builder().scheme(scheme).authority(self.authority.clone());
+            // The same place under either protocol: signatures cover it.
+            let uri = Uri::builder().scheme(scheme).authority(host.as_bytes());
             uri.path_and_query(self.path.clone())
                 .build()
                 .map_err(|error| Failure::from_source(Phase::Send, "the address is not valid", error))

@@ -44,11 +44,11 @@ impl Transport for SimTransport {
                 Ok((media, bytes)) => reply(StatusCode::OK, HeaderValue::from_static(media), bytes),
                 Err(error) => {
                     let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    reply(
-                        status,
-                        HeaderValue::from_static("application/json"),
-                        route.0.downstream().write_error(&error, &id(number)),
-                    )
+                    let down = route.0.downstream();
+                    let media = HeaderValue::from_static("application/json");
+                    let mut reply = reply(status, media, down.write_error(&error, &id(number)));
+                    reply.headers_mut().extend(down.error_headers(&error));
+                    reply
                 }
             };
             Ok(reply)

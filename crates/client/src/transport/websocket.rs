@@ -157,10 +157,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Whether the dialect knows of the answer alone if it was complete: the connection just ended.
 fn is_end(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
-    )
+    matches!(error, Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))
 }
 
 fn broken(error: Error) -> Failure {

@@ -24,6 +24,19 @@ async fn a_reply_knows_what_it_cost() {
     assert_eq!(client.chat("sim/lorem", "Hello").await.unwrap().cost(), None);
 }
 
+/// What is not counted in tokens has its price, too.
+#[tokio::test]
+async fn operations_know_what_they_cost() {
+    let client = client(
+        "[prices.'sim/*']\nimage = '0.04'\ncharacters = '15'\nrequest = '0.002'\n[prices.'sim/echo']\ninput = '1000000'\noutput = '0'",
+    );
+    let drawn = client.image("sim/lorem", "A line").count(3).await.unwrap();
+    let micros = drawn.cost.map(|cost| cost.micros);
+    assert_eq!((drawn.pieces.images, micros), (3, Some(3 * 40_000 + 2_000)));
+    let spoken = client.speak("sim/lorem", "Hello").await.unwrap();
+    assert_eq!((spoken.pieces.characters, spoken.cost.map(|cost| cost.micros)), (5, Some(75 + 2_000)));
+}
+
 #[derive(Default)]
 struct Kept(Mutex<Vec<Outcome>>);
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trunkline::codec::catalog::{Catalog, Lang, parse_provider, provider_table};
+use trunkline::codec::catalog::{Catalog, Lang, Models, parse_provider, provider_table};
 use trunkline::config::{Config, Environment};
 use trunkline::{Client, Piece};
 use trunkline_testkit::provider::{Answer, LocalProvider};
@@ -31,7 +31,7 @@ const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model
 #[tokio::test]
 async fn a_provider_is_added_as_contributing_says() {
     let blocks = blocks("CONTRIBUTING.md", "toml");
-    let [table, quirks] = blocks.as_slice() else { panic!("CONTRIBUTING.md has {} blocks of TOML", blocks.len()) };
+    let [table, quirks, models] = blocks.as_slice() else { panic!("CONTRIBUTING.md has {} blocks of TOML", blocks.len()) };
     assert!(table.starts_with("[providers.acme]\n"), "{table}");
     let provider = LocalProvider::start(Answer::json(200, ANSWER));
 
@@ -62,6 +62,7 @@ async fn a_provider_is_added_as_contributing_says() {
     // 4. The same lines as a file of the catalogue.
     let lines = format!("{table}\n{quirks}").replace("[providers.acme]\n", "").replace("[providers.acme.quirks]", "[quirks]");
     let parsed = parse_provider("acme", &lines).unwrap();
+    Models::check("acme", models).unwrap();
     assert!(parsed.quirks.refuses("n") && parsed.claims("acme-large-2"));
     let mut catalog = Catalog::builtin().unwrap();
     catalog.insert(parsed);

@@ -4,14 +4,18 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use trunkline::config::{Config, Environment};
 use trunkline::{Client, Kind, Piece, Retry};
+use trunkline_testkit::guard::{Check, Guard, Pair, scoped, url::UrlHmac};
 use trunkline_testkit::provider::{Answer, LocalProvider, Seen};
 use trunkline_testkit::socket::{Ending, LocalSocket, Play};
 
 /// A client of one provider, `house`, that speaks `dialect` at `url`.
-pub(crate) fn client(dialect: &str, url: &str, more: &str) -> Client {
-    let text = format!(
-        "[providers.house]\nbase_url = \"{url}\"\ndialects = [\"{dialect}\"]\nauth = {{ bearer = \"env:HOUSE\" }}\n{more}"
-    );
+fn client(dialect: &str, url: &str, more: &str) -> Client {
+    signing(dialect, url, "bearer = \"env:HOUSE\"", more)
+}
+
+/// The same with another way of being recognised.
+fn signing(dialect: &str, url: &str, auth: &str, more: &str) -> Client {
+    let text = format!("[providers.house]\nbase_url = \"{url}\"\ndialects = [\"{dialect}\"]\nauth = {{ {auth} }}\n{more}");
     let config = Config::parse(&text, "trunkline.toml").unwrap();
     let variables = Environment::of([("HOUSE", "sk-house"), ("APP", "app-7")]);
     Client::builder().config(config).environment(variables).build().unwrap()
@@ -138,12 +142,14 @@ async fn qianfan_has_an_endpoint_a_model_and_ends_with_a_frame() {
     assert_eq!(hear(&client, "house/ERNIE-4.0-8K").await.1, "It rains.");
     assert_eq!(hear(&client, "house/Function").await.2[0].0, "weather");
     assert_eq!(hear(&client, "house/cut").await.3.unwrap().kind, Kind::Truncated);
-    for (code, kind) in [(110, Kind::Unauthenticated), (17, Kind::QuotaExhausted), (18, Kind::RateLimited), (336003, Kind::BadRequest)] {
+    for (code, kind) in
+        [(110, Kind::Unauthenticated), (17, Kind::QuotaExhausted), (18, Kind::RateLimited), (336003, Kind::BadRequest)]
+    {
         assert_eq!(hear(&client, &format!("house/{code}")).await.3.unwrap().kind, kind, "{code}");
     }
 }
 
-const APP: &str = "fill = { \"/header/app_id\" = \"env:APP\" }\n[providers.house.quirks]\nendpoints = { \"generalv3.5\" = \"v3.5/chat\" }\n";
+const APP: &str = "body_values = { \"/header/app_id\" = \"env:APP\" }\n[providers.house.quirks]\nendpoints = { \"generalv3.5\" = \"v3.5/chat\" }\n";
 
 fn spark(seen: &Seen) -> Play {
     if seen.body.is_empty() {
@@ -229,9 +235,39 @@ async fn who_leaves_closes_the_web_socket() {
 
 #[tokio::test]
 async fn an_account_that_must_be_named_is_asked_for() {
-    let text = "[providers.house]\nbase_url = \"ws://127.0.0.1:1\"\ndialects = [\"spark\"]\nauth = { none = true }\nfill = { \"/header/app_id\" = \"env:NO_APP\" }\n";
+    let text = "[providers.house]\nbase_url = \"ws://127.0.0.1:1\"\ndialects = [\"spark\"]\nauth = { none = true }\nbody_values = { \"/header/app_id\" = \"env:NO_APP\" }\n";
     let config = Config::parse(text, "trunkline.toml").unwrap();
     let client = Client::builder().config(config).environment(Environment::default()).build().unwrap();
     let error = client.chat("house/x", "Hello?").await.unwrap_err();
     assert!(error.message.contains("NO_APP"), "{error}");
+}
+
+#[tokio::test]
+async fn hunyuan_is_signed_for_and_a_wrong_signature_is_known_for_what_it_is() {
+    let check = scoped::TC3.check(Pair::new("AKIDFAKE", "fake-secret"), "", "hunyuan");
+    let provider = LocalProvider::start(Guard::new(check, Answer::json(200, fixture("hunyuan/text/reply.json"))));
+    let auth = |secret: &str| format!("tc3 = {{ access_key = \"AKIDFAKE\", secret_key = \"{secret}\", service = \"hunyuan\" }}");
+    let right = signing("hunyuan", &provider.url(), &auth("fake-secret"), "");
+    assert_eq!(right.chat("house/text", "Grüße 你好").await.unwrap().text(), "It rains.");
+    let wrong = signing("hunyuan", &provider.url(), &auth("another"), "");
+    assert_eq!(wrong.chat("house/text", "Hello").await.unwrap_err().kind, Kind::Unauthenticated);
+}
+
+#[tokio::test]
+async fn the_address_of_a_web_socket_is_signed() {
+    let provider = LocalSocket::start(|seen: &Seen| {
+        let check = UrlHmac(Pair::new("fakeApiKey", "fakeApiSecret"));
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        match check.check(seen, now.try_into().unwrap()) {
+            Ok(()) => spark(&Seen { path: "/v3.5/chat".to_owned(), ..seen.clone() }),
+            Err(_) => Play::refuse(403, "{\"message\":\"HMAC signature does not match\"}"),
+        }
+    });
+    let auth = |secret: &str| format!("url_hmac = {{ access_key = \"fakeApiKey\", secret_key = \"{secret}\" }}");
+    let right = signing("spark", &provider.url(), &auth("fakeApiSecret"), APP);
+    assert_eq!(hear(&right, "house/generalv3.5").await.1, "It rains.");
+    let seen = &provider.requests()[0];
+    assert!(seen.path.starts_with("/v3.5/chat?authorization="), "{}", seen.path);
+    let wrong = signing("spark", &provider.url(), &auth("another"), APP);
+    assert_eq!(hear(&wrong, "house/generalv3.5").await.3.unwrap().kind, Kind::Unauthenticated);
 }

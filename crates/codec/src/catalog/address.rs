@@ -2,15 +2,18 @@
 
 use http::Uri;
 
+use super::placeholder::stand_in;
+
 /// Splits `https://host:port/path` into origin (`https://host:port`) and path (`""` or `/path`, no slash at the end).
-/// `None` when it is no such address, or carries a query. `ws` and `wss` are WebSockets, `sim` is the built-in simulator.
+/// `None` when it is no such address, or carries a query. `ws` and `wss` are WebSockets, `sim` is the built-in simulator. Placeholders
+/// are looked through, and stay.
 pub(super) fn split_address(url: &str) -> Option<(&str, &str)> {
-    let uri: Uri = url.parse().ok()?;
+    let uri: Uri = stand_in(url).parse().ok()?;
     let known = matches!(uri.scheme_str(), Some("http" | "https" | "ws" | "wss" | "sim"));
     if !known || uri.host().is_none_or(str::is_empty) || uri.query().is_some() || url.contains('#') {
         return None;
     }
-    let authority = url.split_once("://")?.1;
+    let authority = url.split_once("://").map_or(url, |(_, authority)| authority);
     let at = authority.find('/').map_or(url.len(), |slash| url.len() - authority.len() + slash);
     let (origin, path) = url.split_at_checked(at)?;
     Some((origin, path.trim_end_matches('/')))

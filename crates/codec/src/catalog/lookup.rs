@@ -88,12 +88,20 @@ impl Models {
         table(provider).map(|table| table.like.as_slice()).unwrap_or_default()
     }
 
+    /// Reads the content of a `models/<provider>.toml`.
+    ///
+    /// # Errors
+    /// Names the line, the key and the nearest known one; also when a row contradicts itself.
+    pub fn check(provider: &str, text: &str) -> Result<(), ParseError> {
+        parse_table(provider, text).map(drop)
+    }
+
     /// Reads all files that are compiled in.
     ///
     /// # Errors
     /// Never in a released build: a test reads every file.
     pub fn check_builtin() -> Result<(), ParseError> {
-        MODEL_FILES.iter().try_for_each(|(id, text, _)| parse_table(id, text).map(drop))
+        MODEL_FILES.iter().try_for_each(|(id, text, _)| Self::check(id, text))
     }
 }
 

@@ -14,6 +14,7 @@ mod money;
 mod nearest;
 mod page;
 mod parse;
+mod placeholder;
 mod price;
 mod provider;
 mod quirks;
@@ -24,7 +25,10 @@ mod week;
 use std::collections::BTreeMap;
 
 pub use ability::{Abilities, Ability};
-pub use auth::{Auth, SecretRef};
+pub use auth::{
+    ApiKey, ApiKeyPatch, Auth, AwsKeys, CMD_LIFETIME, ClientAuth, JwtHs256, KeyPair, KeyScheme, KeySignature, Limits,
+    MessageAlgorithm, MessageSignature, Mint, OAuth2, Pick, Place, SecretRef, ServiceAccount, SigV4, placeholders,
+};
 pub use import::{Import, Skipped, import_prices, write_prices};
 pub use lookup::Models;
 pub use model::Model;
@@ -32,11 +36,11 @@ pub use money::{Cost, Currency, Rate};
 pub use nearest::nearest;
 pub use page::{provider_index, provider_page};
 pub use parse::{Fault, ParseError, parse_patch, parse_provider};
-pub use price::{Level, ModelPatch, OffPeak, Price, Rates, Tier, Work};
-pub use provider::{DIALECTS, Provider, ProviderPatch};
+pub use price::{Level, ModelPatch, OffPeak, Pieces, Price, Rates, Tier, Work};
+pub use provider::{API_KEYS_MAX, DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
-    Chunks, GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
-    SystemRole,
+    Chunks, GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay,
+    ReasoningStyle, SystemRole,
 };
 pub use resolve::{ResolveError, matches};
 pub use table::{Lang, provider_table};
@@ -98,6 +102,14 @@ impl Catalog {
         }
         self.insert(Provider::build(id, patch)?);
         Ok(())
+    }
+
+    /// Puts the environment's values into every provider's addresses and paths; see [`Provider::fill`].
+    ///
+    /// # Errors
+    /// When a value makes an address that is none.
+    pub fn fill(&mut self, find: &dyn Fn(&str) -> Option<String>) -> Result<(), ParseError> {
+        self.providers.values_mut().try_for_each(|provider| provider.fill(find))
     }
 
     /// Points a provider at another address; see [`Provider::set_base_url`]. False when there is no such provider.

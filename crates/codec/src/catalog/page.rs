@@ -6,6 +6,7 @@ mod special;
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::placeholder::{readable, variables};
 use super::{Catalog, Lang, Model, Models, Provider};
 
 /// One text in both languages: the one that is wanted.
@@ -89,10 +90,10 @@ fn setup(provider: &Provider, lang: Lang) -> String {
             "(a `.env` file will do), or write into `trunkline.toml`:",
             "（也可以写在 `.env` 文件里），或在 `trunkline.toml` 中写入：",
         );
-        let _ = writeln!(text, "{start} {} {rest}\n", code(names));
+        let _ = writeln!(text, "{start} {} {rest}\n", ways(provider, lang));
     }
     let _ = writeln!(text, "```toml\n[providers.{id}]");
-    match names.first() {
+    match provider.auth.secret().and_then(|secret| secret.env_names().first()) {
         Some(name) if !provider.local => {
             let _ = writeln!(
                 text,
@@ -111,6 +112,19 @@ fn setup(provider: &Provider, lang: Lang) -> String {
     text
 }
 
+/// The variables to set, way by way: `A` or `B`; of a pair of keys both.
+fn ways(provider: &Provider, lang: Lang) -> String {
+    let join = |names: Vec<String>, word: &str| names.join(word);
+    let quoted = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+    let or = say(lang, " or ", " 或 ");
+    let way = |way: &super::Auth| {
+        let needed: Vec<String> = way.secrets().iter().map(|secret| join(quoted(secret.env_names()), or)).collect();
+        let needed: Vec<String> = needed.into_iter().filter(|names| !names.is_empty()).collect();
+        if needed.is_empty() { join(quoted(&way.env_names()), or) } else { join(needed, say(lang, " and ", " 和 ")) }
+    };
+    provider.auth.ways().iter().map(way).filter(|names| !names.is_empty()).collect::<Vec<_>>().join(say(lang, ", or ", "，或 "))
+}
+
 /// A model to show: one with data, else one that is listed by its whole name.
 fn example(provider: &Provider) -> String {
     let models = Models::default();
@@ -126,12 +140,21 @@ fn facts(provider: &Provider, lang: Lang, code: &dyn Fn(&[String]) -> String) ->
     let mut text = String::from("| | |\n|---|---|\n");
     let mut row = |english, chinese, value: String| {
         if !value.is_empty() {
-            let _ = writeln!(text, "| {} | {value} |", say(lang, english, chinese));
+            let _ = writeln!(text, "| {} | {} |", say(lang, english, chinese), value.replace('|', "\\|"));
         }
     };
     row("Documentation", "文档", if provider.website.is_empty() { String::new() } else { format!("<{}>", provider.website) });
-    let dialects = provider.dialects.iter().map(|dialect| format!("`{dialect}`: `{}`", provider.url(dialect)));
+    let dialects = provider.dialects.iter().map(|dialect| format!("`{dialect}`: `{}`", readable(provider.url(dialect))));
     row("Dialects, the preferred one first", "协议（首选在前）", dialects.collect::<Vec<_>>().join("<br>"));
+    let mut filled = variables(&provider.base_url);
+    filled.extend(provider.dialect_url.values().flat_map(|url| variables(url)));
+    filled.sort();
+    filled.dedup();
+    let filled = filled.iter().map(|(names, usual)| match usual {
+        Some(usual) => format!("{} ({} `{usual}`)", code(names), say(lang, "else", "默认")),
+        None => code(names),
+    });
+    row("Address completed by", "填入地址的变量", filled.collect::<Vec<_>>().join("<br>"));
     row("Address moved by", "可改变地址的变量", code(&provider.base_url_env));
     let headers = provider.headers.iter().map(|(name, value)| format!("`{name}`: `{value}`"));
     row("Headers sent along", "附带的请求头", headers.collect::<Vec<_>>().join("<br>"));

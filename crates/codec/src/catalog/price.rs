@@ -176,24 +176,46 @@ pub struct Work {
     pub image_input: u64,
     /// Of the answer's tokens: images, where they are counted apart.
     pub image_output: u64,
-    /// Images that were made.
-    pub images: u64,
-    /// Length of the audio, in milliseconds.
-    pub milliseconds: u64,
-    /// Characters (Unicode scalar values) of text.
-    pub characters: u64,
-    /// How many requests it were.
-    pub requests: u64,
+    /// What is counted by the piece.
+    pub pieces: Pieces,
     /// Handed in as a batch.
     pub batch: bool,
     /// When: the minute of the week in UTC, 0 is Monday 00:00. `None` is never off-peak.
     pub minute: Option<u16>,
 }
 
+/// What a call took that is not counted in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pieces {
+    /// Images that were made.
+    pub images: u64,
+    /// Length of the audio, in milliseconds.
+    pub milliseconds: u64,
+    /// Characters (Unicode scalar values) of text.
+    pub characters: u64,
+    /// How many requests it counts for; 0 is one.
+    pub requests: u64,
+}
+
+impl Pieces {
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds what another request took.
+    pub fn join(&mut self, other: Self) {
+        self.images = self.images.saturating_add(other.images);
+        self.milliseconds = self.milliseconds.saturating_add(other.milliseconds);
+        self.characters = self.characters.saturating_add(other.characters);
+        self.requests = self.requests.saturating_add(other.requests);
+    }
+}
+
 impl From<Usage> for Work {
     /// One request that took so many tokens.
     fn from(usage: Usage) -> Self {
-        Self { usage, requests: 1, ..Self::default() }
+        Self { usage, ..Self::default() }
     }
 }
 
@@ -242,11 +264,16 @@ impl Price {
     pub fn cost(&self, work: &Work) -> Option<Cost> {
         let rates = self.rates(work);
         let mut bill = Bill::default();
+        let Pieces { images, milliseconds, characters, .. } = work.pieces;
         if rates.counts_tokens() {
+            // What was made took tokens that nobody told of.
+            if work.usage.total() == 0 && (images > 0 || milliseconds > 0 || characters > 0) {
+                return None;
+            }
             bill.add_input(&rates, work)?;
             bill.add_output(&rates, work)?;
         }
-        bill.add_units(&rates, work)?;
+        bill.add_pieces(&rates, &work.pieces)?;
         Some(Cost { currency: self.currency, micros: bill.micros() })
     }
 }
@@ -307,21 +334,21 @@ impl Bill {
     }
 
     /// What is not counted in tokens. Where tokens have a price, they stand for the rest: nothing is paid twice.
-    fn add_units(&mut self, rates: &Rates, work: &Work) -> Option<()> {
-        let one = |rate: Option<Rate>| rate.map(|rate| Rate::from_nanos(rate.nanos().saturating_mul(1_000)));
-        self.add(work.requests.saturating_mul(1_000), one(rates.request).or(Some(Rate::default())))?;
+    fn add_pieces(&mut self, rates: &Rates, pieces: &Pieces) -> Option<()> {
+        // One piece costs the whole rate: a million times a millionth of it. In thousandths, for the sake of seconds.
+        let thousand = |rate: Option<Rate>| rate.map(|rate| Rate::from_nanos(rate.nanos().saturating_mul(1_000)));
+        let free = Some(Rate::default());
+        self.add(pieces.requests.max(1).saturating_mul(1_000), thousand(rates.request).or(free))?;
         if rates.counts_tokens() {
-            return self.add(work.images.saturating_mul(1_000), one(rates.image).or(Some(Rate::default())));
+            return self.add(pieces.images.saturating_mul(1_000), thousand(rates.image).or(free));
         }
-        let known = [(rates.image, work.images), (rates.second, work.milliseconds), (rates.characters, work.characters)];
-        let counted = known.iter().any(|(rate, count)| rate.is_some() && *count > 0) || rates.request.is_some();
-        if !counted {
+        let known = [(rates.image, pieces.images), (rates.second, pieces.milliseconds), (rates.characters, pieces.characters)];
+        if rates.request.is_none() && !known.iter().any(|(rate, count)| rate.is_some() && *count > 0) {
             return None;
         }
-        self.add(work.images.saturating_mul(1_000), one(rates.image).or(Some(Rate::default())))?;
-        // A thousandth of a second costs a thousandth of a second's price: a million times over a thousand.
-        self.add(work.milliseconds, one(rates.second).or(Some(Rate::default())))?;
-        self.add(work.characters, rates.characters.or(Some(Rate::default())))
+        self.add(pieces.images.saturating_mul(1_000), thousand(rates.image).or(free))?;
+        self.add(pieces.milliseconds, thousand(rates.second).or(free))?;
+        self.add(pieces.characters, rates.characters.or(free))
     }
 
     fn micros(&self) -> u64 {

@@ -5,14 +5,34 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::address::{complete_local, split_address};
-use super::auth::{Auth, SecretRef};
+use super::auth::{ApiKey, ApiKeyPatch, Auth, SecretRef};
 use super::parse::ParseError;
+use super::placeholder::{check, fill};
 use super::quirks::{Quirks, QuirksPatch};
+use super::resolve::matches;
 use crate::dialect::Operation;
 
 /// The dialects that a provider may speak.
-pub const DIALECTS: &[&str] =
-    &["openai-chat", "openai-completions", "anthropic-messages", "gemini", "cohere-chat", "ollama", "ollama-generate", "dashscope", "hunyuan", "qianfan", "spark"];
+pub const DIALECTS: &[&str] = &[
+    "openai-chat",
+    "openai-completions",
+    "openai-responses",
+    "anthropic-messages",
+    "gemini",
+    "cohere-chat",
+    "ollama",
+    "ollama-generate",
+    "bedrock-converse",
+    "dashscope",
+    "hunyuan",
+    "qianfan",
+    "spark",
+];
+
+/// The most entries of `api_keys`.
+pub const API_KEYS_MAX: usize = 64;
+/// What may have a path of its own.
+const PATHS: &[&str] = &["chat", "chat_stream", "count_tokens"];
 
 /// The longest id, in bytes.
 const ID_MAX: usize = 64;
@@ -35,13 +55,22 @@ pub struct Provider {
     pub dialects: Vec<String>,
     /// The base address of a dialect that does not live under `base_url`.
     pub dialect_url: BTreeMap<String, String>,
+    /// Patterns (`*` only) of the models that a dialect is spoken for, where it is not spoken for all.
+    pub dialect_models: BTreeMap<String, Vec<String>>,
+    /// Paths that are not the dialect's own, by dialect and then by `chat`, `chat_stream` or `count_tokens`, such as
+    /// `/deployments/{model}/chat/completions?version=1`. Appended to the base address.
+    pub paths: BTreeMap<String, BTreeMap<String, String>>,
+    /// Variables of which one must be set to complete an address; known after [`Provider::fill`].
+    pub unset: Vec<String>,
     /// How the secret travels.
     pub auth: Auth,
+    /// Credentials to choose from, instead of the one that `auth` names.
+    pub api_keys: Vec<ApiKey>,
     /// Headers sent with every call. One whose variable is not set is left out.
     pub headers: BTreeMap<String, SecretRef>,
     /// Values that stand in the body of every translated request, by JSON pointers (`/header/app_id`): the id of an
     /// account, where a wire format has it there. They must be known like the secret.
-    pub fill: BTreeMap<String, SecretRef>,
+    pub body_values: BTreeMap<String, SecretRef>,
     /// Where it departs from its dialects.
     pub quirks: Quirks,
     /// Patterns (`*` only) of the bare model names that lead here.
@@ -76,14 +105,20 @@ pub struct ProviderPatch {
     pub dialects: Option<Vec<String>>,
     /// See [`Provider::dialect_url`].
     pub dialect_url: BTreeMap<String, String>,
+    /// See [`Provider::dialect_models`].
+    pub dialect_models: BTreeMap<String, Vec<String>>,
+    /// See [`Provider::paths`].
+    pub paths: BTreeMap<String, BTreeMap<String, String>>,
     /// See [`Provider::auth`].
     pub auth: Option<Auth>,
     /// Another secret for the same scheme; a bearer token where there is no scheme.
     pub api_key: Option<SecretRef>,
+    /// Several credentials instead of one.
+    pub api_keys: Option<Vec<ApiKeyPatch>>,
     /// See [`Provider::headers`]; added to those that are there.
     pub headers: BTreeMap<String, SecretRef>,
-    /// See [`Provider::fill`]; added to those that are there.
-    pub fill: BTreeMap<String, SecretRef>,
+    /// See [`Provider::body_values`]; added to those that are there.
+    pub body_values: BTreeMap<String, SecretRef>,
     /// See [`Provider::quirks`]; only those named change.
     pub quirks: QuirksPatch,
     /// See [`Provider::models`].
@@ -108,7 +143,7 @@ impl Provider {
     pub fn build(id: &str, mut patch: ProviderPatch) -> Result<Self, ParseError> {
         check_id(id)?;
         let missing = |key: &str| ParseError::wrong(id, format!("`{key}` is missing"));
-        if patch.auth.is_none() && patch.api_key.is_none() {
+        if patch.auth.is_none() && patch.api_key.is_none() && patch.api_keys.is_none() {
             return Err(ParseError::wrong(id, "`auth` is missing; a server that asks for no key has auth = { none = true }"));
         }
         if patch.dialects.is_none() {
@@ -122,9 +157,13 @@ impl Provider {
             base_url_env: Vec::new(),
             dialects: Vec::new(),
             dialect_url: BTreeMap::new(),
+            dialect_models: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            unset: Vec::new(),
             auth: Auth::None,
+            api_keys: Vec::new(),
             headers: BTreeMap::new(),
-            fill: BTreeMap::new(),
+            body_values: BTreeMap::new(),
             quirks: Quirks::default(),
             models: Vec::new(),
             operations: BTreeMap::new(),
@@ -165,12 +204,11 @@ impl Provider {
             next.dialects.extend(added.cloned().collect::<Vec<_>>());
         }
         next.dialect_url.extend(patch.dialect_url);
-        set(&mut next.auth, patch.auth);
-        if let Some(secret) = patch.api_key {
-            next.auth = next.auth.with_secret(secret);
-        }
+        next.set_auth(patch.auth, patch.api_key, patch.api_keys)?;
+        next.dialect_models.extend(patch.dialect_models);
+        next.paths.extend(patch.paths);
         next.headers.extend(patch.headers);
-        next.fill.extend(patch.fill);
+        next.body_values.extend(patch.body_values);
         next.quirks.merge(patch.quirks);
         next.tidy()?;
         *self = next;
@@ -205,19 +243,81 @@ impl Provider {
         Ok(())
     }
 
+    /// Another scheme, secret or list of secrets. A new one of the first two replaces an older list.
+    fn set_auth(
+        &mut self,
+        auth: Option<Auth>,
+        api_key: Option<SecretRef>,
+        api_keys: Option<Vec<ApiKeyPatch>>,
+    ) -> Result<(), ParseError> {
+        if api_keys.as_ref().is_some_and(Vec::is_empty) {
+            return Err(ParseError::wrong(&self.id, "`api_keys` is empty; leave it out, or name at least one"));
+        }
+        if api_keys.as_ref().is_some_and(|keys| keys.len() > API_KEYS_MAX) {
+            return Err(ParseError::wrong(&self.id, format!("`api_keys` has more than {API_KEYS_MAX} entries")));
+        }
+        if api_key.is_some() && api_keys.is_some() {
+            return Err(ParseError::wrong(&self.id, "`api_key` and `api_keys` are there; put all of them into `api_keys`"));
+        }
+        if auth.is_some() || api_key.is_some() {
+            self.api_keys.clear();
+        }
+        set(&mut self.auth, auth);
+        if let Some(secret) = api_key {
+            self.auth = self.auth.clone().with_secret(secret);
+        }
+        if let Some(keys) = api_keys {
+            self.api_keys = keys.into_iter().map(|key| key.build(&self.auth)).collect();
+        }
+        Ok(())
+    }
+
     /// The base address for a dialect.
     pub fn url(&self, dialect: &str) -> &str {
         self.dialect_url.get(dialect).unwrap_or(&self.base_url)
     }
 
+    /// Puts the environment's values into addresses and paths (`{env:NAME|=usual}`). Where a variable must be set and is
+    /// not, its text stays as it is, and the variable is among `unset`.
+    ///
+    /// # Errors
+    /// When a value makes an address that is none.
+    pub fn fill(&mut self, find: &dyn Fn(&str) -> Option<String>) -> Result<(), ParseError> {
+        let urls = std::iter::once(&mut self.base_url).chain(self.dialect_url.values_mut());
+        for text in urls.chain(self.paths.values_mut().flat_map(|paths| paths.values_mut())) {
+            match fill(text, find) {
+                Ok(filled) => *text = filled,
+                Err(names) if self.unset.is_empty() => self.unset = names,
+                Err(_) => {}
+            }
+        }
+        if self.unset.is_empty() { self.tidy() } else { Ok(()) }
+    }
+
+    /// The path for a call, where it is not the dialect's own.
+    pub fn path(&self, dialect: &str, operation: Operation, stream: bool, model: &str) -> Option<String> {
+        let paths = self.paths.get(dialect)?;
+        let streamed = (stream && operation == Operation::Chat).then(|| paths.get("chat_stream")).flatten();
+        let template = streamed.or_else(|| paths.get(operation.key()))?;
+        Some(template.replace("{model}", &encode_segment(model)))
+    }
+
+    /// Whether a dialect is spoken for this operation of a model: a dialect with paths of its own has no others.
+    pub fn speaks_for(&self, dialect: &str, operation: Operation, model: &str) -> bool {
+        let patterns = self.dialect_models.get(dialect);
+        self.speaks(dialect)
+            && patterns.is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern, model)))
+            && self.paths.get(dialect).is_none_or(|paths| paths.contains_key(operation.key()))
+    }
+
     /// Whether a call can be made without the user naming this provider: `set` says whether an environment variable is
     /// set and not empty. A file, a command or a literal counts as there; a local server is never assumed.
     pub fn is_ready(&self, set: &dyn Fn(&str) -> bool) -> bool {
-        let secret_there = match self.auth.secret() {
-            Some(SecretRef::Env(names)) => names.iter().any(|name| set(name)),
-            Some(_) | None => true,
+        let there = match self.api_keys.as_slice() {
+            [] => self.auth.is_ready(set),
+            keys => keys.iter().any(|key| key.auth.is_ready(set)),
         };
-        secret_there && !self.local
+        there && !self.local
     }
 
     /// Whether it speaks a dialect.
@@ -231,7 +331,8 @@ impl Provider {
         if self.dialects.is_empty() {
             return Err(ParseError::wrong(id, "`dialects` is empty"));
         }
-        for dialect in self.dialects.iter().chain(self.dialect_url.keys()) {
+        let limited = self.api_keys.iter().flat_map(|key| &key.limits.dialects);
+        for dialect in self.dialects.iter().chain(self.dialect_url.keys()).chain(limited) {
             if !DIALECTS.contains(&dialect.as_str()) {
                 return Err(ParseError::unknown(id, "dialect", dialect, DIALECTS));
             }
@@ -248,8 +349,22 @@ impl Provider {
         if let Some(dialect) = self.dialect_url.keys().find(|dialect| !self.dialects.contains(dialect)) {
             return Err(ParseError::wrong(id, format!("`dialect_url` names `{dialect}`, which is not among its dialects")));
         }
+        for dialect in self.dialect_models.keys().chain(self.paths.keys()) {
+            if !self.dialects.contains(dialect) {
+                return Err(ParseError::wrong(id, format!("`{dialect}` is not among its dialects")));
+            }
+        }
+        for key in self.paths.values().flat_map(BTreeMap::keys) {
+            if !PATHS.contains(&key.as_str()) {
+                return Err(ParseError::unknown(id, "path", key, PATHS));
+            }
+        }
+        let paths = self.paths.values().flat_map(BTreeMap::values);
+        for text in std::iter::once(&self.base_url).chain(self.dialect_url.values()).chain(paths) {
+            check(text).map_err(|what| ParseError::wrong(id, format!("a placeholder of `{text}` {what}")))?;
+        }
         self.quirks.check(id)?;
-        if let Some(pointer) = self.fill.keys().find(|pointer| !pointer.starts_with('/')) {
+        if let Some(pointer) = self.body_values.keys().find(|pointer| !pointer.starts_with('/')) {
             return Err(ParseError::wrong(id, format!("`{pointer}` is not a JSON pointer; it begins with a slash")));
         }
         for name in self.headers.keys() {
@@ -269,6 +384,12 @@ fn set<T>(target: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *target = value;
     }
+}
+
+/// A model's name as one segment of a path.
+fn encode_segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte);
+    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn wrong_address(id: &str, key: &str, url: &str) -> ParseError {

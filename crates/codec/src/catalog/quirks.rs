@@ -204,7 +204,12 @@ quirks! {
     max_tokens_default: Option<u64> = None;
     /// The `anthropic-version` to send when translating; `None` is `2023-06-01`.
     api_version: Option<String> = None;
-    /// The version segment of the gemini dialect's paths, one of [`GEMINI_VERSIONS`].
+    /// The `anthropic_version` that stands in the body of an anthropic-messages request, where the model stands in the
+    /// path (see [`Provider::paths`](super::Provider::paths)) and not in the body. A caller's request is then translated.
+    body_version: Option<String> = None;
+    /// Takes `stream` in the body. False: the path says it.
+    stream_field: bool = true;
+    /// The version segment of the gemini dialect's paths, one of [`GEMINI_VERSIONS`]; empty: none.
     gemini_version: String = "v1beta".to_owned();
     /// Fields that have another name here: a name of [`REQUEST_FIELDS`] to the name on the wire (`seed = "random_seed"`).
     rename: BTreeMap<String, String> = BTreeMap::new();
@@ -281,7 +286,7 @@ impl From<QuirksPatch> for Quirks {
 }
 
 /// The version segments that the gemini dialect's paths may have.
-pub const GEMINI_VERSIONS: &[&str] = &["v1", "v1beta"];
+pub const GEMINI_VERSIONS: &[&str] = &["v1", "v1beta", ""];
 
 /// The canonical names of what a request may ask for, as used in `refuses` and `rename`. A name after a dot is one
 /// value of the field before it; the last rows are kinds of content.

@@ -114,7 +114,7 @@ impl Catalog {
 }
 
 fn not_ready(name: &str, idle: &[&Provider]) -> ResolveError {
-    let first = |provider: &&Provider| provider.auth.env_names().first().cloned();
+    let first = |provider: &&Provider| provider.auth.env_names().into_iter().next();
     ResolveError::NotReady {
         name: name.to_owned(),
         providers: idle.iter().map(|provider| provider.id.clone()).collect(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Catalog, Provider};
+use super::{Auth, Catalog, Provider};
 
 /// The language of the headings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn provider_table(catalog: &Catalog, lang: Lang) -> String {
 }
 
 fn variables(provider: &Provider, lang: Lang) -> String {
-    if provider.local || provider.auth.secret().is_none() {
+    if provider.local || provider.auth == Auth::None {
         let word = match lang {
             Lang::English => "none needed",
             Lang::Chinese => "不需要",

@@ -12,6 +12,7 @@ const ALWAYS: &[&str] = &["idempotency-key"];
 const REQUEST: &[(&str, &[&str])] = &[
     ("openai-chat", &["openai-beta", "x-client-request-id"]),
     ("openai-completions", &["openai-beta", "x-client-request-id"]),
+    ("openai-responses", &["openai-beta", "x-client-request-id"]),
     ("anthropic-messages", &["anthropic-beta", "anthropic-version"]),
     ("cohere-chat", &["x-client-name"]),
     ("gemini", &["x-goog-api-client", "x-goog-request-params", "x-server-timeout"]),
@@ -29,6 +30,8 @@ const REPLY: &[&str] = &[
     "retry-after-ms",
     "x-should-retry",
     "x-goog-*",
+    "x-amzn-*",
+    "x-amz-retry-after",
     "x-groq-*",
     "x-log-id",
     "x-tt-logid",
@@ -84,7 +87,11 @@ pub fn reply(same_lane: bool, from: &HeaderMap, to: &mut HeaderMap) {
 
 /// The header by which the official SDK of a dialect learns the id of its request.
 pub fn request_id(dialect: &str) -> &'static str {
-    if dialect == "anthropic-messages" { "request-id" } else { "x-request-id" }
+    match dialect {
+        "anthropic-messages" => "request-id",
+        "bedrock-converse" => "x-amzn-requestid",
+        _ => "x-request-id",
+    }
 }
 
 fn covers(pattern: &str, name: &str) -> bool {

@@ -9,12 +9,13 @@ use http::{HeaderMap, Method};
 
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
-use crate::frame::{ArrayReader, Frame, NdjsonReader, ReadFrame, SseReader};
+use crate::frame::{ArrayReader, EventStreamReader, Frame, NdjsonReader, ReadFrame, SseReader, event_stream};
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
 mod anthropic_messages;
 mod aside;
+mod bedrock_converse;
 mod cohere_chat;
 mod dashscope;
 mod fault;
@@ -28,6 +29,7 @@ mod object;
 mod ollama;
 mod openai_chat;
 mod openai_completions;
+mod openai_responses;
 pub mod operation;
 mod qianfan;
 mod shared;
@@ -68,6 +70,11 @@ pub static ALL: &[Dialect] = &[
         downstream: Some(&openai_completions::OpenAiCompletions),
     },
     Dialect {
+        name: openai_responses::NAME,
+        upstream: &openai_responses::OpenAiResponses,
+        downstream: Some(&openai_responses::OpenAiResponses),
+    },
+    Dialect {
         name: anthropic_messages::NAME,
         upstream: &anthropic_messages::AnthropicMessages,
         downstream: Some(&anthropic_messages::AnthropicMessages),
@@ -83,6 +90,11 @@ pub static ALL: &[Dialect] = &[
         name: ollama::GENERATE,
         upstream: &ollama::Ollama(ollama::Shape::Generate),
         downstream: Some(&ollama::Ollama(ollama::Shape::Generate)),
+    },
+    Dialect {
+        name: bedrock_converse::NAME,
+        upstream: &bedrock_converse::BedrockConverse,
+        downstream: Some(&bedrock_converse::BedrockConverse),
     },
     native(&Native(dashscope::DashScope)),
     native(&Native(hunyuan::Hunyuan)),
@@ -185,6 +197,8 @@ pub enum Framing {
     Array,
     /// One JSON value a line: `application/x-ndjson`.
     Ndjson,
+    /// Binary messages with checksums: `application/vnd.amazon.eventstream`.
+    EventStream,
 }
 
 impl Framing {
@@ -194,7 +208,14 @@ impl Framing {
             Framing::Sse => "text/event-stream; charset=utf-8",
             Framing::Array => "application/json; charset=utf-8",
             Framing::Ndjson => "application/x-ndjson",
+            Framing::EventStream => event_stream::MEDIA_TYPE,
         }
+    }
+
+    /// The framing that a `Content-Type` leaves no doubt of.
+    pub fn announced(content_type: &str) -> Option<Self> {
+        let media = content_type.split(';').next().unwrap_or_default().trim();
+        media.eq_ignore_ascii_case(event_stream::MEDIA_TYPE).then_some(Framing::EventStream)
     }
 
     /// A reader of such a stream, which refuses a frame of more than `limit` bytes.
@@ -203,6 +224,7 @@ impl Framing {
             Framing::Sse => Box::new(SseReader::new(limit)),
             Framing::Array => Box::new(ArrayReader::new(limit)),
             Framing::Ndjson => Box::new(NdjsonReader::new(limit)),
+            Framing::EventStream => Box::new(EventStreamReader::new(limit)),
         }
     }
 }
@@ -241,6 +263,11 @@ pub trait Upstream: Sync {
     /// Same lane: the path and the declared edits for a caller's request that stays as it is.
     /// `model` is the provider's own name for the model.
     fn forward(&self, head: &Head<'_>, peek: &Peek, body: &[u8], model: &str, quirks: &Quirks) -> Result<Forward>;
+
+    /// Whether a caller's own bytes may go to such a provider: the same lane.
+    fn forwards(&self, _quirks: &Quirks) -> bool {
+        true
+    }
 
     /// How a provider frames the streams that it is asked for when a request was translated.
     fn framing(&self) -> Framing {
@@ -296,6 +323,11 @@ pub trait Downstream: Sync {
 
     /// Writes an error's body; its status is [`Error::caller_status`].
     fn write_error(&self, error: &Error, request_id: &str) -> Vec<u8>;
+
+    /// The headers of the dialect that an error's answer has beside its body.
+    fn error_headers(&self, _error: &Error) -> HeaderMap {
+        HeaderMap::new()
+    }
 
     /// Writes the error frame that ends a broken stream (and nothing else: never a terminator of success),
     /// for streams that were forwarded as they came.
@@ -360,9 +392,11 @@ pub trait Observe: Send {
     /// True once the dialect's own terminator (or its error frame) was seen.
     fn is_complete(&self) -> bool;
 
-    /// Whether this frame may be the provider's error: then it is read when the stream is over.
+    /// Whether this frame may be the provider's error although it has no member of that name: then it is read when the
+    /// stream is over.
     fn may_be_error(&self, frame: Frame<'_>) -> bool {
-        memchr::memmem::find(frame.data, b"\"error\"").is_some()
+        let _ = frame;
+        false
     }
 
     /// True when the frame just seen is the extra usage chunk that the caller did not ask for.
@@ -373,18 +407,24 @@ pub trait Observe: Send {
 
 /// The dialect and operation that a path belongs to; `None` for a path of nobody's.
 ///
-/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/messages`, `/v1/messages/count_tokens`,
+/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/responses`, `/v1/messages`, `/v1/messages/count_tokens`,
 /// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
-/// `/v2/chat`, `/api/chat`, `/api/generate`.
+/// `/v2/chat`, `/api/chat`, `/api/generate`; `/model/{modelId}/converse | /converse-stream | /count-tokens`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
     let (name, operation) = match path {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
+        "/v1/responses" => ("openai-responses", Operation::Chat),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
         "/v2/chat" => (cohere_chat::NAME, Operation::Chat),
         "/api/chat" => (ollama::CHAT, Operation::Chat),
         "/api/generate" => (ollama::GENERATE, Operation::Chat),
         "/v1/messages/count_tokens" => ("anthropic-messages", Operation::CountTokens),
+        _ if path.starts_with("/model/") => match path.rsplit_once('/')?.1 {
+            "converse" | "converse-stream" => ("bedrock-converse", Operation::Chat),
+            "count-tokens" => ("bedrock-converse", Operation::CountTokens),
+            _ => return None,
+        },
         _ => {
             let model = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;
             match model.rsplit_once(':')?.1 {

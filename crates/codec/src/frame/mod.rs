@@ -22,11 +22,13 @@
 //! ```
 
 mod array;
+pub mod event_stream;
 mod ndjson;
 mod split;
 mod sse;
 
 pub use array::ArrayReader;
+pub use event_stream::EventStreamReader;
 pub use ndjson::NdjsonReader;
 pub use split::{Part, Splitter, SseSplitter};
 pub use sse::{SseReader, read_block};
@@ -68,4 +70,10 @@ pub trait ReadFrame: Send {
 
     /// The input has ended: what is left. The reader is as new afterwards.
     fn finish(&mut self) -> End<'_>;
+
+    /// What is wrong with the stream, in the formats that can tell: from then on [`next`](Self::next) takes what comes
+    /// and gives nothing.
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
 }

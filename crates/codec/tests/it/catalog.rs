@@ -47,7 +47,8 @@ fn every_provider_is_complete() {
         for url in urls {
             assert_eq!(url.starts_with("http://127.0.0.1"), provider.local, "{id}: {url}");
             let scheme = if provider.id == "sim" { "sim://" } else { "https://" };
-            assert!(provider.local || url.starts_with(scheme), "{id}: {url}");
+            let scheme = if provider.speaks("spark") { "wss://" } else { scheme };
+            assert!(provider.local || url.starts_with(scheme) || url.starts_with("{env:"), "{id}: {url}");
         }
         // The anthropic-messages and gemini dialects bring their own version segment.
         for dialect in ["anthropic-messages", "gemini"] {
@@ -105,7 +106,7 @@ fn the_table_lists_everyone_once() {
     }
     let table = provider_table(&catalog, Lang::English);
     assert!(table.contains(
-        "| [DeepSeek](https://api-docs.deepseek.com) | `deepseek` | `openai-chat`, `anthropic-messages` | `DEEPSEEK_API_KEY` |\n"
+        "| [DeepSeek](https://api-docs.deepseek.com) | `deepseek` | `openai-chat`, `anthropic-messages`, `openai-responses` | `DEEPSEEK_API_KEY` |\n"
     ));
 }
 
@@ -283,4 +284,30 @@ proptest::proptest! {
         let _ = builtin().get("ollama").unwrap().clone().set_base_url(&text);
         let _ = builtin().resolve(&name, &|_| true);
     }
+}
+
+#[test]
+fn several_credentials_take_the_scheme_of_their_provider() {
+    let after = patched(
+        "anthropic",
+        "api_keys = ['env:A', { key = 'env:B', models = ['claude-*'], share = 2 }, { auth = { bearer = 'env:C' }, endpoints = ['/v1/messages'] }]",
+    );
+    let schemes: Vec<_> = after.api_keys.iter().map(|key| key.auth.clone()).collect();
+    let env = |name: &str| SecretRef::Env(vec![name.to_owned()]);
+    let header = |name: &str| Auth::Header { name: "x-api-key".to_owned(), value: env(name) };
+    assert_eq!(schemes, [header("A"), header("B"), Auth::Bearer(env("C"))]);
+    assert_eq!(after.api_keys.iter().map(|key| key.share).collect::<Vec<_>>(), [1, 2, 1]);
+    let limits = &after.api_keys[1].limits;
+    assert!(limits.allow("claude-x", "anthropic-messages", "/v1/messages") && !limits.allow("gpt-4", "openai-chat", "/x"));
+    assert!(!after.api_keys[2].limits.allow("claude-x", "anthropic-messages", "/v1/messages/count_tokens?beta=true"));
+    let mut catalog = builtin();
+    let mut wrong = |text: &str| match parse_patch("openai", text).map(|patch| catalog.apply("openai", patch)) {
+        Ok(Err(error)) | Err(error) => error.to_string(),
+        Ok(Ok(())) => panic!("{text} passes"),
+    };
+    assert!(wrong("api_keys = []").contains("`api_keys` is empty"));
+    assert!(wrong("api_keys = ['a']\napi_key = 'b'").contains("put all of them into `api_keys`"));
+    assert!(wrong("api_keys = [{ key = 'a', share = 0 }]").contains("`share` is a whole number"));
+    assert!(wrong("api_keys = [{ models = ['a'] }]").contains("has either `key` or `auth`"));
+    assert!(wrong("api_keys = [{ key = 'a', dialects = ['openai-chatt'] }]").contains("openai-chat"));
 }

@@ -8,7 +8,8 @@
 //! | `losses.json` | what could not be sent; no file: nothing |
 //! | `refused.json` | instead of `sent.json`: the error that the request is answered with |
 //! | `quirks.toml` | the provider's departures, where it has any |
-//! | `reply.json`, `reply.sse`, `reply.array`, `reply.ndjson` | a provider's answer: whole, or streamed in one of the framings |
+//! | `reply.json`, `reply.sse`, `reply.array`, `reply.ndjson`, `reply.eventstream` | a provider's answer: whole, or streamed in one of the framings |
+//! | `messages.json` | what `reply.eventstream` is made of: see [`crate::message`] |
 //! | `status.txt`, `headers.txt` | of an error answer |
 //! | `events.json` | what is read from the answer: a stream's events (a last element `{"error":…}` when it breaks), a whole answer's response or error |
 //!
@@ -27,7 +28,7 @@ use trunkline_codec::frame::Frame;
 use trunkline_codec::ir::{Citation, Content, Event, Response, fold};
 use trunkline_codec::{Error, Origin, Result};
 
-use crate::law;
+use crate::{law, message};
 
 struct Case {
     dialect: &'static Dialect,
@@ -111,8 +112,12 @@ fn callers() -> impl Iterator<Item = &'static Dialect> {
     dialect::ALL.iter().filter(|dialect| dialect.downstream.is_some())
 }
 
-const STREAMS: [(Framing, &str); 3] =
-    [(Framing::Sse, "reply.sse"), (Framing::Array, "reply.array"), (Framing::Ndjson, "reply.ndjson")];
+const STREAMS: [(Framing, &str); 4] = [
+    (Framing::Sse, "reply.sse"),
+    (Framing::Array, "reply.array"),
+    (Framing::Ndjson, "reply.ndjson"),
+    (Framing::EventStream, "reply.eventstream"),
+];
 
 /// How streams of a dialect may be framed for its callers.
 fn framings(dialect: &Dialect) -> Vec<Framing> {
@@ -127,6 +132,13 @@ fn check(case: &Case) {
         checked = true;
     }
     let whole = case.read("reply.json").map(|body| check_whole(case, &body));
+    if let Some(messages) = case.read("messages.json") {
+        let made = message::write_all(&serde_json::from_slice(&messages).unwrap());
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            fs::write(case.folder.join("reply.eventstream"), &made).unwrap();
+        }
+        assert!(case.read("reply.eventstream") == Some(made), "{}: reply.eventstream is not made of messages.json", case.name);
+    }
     for (framing, file) in STREAMS {
         if let Some(bytes) = case.read(file) {
             let streamed = check_stream(case, framing, &bytes);
@@ -145,10 +157,12 @@ fn usual_path(dialect: &str) -> &'static str {
     match dialect {
         "openai-chat" => "/v1/chat/completions",
         "openai-completions" => "/v1/completions",
+        "openai-responses" => "/v1/responses",
         "anthropic-messages" => "/v1/messages",
         "cohere-chat" => "/v2/chat",
         "ollama" => "/api/chat",
         "ollama-generate" => "/api/generate",
+        "bedrock-converse" => "/model/some-model/converse",
         _ => "/v1beta/models/some-model:generateContent",
     }
 }
@@ -245,7 +259,8 @@ fn headers_of(case: &Case) -> HeaderMap {
 fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
     let up = case.dialect.upstream;
     let status: u16 = case.text("status.txt").map_or(200, |status| status.parse().unwrap());
-    let read = if status == 200 { up.read_reply(body, &case.quirks) } else { Err(up.read_error(status, &headers_of(case), body)) };
+    let read =
+        if status == 200 { up.read_reply(body, &case.quirks) } else { Err(up.read_error(status, &headers_of(case), body)) };
     let streamed_too = STREAMS.iter().any(|(_, file)| case.folder.join(file).exists());
     match read {
         Err(error) => {
@@ -337,6 +352,9 @@ fn check_mangled(case: &Case, framing: Framing, bytes: &[u8]) {
     for (round, at) in (0..bytes.len()).step_by(11).enumerate() {
         let mut mangled = bytes.to_vec();
         mangled[at] = b"\"{}[],:0nx\\ \n"[round % 13];
+        if framing == Framing::EventStream {
+            message::sign(&mut mangled);
+        }
         let (events, broken) = decode(case.dialect, &case.quirks, framing, &[&mangled]);
         if !events.is_empty() {
             law::check(&format!("{}, mangled at byte {at}", case.name), &events, broken.is_none());
@@ -346,11 +364,11 @@ fn check_mangled(case: &Case, framing: Framing, bytes: &[u8]) {
 
 fn check_observer(case: &Case, framing: Framing, bytes: &[u8], response: &Response, broken: Option<&Error>) {
     let mut watch = case.dialect.upstream.observe(&case.quirks);
-    each_frame(framing, &[bytes], |frame| {
+    // A corrupt stream shows what came before.
+    let _ = each_frame(framing, &[bytes], |frame| {
         watch.frame(frame);
         Ok(())
-    })
-    .unwrap();
+    });
     let count = |usage: Option<trunkline_codec::ir::Usage>| usage.map(|usage| (usage.input, usage.output, usage.cache_read));
     if broken.is_none() {
         assert_eq!(count(watch.usage()), count(response.usage), "{}: the observer and the reader count alike", case.name);
@@ -426,8 +444,11 @@ fn each_frame(framing: Framing, chunks: &[&[u8]], mut take: impl FnMut(Frame<'_>
     let mut frames = framing.reader(1 << 20);
     for chunk in chunks {
         let mut rest = *chunk;
-        while let Some(frame) = frames.next(&mut rest).unwrap() {
+        while let Some(frame) = frames.next(&mut rest).map_err(|long| Error::malformed(long.to_string()))? {
             take(frame)?;
+        }
+        if let Some(what) = frames.fault() {
+            return Err(Error::malformed(what));
         }
     }
     let end = frames.finish();

@@ -3,7 +3,10 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use trunkline_codec::frame::{ArrayReader, NdjsonReader, ReadFrame, Splitter, SseReader, SseSplitter, TooLong, read_block};
+use trunkline_codec::frame::event_stream::{Fault, Value, message_len, read_message, write_header, write_message};
+use trunkline_codec::frame::{
+    ArrayReader, EventStreamReader, NdjsonReader, ReadFrame, Splitter, SseReader, SseSplitter, TooLong, read_block,
+};
 
 type Owned = (Option<String>, Vec<u8>);
 
@@ -215,6 +218,124 @@ proptest! {
         let whole = read(SseReader::new(limit), stream.as_bytes(), &[usize::MAX]);
         prop_assert_eq!(read(SseReader::new(limit), stream.as_bytes(), &sizes), whole);
     }
+}
+
+/// A header's value of each of the ten types.
+fn header() -> impl Strategy<Value = (String, Vec<u8>, u8, u64)> {
+    ("[a-z:-]{1,20}", vec(any::<u8>(), 0..20), 0_u8..10, any::<u64>())
+}
+
+fn value<'a>((_, bytes, kind, number): &'a (String, Vec<u8>, u8, u64), text: &'a str) -> Value<'a> {
+    match kind {
+        0 => Value::Bool(true),
+        1 => Value::Bool(false),
+        2 => Value::Byte(*number as i8),
+        3 => Value::Short(*number as i16),
+        4 => Value::Int(*number as i32),
+        5 => Value::Long(*number as i64),
+        6 => Value::Bytes(bytes),
+        7 => Value::Text(text),
+        8 => Value::Time(*number as i64),
+        _ => Value::Uuid([*number as u8; 16]),
+    }
+}
+
+fn write_event(name: &str, payload: &[u8], out: &mut Vec<u8>) {
+    let mut headers = Vec::new();
+    write_header(":event-type", Value::Text(name), &mut headers);
+    write_header(":message-type", Value::Text("event"), &mut headers);
+    write_message(&headers, out, |out| out.extend_from_slice(payload));
+}
+
+proptest! {
+    #[test]
+    fn headers_of_every_type_come_back(headers in vec(header(), 0..6), payload in vec(any::<u8>(), 0..40)) {
+        let texts: Vec<String> = headers.iter().map(|(_, bytes, ..)| String::from_utf8_lossy(bytes).into_owned()).collect();
+        let (mut written, mut message) = (Vec::new(), Vec::new());
+        for (header, text) in headers.iter().zip(&texts) {
+            write_header(&header.0, value(header, text), &mut written);
+        }
+        write_message(&written, &mut message, |out| out.extend_from_slice(&payload));
+        prop_assert_eq!(message_len(&message, 1 << 20), Ok(message.len()));
+        let read = read_message(&message).unwrap();
+        let expected: Vec<_> = headers.iter().zip(&texts).map(|(header, text)| (header.0.as_str(), value(header, text))).collect();
+        prop_assert_eq!(read.headers().collect::<Vec<_>>(), expected);
+        prop_assert_eq!(read.payload, &payload[..]);
+    }
+
+    #[test]
+    fn messages_do_not_depend_on_cuts(
+        events in vec(("[a-z]{1,12}", vec(any::<u8>(), 0..60)), 0..6), sizes in sizes(), cut in 0_usize..30,
+    ) {
+        let mut stream = Vec::new();
+        events.iter().for_each(|(name, payload)| write_event(name, payload, &mut stream));
+        let expected: Vec<Owned> = events.into_iter().map(|(name, payload)| (Some(name), payload)).collect();
+        let read_all = |stream: &[u8], sizes: &[usize]| read(EventStreamReader::new(1 << 20), stream, sizes).unwrap();
+        prop_assert_eq!(&read_all(&stream, &sizes), &(expected.clone(), false));
+        // Without its end the last message is missing, and the stream is cut.
+        if !expected.is_empty() && cut > 0 {
+            let (frames, is_cut) = read_all(&stream[..stream.len() - cut], &sizes);
+            prop_assert_eq!(frames, &expected[..expected.len() - 1]);
+            prop_assert!(is_cut);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_found(payloads in vec(vec(any::<u8>(), 0..20), 1..4), at in any::<prop::sample::Index>(), bit in 0_u8..8, sizes in sizes()) {
+        let mut stream = Vec::new();
+        payloads.iter().for_each(|payload| write_event("a", payload, &mut stream));
+        let at = at.index(stream.len());
+        stream[at] ^= 1 << bit;
+        let mut reader = EventStreamReader::new(1 << 10);
+        let (mut count, mut left, mut sizes) = (0, &stream[..], sizes.into_iter().cycle());
+        while !left.is_empty() {
+            let (mut chunk, after) = left.split_at(sizes.next().unwrap().min(left.len()));
+            left = after;
+            while let Some(frame) = reader.next(&mut chunk).unwrap() {
+                prop_assert_eq!(frame.data, &payloads[count][..]);
+                count += 1;
+            }
+        }
+        prop_assert!(count < payloads.len());
+        prop_assert!(reader.fault().is_some());
+        prop_assert!(reader.finish().cut);
+    }
+}
+
+#[test]
+fn a_message_is_refused_by_its_length_alone() {
+    let mut stream = Vec::new();
+    write_event("a", &[0; 100], &mut stream);
+    let mut reader = EventStreamReader::new(100);
+    assert_eq!(reader.next(&mut &stream[..12]), Err(TooLong { limit: 100 }));
+    // Lengths that contradict each other, with a checksum that is right.
+    let mut message = [0, 0, 0, 20, 0, 0, 0, 5].to_vec();
+    message.extend(0x8028_1aa4_u32.to_be_bytes());
+    assert!(matches!(message_len(&message, 100), Err(Fault::Corrupt(_))));
+    assert_eq!(message_len(&message[..11], 100), Ok(12));
+    assert_eq!(read(EventStreamReader::new(100), b"", &[1]), Ok((vec![], false)));
+    // A page instead of a stream.
+    assert_eq!(read(EventStreamReader::new(100), b"<html><body>no</body></html>", &[4]), Ok((vec![], true)));
+}
+
+/// The example that the format's own description gives: an empty event of 16 bytes, and one with a header.
+#[test]
+fn messages_of_others_are_read() {
+    let empty = [0, 0, 0, 0x10, 0, 0, 0, 0, 0x05, 0xc2, 0x48, 0xeb, 0x7d, 0x98, 0xc8, 0xff];
+    assert_eq!(read_message(&empty).map(|message| message.payload), Ok(&b""[..]));
+    let mut again = Vec::new();
+    write_message(&[], &mut again, |_| {});
+    assert_eq!(again, empty);
+    let mut frames = Vec::new();
+    let mut error = Vec::new();
+    let mut headers = Vec::new();
+    for (name, text) in [(":message-type", "error"), (":error-code", "x\""), (":error-message", "no")] {
+        write_header(name, Value::Text(text), &mut headers);
+    }
+    write_message(&headers, &mut error, |_| {});
+    let read = read(EventStreamReader::new(1000), &error, &[5]).unwrap();
+    frames.extend(read.0);
+    assert_eq!(frames, [owned(Some("error"), "{\"code\":\"x\\\"\",\"message\":\"no\"}")]);
 }
 
 fn owned(event: Option<&str>, data: &str) -> Owned {

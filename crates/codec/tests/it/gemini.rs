@@ -172,7 +172,11 @@ fn errors_are_read() {
 fn the_model_is_read_from_the_path() {
     let headers = HeaderMap::new();
     let peek = |path: &str, query| {
-        gemini().downstream().peek(&head(path, query, &headers), b"{\"generationConfig\":{\"maxOutputTokens\":9}}", Operation::Chat)
+        gemini().downstream().peek(
+            &head(path, query, &headers),
+            b"{\"generationConfig\":{\"maxOutputTokens\":9}}",
+            Operation::Chat,
+        )
     };
     for path in ["/v1beta/models/house/small:generateContent", "/v1beta/models/house%2Fsmall:generateContent"] {
         let peek = peek(path, None).unwrap();

@@ -10,5 +10,7 @@ mod import;
 mod json;
 mod law;
 mod matrix;
+mod message;
 mod openai_chat;
+mod operation;
 mod price;

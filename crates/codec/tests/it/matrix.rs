@@ -52,6 +52,10 @@ const DECLARED: &[(&str, Feature, &str)] = &[
     // The schema itself is sent; its name is a label that only one dialect has.
     ("anthropic-messages", Feature::Structured, "format.name"),
     ("gemini", Feature::Structured, "format.name"),
+    // Items have no stop texts.
+    ("openai-responses", Feature::Text, "stop"),
+    // Thinking has efforts there and no budgets.
+    ("openai-responses", Feature::Reasoning, "reasoning.budget"),
     ("cohere-chat", Feature::Structured, "format.name"),
     // No call can be demanded there, and a schema has no name.
     ("ollama", Feature::Tools, "tool_choice"),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use trunkline_codec::catalog::{Abilities, Ability, Catalog, Cost, Currency, Model, ModelPatch, Models, Price, Rate, Work};
+use trunkline_codec::catalog::{
+    Abilities, Ability, Catalog, Cost, Currency, Model, ModelPatch, Models, Pieces, Price, Rate, Work,
+};
 use trunkline_codec::ir::Usage;
 
 fn patch(text: &str) -> ModelPatch {
@@ -20,6 +22,10 @@ fn usage(input: u64, output: u64) -> Usage {
 
 fn micros(text: &str, usage: Usage) -> Option<u64> {
     price(text).cost(&usage.into()).map(|cost| cost.micros)
+}
+
+fn pieces(pieces: Pieces) -> Work {
+    Work { pieces, ..Work::default() }
 }
 
 /// All rows that are compiled in, with their provider.
@@ -201,12 +207,16 @@ fn what_has_no_price_is_not_free() {
     assert_eq!(micros("input = '1'", usage(10, 0)), Some(10));
     assert_eq!(micros("input = '1'", usage(10, 1)), None);
     assert_eq!(micros("image = '0.04'", usage(10, 0)), None);
-    let drawn = Work { images: 2, requests: 1, ..Work::default() };
+    let drawn = pieces(Pieces { images: 2, ..Pieces::default() });
     assert_eq!(price("image = '0.04'").cost(&drawn).unwrap().micros, 80_000);
-    let heard = Work { milliseconds: 90_500, requests: 1, ..Work::default() };
+    let heard = pieces(Pieces { milliseconds: 90_500, ..Pieces::default() });
     assert_eq!(price("second = '0.0001'").cost(&heard).unwrap().micros, 9_050);
-    let spoken = Work { characters: 1_000, requests: 1, ..Work::default() };
+    let spoken = pieces(Pieces { characters: 1_000, ..Pieces::default() });
     assert_eq!(price("characters = '15'").cost(&spoken).unwrap().micros, 15_000);
+    // Priced by the token, and nobody told how many.
+    assert_eq!(price("input = '5'\nimage_output = '40'").cost(&drawn), None);
+    let searches = pieces(Pieces { requests: 3, ..Pieces::default() });
+    assert_eq!(price("request = '0.002'").cost(&searches).unwrap().micros, 6_000);
     assert_eq!(micros("request = '0.002'", usage(99, 0)), Some(2_000));
     assert_eq!(micros("input = '1'\noutput = '1'\nrequest = '0.005'", usage(1, 1)), Some(5_002));
 }

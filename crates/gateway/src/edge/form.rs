@@ -111,6 +111,25 @@ impl Form {
         }
     }
 
+    /// The whole form, held after all, for a provider that wants it in other words.
+    ///
+    /// # Errors
+    /// When it is longer than `limit`, or breaks off.
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes> {
+        if let Some(mut upload) = self.rest.take() {
+            let mut whole = BytesMut::from(&*self.held);
+            while let Some(data) = upload.next().await {
+                let data = data?;
+                if whole.len() + data.len() > limit {
+                    return Err(too_large(limit as u64, "body_limit"));
+                }
+                whole.extend_from_slice(&data);
+            }
+            self.held = whole.freeze();
+        }
+        Ok(self.held.clone())
+    }
+
     /// It went out and cannot go out again.
     pub fn is_gone(&self) -> bool {
         self.held.is_empty()

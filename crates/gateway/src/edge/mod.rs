@@ -98,7 +98,7 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
             Aside::Model(read) => Route::Show(dialect, read),
         });
     }
-    let models = path.strip_prefix("/v1beta/models").or_else(|| path.strip_prefix("/v1/models"));
+    let models = ["/v1beta/models", "/v1/models", "/foundation-models"].iter().find_map(|place| path.strip_prefix(place));
     let found = match (path, models, speaks) {
         ("/health/live", ..) => Some(Route::Health(Health::Live)),
         ("/health/ready", ..) => Some(Route::Health(Health::Ready)),
@@ -114,7 +114,7 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
         (Some(_), method) => Err((speaks, wrong_method(method, path, "GET"))),
         (None, _) => {
             let what = format!(
-                "there is no {path} here; calls go to /v1/chat/completions, /v1/messages or /v1beta/models/…:generateContent"
+                "there is no {path} here; calls go to /v1/chat/completions, /v1/responses, /v1/messages or /v1beta/models/…:generateContent"
             );
             // An SDK must not take this for an unknown model.
             let error = Error { code: Some("unknown_path".to_owned()), ..Error::new(Kind::NotFound, Origin::Caller, what) };
@@ -146,7 +146,9 @@ fn guess(head: &Parts) -> Option<&'static Dialect> {
     if let Some(dialect) = dialect::ALL.iter().find(is_its) {
         return Some(dialect);
     }
-    let name = if has("anthropic-version") || path.starts_with("/v1/messages") {
+    let name = if path.starts_with("/model/") || path.starts_with("/foundation-models") {
+        "bedrock-converse"
+    } else if has("anthropic-version") || path.starts_with("/v1/messages") {
         "anthropic-messages"
     } else if path.starts_with("/v1beta") || has("x-goog-api-key") || has("x-goog-api-client") {
         "gemini"

@@ -193,6 +193,9 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
     if let Some(from) = from {
         wire_headers::reply(true, from, headers);
     }
+    if readable.is_none() {
+        headers.extend(dialect.downstream().error_headers(error));
+    }
     headers.insert(header::CONTENT_TYPE, media.unwrap_or(HeaderValue::from_static("application/json")));
     if let Some(seconds) = error.retry_after_seconds() {
         headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));

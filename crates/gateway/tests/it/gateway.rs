@@ -30,7 +30,11 @@ impl Gateway {
     pub(crate) fn with(config: &str) -> Self {
         let environment = Environment::of([("HOUSE_KEY", CREDENTIAL), ("GATE_KEY", "gate-key-1")]);
         let config = Config::parse(config, "test.toml").unwrap();
-        let client = Client::builder().config(config).environment(environment).build().unwrap();
+        Gateway::run(Client::builder().config(config).environment(environment).build().unwrap())
+    }
+
+    /// A gateway with this client.
+    pub(crate) fn run(client: Client) -> Self {
         let (stop, watch) = Stop::new();
         let (told, tell) = mpsc::channel();
         let (done, over) = mpsc::channel();
@@ -124,8 +128,13 @@ pub(crate) fn providers(url: &str) -> String {
 }
 
 /// Waits up to two seconds.
-pub(crate) fn until(mut met: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(2);
+pub(crate) fn until(met: impl FnMut() -> bool) -> bool {
+    until_within(Duration::from_secs(2), met)
+}
+
+/// Waits up to that long.
+pub(crate) fn until_within(limit: Duration, mut met: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + limit;
     while Instant::now() < end {
         if met() {
             return true;

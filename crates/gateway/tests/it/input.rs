@@ -105,6 +105,14 @@ fn translated_a_wrong_type_or_a_missing_field_is_refused_and_named() {
                 ("maxOutputTokens", good.replace("16", "\"many\"")),
                 ("text", good.replace("\"hi\"", "[7]")),
             ],
+            "openai-responses" => vec![
+                ("input", good.replace("\"input\"", "\"x\"")),
+                ("input", good.replace("[{\"role\":\"user\",\"content\":\"hi\"}]", "7")),
+                ("input[0].content", good.replace("\"hi\"", "7")),
+                ("input[0].role", good.replace("\"user\"", "7")),
+                ("previous_response_id", good.replace("\"stream\"", "\"previous_response_id\":\"resp_0\",\"stream\"")),
+                ("max_output_tokens", good.replace("16", "\"many\"")),
+            ],
             "openai-completions" => vec![
                 ("prompt", good.replace("\"prompt\"", "\"x\"")),
                 ("prompt", good.replace("\"hi\"", "{}")),

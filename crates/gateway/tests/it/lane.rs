@@ -108,7 +108,7 @@ fn a_gemini_stream_as_a_json_array_comes_back_byte_for_byte() {
 #[test]
 fn usage_of_an_openai_stream_is_asked_for_and_taken_out_again() {
     let house = House::new(well);
-    for speech in speech::all().filter(|speech| speech.name.starts_with("openai-")) {
+    for speech in speech::all().filter(|speech| speech.name.starts_with("openai-c")) {
         let before = house.gateway.stats().all["input_tokens"].as_u64().unwrap();
         let reply = house.gateway.ask(&speech.ask(&speech.model(), true));
         let seen = house.provider.requests().pop().unwrap();

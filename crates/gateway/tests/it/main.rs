@@ -4,7 +4,9 @@
 //! the tests walk over [`speech::all`], so that a new dialect inherits them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines, missing_docs)]
 
+mod bedrock;
 mod gateway;
+mod reload;
 mod speech;
 mod wire;
 
@@ -21,5 +23,6 @@ mod operation;
 mod oversize;
 mod passthrough;
 mod quirk;
+mod responses;
 mod stop;
 mod upload;

@@ -180,6 +180,25 @@ fn bad_requests_are_told_in_the_callers_words() {
 }
 
 #[test]
+fn a_caller_who_names_no_model_gets_the_tasks() {
+    let house = House::new(|_: &Seen| Answer::json(200, r#"{"results":[{"flagged":false}]}"#));
+    let config =
+        format!("{SIM}{}[tasks]\nmoderate = \"at-openai-chat/tiny-1\"\n", crate::gateway::providers(&house.provider.url()));
+    let gateway = Gateway::with(&config);
+    for (sent, seen) in [
+        ("{ \"input\":\"x\"}", "{\"model\":\"tiny-1\", \"input\":\"x\"}"),
+        ("{\"model\":null,\"input\":\"x\"}", "{\"model\":\"tiny-1\",\"input\":\"x\"}"),
+    ] {
+        assert_eq!(gateway.ask(&Ask::post("/v1/moderations", sent)).status(), 200);
+        assert_eq!(String::from_utf8_lossy(&house.provider.requests().pop().unwrap().body), seen);
+    }
+    let reply = gateway.ask(&Ask::post("/v1/images/generations", r#"{"prompt":"x"}"#));
+    assert!(reply.status() == 400 && reply.text().contains("`image_generate` among its [tasks]"), "{}", reply.text());
+    let reply = gateway.ask(&Ask::post("/v1/embeddings", r#"{"input":"x"}"#));
+    assert!(reply.status() == 400 && reply.text().contains("model is required"), "{}", reply.text());
+}
+
+#[test]
 fn sound_and_pictures_pass_as_they_are() {
     let sound: Vec<u8> = (0..300_000_u32).map(|number| (number * 7 % 251) as u8).collect();
     let copy = sound.clone();

@@ -29,7 +29,8 @@ fn house(quirks: &str) -> (Gateway, LocalProvider) {
 }
 
 fn chat(case: &str, stream: bool) -> Ask {
-    let body = format!("{{\"model\":\"house/{case}\",\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}");
+    let body =
+        format!("{{\"model\":\"house/{case}\",\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}");
     Ask::post("/v1/chat/completions", body)
 }
 
@@ -62,7 +63,11 @@ fn a_status_within_that_says_failed_fails_the_call_in_both_lanes() {
 fn thinking_in_tags_is_thinking_to_a_caller_of_another_dialect() {
     let (gateway, _provider) = house("think_tags = true\n");
     let whole = gateway.ask(&messages("lmstudio-think", false)).json();
-    assert_eq!((&whole["content"][0]["type"], &whole["content"][1]["text"]), (&"thinking".into(), &"It rains.".into()), "{whole}");
+    assert_eq!(
+        (&whole["content"][0]["type"], &whole["content"][1]["text"]),
+        (&"thinking".into(), &"It rains.".into()),
+        "{whole}"
+    );
     let streamed = gateway.ask(&messages("lmstudio-think", true));
     assert!(streamed.text().contains("\"thinking_delta\"") && !streamed.text().contains("think>"), "{}", streamed.text());
     // The same lane changes nothing.
@@ -72,7 +77,9 @@ fn thinking_in_tags_is_thinking_to_a_caller_of_another_dialect() {
 
 #[test]
 fn a_model_has_quirks_of_its_own() {
-    let (gateway, provider) = house("[providers.house.quirks.models]\n\"lm*\" = { refuses = [\"temperature\"], max_tokens = \"max_completion_tokens\" }\n");
+    let (gateway, provider) = house(
+        "[providers.house.quirks.models]\n\"lm*\" = { refuses = [\"temperature\"], max_tokens = \"max_completion_tokens\" }\n",
+    );
     let reply = gateway.ask(&messages("lmstudio-think", false));
     assert!(reply.header("x-trunkline-lost").contains("temperature"), "{}", reply.head.text());
     gateway.ask(&messages("qianfan-normal", false));

@@ -86,6 +86,33 @@ const OPENAI_COMPLETIONS: Speech = Speech {
     ..OPENAI_CHAT
 };
 
+const OPENAI_RESPONSES: Speech = Speech {
+    name: "openai-responses",
+    paths: ["/v1/responses", "/v1/responses"],
+    odd: "\r\n{ \"stream\" : {STREAM} ,\t\"x_unknown\":{\"b\":123456789012345678901234567890,\"a\":1e400, \"e\":-0.0},\n \
+        \"input\":[{\"content\":\"h\\u00e9llo \\ud83d\\ude00 ☃ \\/ \\u0000 \\\"model\\\":\\\"x\\\"\",\"role\":\"user\",\"zzz\":[null]}],  \
+        \"previous_response_id\":\"resp_0\",\"model\" : \"{MODEL}\" , \"max_output_tokens\": 16, \"metadata\":{\"model\":\"not me\"} }\n ",
+    plain: r#"{"model":"{MODEL}","stream":{STREAM},"input":[{"role":"user","content":"hi"}],"max_output_tokens":16}"#,
+    whole: "{\"id\":\"resp_1\", \"object\":\"response\",\"created_at\":1700000000,\"status\":\"completed\",\"error\": null,\"model\":\"tiny-1\",\"x_new\":{\"n\":123456789012345678901234567890},\n\
+        \"output\":[{\"id\":\"msg_1\",\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"Hello \\u2603\",\"annotations\":[]}]}],\
+        \"usage\":{\"input_tokens\":7,\"output_tokens\":3,\"total_tokens\":10}} \n",
+    frames: &[
+        "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1700000000,\"status\":\"in_progress\",\"error\":null,\"model\":\"tiny-1\",\"output\":[],\"usage\":null,\"x_new\":1}}\n\n",
+        "event: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\"sequence_number\":1,\"output_index\":0,\"item\":{\"id\":\"msg_1\",\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}}\n\n",
+        "event: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\"sequence_number\":2,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[]}}\n\n",
+        "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":3,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,\"delta\":\"Hel\",\"logprobs\":[]}\n\n",
+        "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":4,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,\"delta\":\"lo \\u2603\",\"logprobs\":[]}\n\n",
+        "event: response.output_text.done\ndata: {\"type\":\"response.output_text.done\",\"sequence_number\":5,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,\"text\":\"Hello \\u2603\"}\n\n",
+        "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":6,\"output_index\":0,\"item\":{\"id\":\"msg_1\",\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"Hello \\u2603\",\"annotations\":[]}]}}\n\n",
+        "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":7,\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1700000000,\"status\":\"completed\",\"error\":null,\"model\":\"tiny-1\",\"output\":[{\"id\":\"msg_1\",\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"Hello \\u2603\",\"annotations\":[]}]}],\"usage\":{\"input_tokens\":7,\"output_tokens\":3,\"total_tokens\":10}}}\n\n",
+    ],
+    texts: 5,
+    text_at: "/delta",
+    whole_text_at: "/output/0/content/0/text",
+    ends: &["response.completed", "\"status\":\"completed\""],
+    ..OPENAI_CHAT
+};
+
 const ANTHROPIC: Speech = Speech {
     name: "anthropic-messages",
     base_has_version: false,
@@ -139,7 +166,7 @@ const GEMINI: Speech = Speech {
     error: r#"{"error":{"code":400,"message":"the provider's own words","status":"SOME_STATUS","details":[{"@type":"x_new"}]}}"#,
 };
 
-static TABLE: [Speech; 4] = [OPENAI_CHAT, OPENAI_COMPLETIONS, ANTHROPIC, GEMINI];
+static TABLE: [Speech; 5] = [OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_RESPONSES, ANTHROPIC, GEMINI];
 
 /// Every dialect that the codec speaks.
 pub(crate) fn all() -> impl Iterator<Item = &'static Speech> {

@@ -90,6 +90,31 @@ fn the_simulator_listens_edits_and_translates() {
 }
 
 #[test]
+fn a_form_is_translated_where_the_provider_has_another_way() {
+    let house = House::new(|seen: &Seen| {
+        let data = seen.json()["contents"][0]["parts"][1]["inlineData"]["data"].clone();
+        let part = json!({"inlineData": {"mimeType": "image/png", "data": data}});
+        let candidate = json!({"content": {"parts": [part]}, "finishReason": "STOP"});
+        Answer::json(
+            200,
+            json!({"candidates": [candidate], "usageMetadata": {"promptTokenCount": 2, "candidatesTokenCount": 3}}).to_string(),
+        )
+    });
+    let fields = [
+        Field::Text("model", "at-gemini/tiny-1"),
+        Field::Text("prompt", "redder"),
+        Field::Text("n", "2"),
+        Field::File("image", b"hi"),
+    ];
+    let reply = house.gateway.ask(&post("/v1/images/edits", form(&fields)));
+    assert_eq!(reply.json()["data"], json!([{"b64_json": "aGk="}, {"b64_json": "aGk="}]), "{}", reply.text());
+    assert_eq!(reply.json()["usage"]["output_tokens"], 6);
+    let seen = house.provider.requests();
+    assert_eq!((seen.len(), seen[0].path.as_str()), (2, "/v1beta/models/tiny-1:generateContent"));
+    assert_eq!(seen[0].header("content-type"), "application/json");
+}
+
+#[test]
 fn bad_forms_are_refused_in_plain_words() {
     let house = House::with(Answer::json(200, "{}"), "[server]\nbody_limit = 100000\nupload_limit = 1000000\n");
     let file = Field::File("file", b"x");

@@ -25,7 +25,7 @@ pub struct MessageKey(Inner);
 
 #[derive(Clone)]
 enum Inner {
-    Hmac(hmac::Key),
+    Hmac(Arc<hmac::Key>),
     Ed25519(Arc<Ed25519KeyPair>),
     Ed25519Public([u8; 32]),
 }
@@ -40,7 +40,7 @@ impl MessageKey {
         if bytes.len() < SHORTEST {
             return Err(refuse(format!("the signing key has {} bytes; it needs at least {SHORTEST}", bytes.len())));
         }
-        Ok(Self(Inner::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &bytes))))
+        Ok(Self(Inner::Hmac(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))))
     }
 
     /// `ed25519`: the private key that signs, as PKCS #8 in PEM form or in plain Base64.

@@ -87,7 +87,7 @@ impl MessageSignature {
     }
 
     fn sign_with(&self, draft: &mut Draft<'_>, created: u64, nonce: &str) -> Result<()> {
-        put(draft.headers, "content-digest", &content_digest::write(sha256_of(draft.body)))?;
+        put(draft.headers, "content-digest", &content_digest::write(sha256_of(draft.body)?))?;
         let has_type = draft.headers.contains_key(CONTENT_TYPE);
         let params = self.params(created, nonce, has_type);
         let parts = Parts {

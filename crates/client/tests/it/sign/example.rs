@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderName;
 use trunkline::Secret;
 use trunkline::sign::{Bce, HmacSha256, Hs256Jwt, SdkHmac, ServiceAccount, SigV4, Sign, Tc3, UrlHmac};
+use trunkline::transport::Payload;
 
 use super::{Case, at, key};
 
@@ -143,5 +145,22 @@ fn secrets_stay_out_of_sight() {
     for file in ["{", "{\"private_key\": \"fake-secret-0123456789\"}", "[]"] {
         let error = ServiceAccount::read(&Secret::new(file)).unwrap_err();
         assert!(!error.to_string().contains(secret), "{error}");
+    }
+}
+
+#[test]
+fn a_body_that_is_still_coming_in_is_not_signed_for_what_has_come() {
+    let schemes: [(&dyn Sign, bool); 3] = [
+        (&SigV4::new(key("a", "b"), "r", "s"), false),
+        (&SdkHmac::new(key("a", "b")), false),
+        // Covers the address only.
+        (&Bce::new(key("a", "b")), true),
+    ];
+    for (scheme, good) in schemes {
+        let mut case = Case::new("POST", "https://a.b/", JSON, "");
+        case.body = Payload::stream(vec![Bytes::from("{")], futures_util::stream::empty(), None);
+        let signed = case.sign(scheme, &at(NOW));
+        assert_eq!(signed.is_ok(), good);
+        assert!(good || case.header("authorization").is_empty());
     }
 }

@@ -1,6 +1,8 @@
 //! Signing: worked examples, the vendors' own SDKs, and what happens to requests on the way.
 
+mod client;
 mod example;
+mod guard;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -115,6 +117,8 @@ fn compare(line: &str) {
     assert_eq!(case.uri.to_string(), text("url"));
 }
 
+/// What was compared is the point of the longer run, so it says so.
+#[allow(clippy::print_stdout)]
 fn compare_folder(folder: &Path) {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));

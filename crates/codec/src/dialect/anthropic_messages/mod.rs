@@ -50,8 +50,13 @@ impl Upstream for AnthropicMessages {
         response::read_count(body)
     }
 
-    fn read_stream(&self, _quirks: &Quirks) -> Box<dyn ReadStream> {
-        Box::new(stream::Reader::default())
+    fn forwards(&self, quirks: &Quirks) -> bool {
+        quirks.body_version.is_none()
+    }
+
+    fn read_stream(&self, quirks: &Quirks) -> Box<dyn ReadStream> {
+        let reader = Box::new(stream::Reader::default());
+        if quirks.body_version.is_some() { Box::new(stream::Chunks::new(reader)) } else { reader }
     }
 
     fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {

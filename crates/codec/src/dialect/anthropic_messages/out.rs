@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 /// The body of a request.
 #[derive(Serialize, Default)]
 pub(super) struct RequestBody<'a> {
-    pub(super) model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) anthropic_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Content::is_empty")]

@@ -32,8 +32,17 @@ impl Variant for DashScope {
         }
         quirks.accepts.push("top_k".to_owned());
         let absent = [
-            "frequency_penalty", "logit_bias", "user", "metadata", "service_tier", "store", "name", "file", "tools.strict",
-            "tools.custom", "tool_choice.allowed",
+            "frequency_penalty",
+            "logit_bias",
+            "user",
+            "metadata",
+            "service_tier",
+            "store",
+            "name",
+            "file",
+            "tools.strict",
+            "tools.custom",
+            "tool_choice.allowed",
         ];
         quirks.refuses.extend(absent.map(str::to_owned));
     }

@@ -32,9 +32,25 @@ impl Variant for Hunyuan {
         // A message that brings its thinking back is refused.
         quirks.reasoning_replay = ReasoningReplay::Never;
         let absent = [
-            "n", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs", "user", "metadata",
-            "service_tier", "store", "response_format", "parallel_tool_calls", "tool_choice.required", "tool_choice.allowed",
-            "tools.strict", "tools.custom", "name", "audio", "file",
+            "n",
+            "frequency_penalty",
+            "presence_penalty",
+            "logit_bias",
+            "logprobs",
+            "top_logprobs",
+            "user",
+            "metadata",
+            "service_tier",
+            "store",
+            "response_format",
+            "parallel_tool_calls",
+            "tool_choice.required",
+            "tool_choice.allowed",
+            "tools.strict",
+            "tools.custom",
+            "name",
+            "audio",
+            "file",
         ];
         quirks.refuses.extend(absent.map(str::to_owned));
     }

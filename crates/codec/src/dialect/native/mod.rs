@@ -121,7 +121,11 @@ impl<V: Variant> ReadStream for Reader<V> {
             return Ok(());
         }
         if frame.event == Some("error") {
-            return Err(self.variant.read(data).err().unwrap_or_else(|| Error::malformed("an error without words").with_raw(data)));
+            return Err(self
+                .variant
+                .read(data)
+                .err()
+                .unwrap_or_else(|| Error::malformed("an error without words").with_raw(data)));
         }
         let mut answer = self.variant.read(data)?;
         for choice in answer.choices.iter_mut().flatten() {

@@ -34,7 +34,14 @@ pub fn peek(dialect: &str, operation: Operation, head: &Head<'_>, body: &[u8]) -
         return Ok(peek);
     }
     let missing = || Error::bad_request("model is required").at("model");
-    let member = json::find(body, &members, "model").filter(|member| member.kind != json::Kind::Null).ok_or_else(missing)?;
+    let member = match json::find(body, &members, "model") {
+        Some(member) if member.kind != json::Kind::Null => member,
+        null if has_usual_model(operation) && !members.is_empty() => {
+            peek.model_span = null.map(|member| member.value.clone());
+            return Ok(peek);
+        }
+        _ => return Err(missing()),
+    };
     let text = body.get(member.value.clone()).and_then(json::unquote);
     peek.model = text.ok_or_else(|| expected("model", "a string", member.kind))?.into_owned();
     if peek.model.is_empty() {
@@ -42,6 +49,11 @@ pub fn peek(dialect: &str, operation: Operation, head: &Head<'_>, body: &[u8]) -
     }
     peek.model_span = Some(member.value.clone());
     Ok(peek)
+}
+
+/// Whether callers may leave the model to the one who answers; the peek's model is empty then.
+pub(super) fn has_usual_model(operation: Operation) -> bool {
+    matches!(operation, Operation::ImageGenerate | Operation::Moderate)
 }
 
 /// The path and the declared edits for a caller's request that stays as it is; `model` is the provider's own name.
@@ -64,9 +76,16 @@ pub fn forward(
     }
     let own = PLACES.iter().find(|place| place.dialect == dialect && place.caller == head.path);
     let path = own.map_or_else(|| provider_path(dialect, operation), |place| place.provider).to_owned();
-    let renamed = peek.model_span.clone().filter(|_| peek.model != model);
-    let edits = renamed.map(|span| Edit { span, with: json::quote(model).into_bytes() });
-    Ok(Forward { path, edits: edits.into_iter().collect(), drop_usage: false })
+    let quoted = json::quote(model);
+    let edit = match peek.model_span.clone() {
+        Some(span) => Some(Edit { span, with: quoted.into_bytes() }).filter(|_| peek.model != model),
+        None => memchr::memchr(b'{', body).map(|brace| {
+            // What comes behind is another member: a request without any has been refused.
+            let with = format!("\"model\":{quoted},").into_bytes();
+            Edit { span: brace + 1..brace + 1, with }
+        }),
+    };
+    Ok(Forward { path, edits: edit.into_iter().collect(), drop_usage: false })
 }
 
 /// The model's name stands in gemini's bodies once more, and must be that of the path.

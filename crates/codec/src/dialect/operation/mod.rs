@@ -20,7 +20,7 @@ mod usage;
 use std::borrow::Cow;
 
 use super::{Cx, Head, Operation, Outgoing};
-use crate::catalog::Quirks;
+use crate::catalog::{Pieces, Quirks};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::ir::{
     Draw, Embed, Embeddings, Images, Moderate, Moderation, Ranking, Rerank, Sound, Speak, Transcribe, Transcript, Usage,
@@ -57,6 +57,12 @@ pub trait Wanted: Clone + Send + Sync + 'static {
     /// What an answer took, as far as it was told.
     fn usage(answer: &Self::Answer) -> Option<Usage>;
 
+    /// What a call took that is not counted in tokens.
+    fn pieces(&self, answer: &Self::Answer) -> Pieces {
+        let _ = answer;
+        Pieces::default()
+    }
+
     /// Adds the answer to a later piece.
     fn join(answer: &mut Self::Answer, next: Self::Answer) {
         let _ = (answer, next);
@@ -77,8 +83,9 @@ pub trait Wire<W: Wanted>: Sync {
     /// Writes the answer to a caller's request.
     fn write_answer(&self, wanted: &W, answer: &W::Answer, cx: &Cx) -> Told;
 
-    /// Most inputs in one request.
-    fn most(&self) -> usize {
+    /// Most inputs (or pictures) in one request.
+    fn most(&self, wanted: &W) -> usize {
+        let _ = wanted;
         usize::MAX
     }
 }
@@ -139,10 +146,8 @@ pub fn can(dialect: &str, operation: Operation) -> bool {
     match operation {
         Operation::Chat | Operation::CountTokens => false,
         Operation::Embed => Embed::wire(dialect).is_some(),
-        Operation::ImageGenerate => Draw::wire(dialect).is_some(),
-        Operation::ImageEdit | Operation::Speak | Operation::Transcribe | Operation::TranslateAudio | Operation::Moderate => {
-            dialect == OPENAI
-        }
+        Operation::ImageGenerate | Operation::ImageEdit => Draw::wire(dialect).is_some(),
+        Operation::Speak | Operation::Transcribe | Operation::TranslateAudio | Operation::Moderate => dialect == OPENAI,
         Operation::Rerank => Rerank::wire(dialect).is_some(),
     }
 }
@@ -216,6 +221,10 @@ impl Wanted for Rerank {
         answer.usage
     }
 
+    fn pieces(&self, answer: &Ranking) -> Pieces {
+        Pieces { requests: answer.searches.unwrap_or(1), ..Pieces::default() }
+    }
+
     fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
         Some(match dialect {
             OPENAI => &openai::Reranks,
@@ -240,6 +249,10 @@ impl Wanted for Draw {
         answer.usage
     }
 
+    fn pieces(&self, answer: &Images) -> Pieces {
+        Pieces { images: answer.images.len() as u64, ..Pieces::default() }
+    }
+
     fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
         Some(match dialect {
             OPENAI => &openai::Draws,
@@ -247,11 +260,28 @@ impl Wanted for Draw {
             _ => return None,
         })
     }
+
+    fn split(self, most: usize) -> Vec<Self> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX).max(1);
+        let Some(n) = self.n.filter(|n| *n > most) else { return vec![self] };
+        // Nobody makes this many at once; it bounds what one request may cost.
+        let n = n.min(PICTURES);
+        let starts = (0..n).step_by(usize::try_from(most).unwrap_or(1));
+        starts.map(|start| Draw { n: Some(most.min(n - start)), ..self.clone() }).collect()
+    }
+
+    fn join(answer: &mut Images, next: Images) {
+        answer.images.extend(next.images);
+        answer.usage = usage::sum(answer.usage, next.usage);
+    }
 }
+
+/// Most pictures that are made for one caller's request by asking more than once.
+const PICTURES: u32 = 10;
 
 /// The operations that only one dialect has.
 macro_rules! only_openai {
-    ($wanted:ty, $answer:ty, $wire:expr, |$it:ident| $operation:expr) => {
+    ($wanted:ty, $answer:ty, $wire:expr, |$it:ident| $operation:expr, |$wish:ident, $done:ident| $pieces:expr) => {
         impl Wanted for $wanted {
             type Answer = $answer;
 
@@ -268,6 +298,11 @@ macro_rules! only_openai {
                 answer.usage
             }
 
+            fn pieces(&self, $done: &Self::Answer) -> Pieces {
+                let $wish = self;
+                $pieces
+            }
+
             fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>> {
                 (dialect == OPENAI).then_some(&$wire as &'static dyn Wire<Self>)
             }
@@ -275,8 +310,20 @@ macro_rules! only_openai {
     };
 }
 
-only_openai!(Speak, Sound, openai::Speaks, |_it| Operation::Speak);
-only_openai!(Transcribe, Transcript, openai::Transcribes, |it| {
-    if it.translate { Operation::TranslateAudio } else { Operation::Transcribe }
+only_openai!(Speak, Sound, openai::Speaks, |_it| Operation::Speak, |wish, _done| {
+    Pieces { characters: wish.input.chars().count() as u64, ..Pieces::default() }
 });
-only_openai!(Moderate, Moderation, openai::Moderates, |_it| Operation::Moderate);
+only_openai!(
+    Transcribe,
+    Transcript,
+    openai::Transcribes,
+    |it| if it.translate { Operation::TranslateAudio } else { Operation::Transcribe },
+    |_wish, done| Pieces { milliseconds: done.duration.and_then(milliseconds).unwrap_or(0), ..Pieces::default() }
+);
+only_openai!(Moderate, Moderation, openai::Moderates, |_it| Operation::Moderate, |_wish, _done| Pieces::default());
+
+/// Seconds as they are told, in whole milliseconds; none for what is no length.
+fn milliseconds(seconds: f64) -> Option<u64> {
+    // A cast would need a lint lifted; the text of a whole number in this range always reads back.
+    (0.0..=1e9).contains(&seconds).then(|| format!("{:.0}", seconds * 1000.0).parse().ok())?
+}

@@ -2,7 +2,6 @@
 
 use http::{HeaderMap, Method};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::super::fields::Fields;
 use super::super::object::Object;
@@ -101,14 +100,16 @@ impl Wire<Embed> for Embeds {
     }
 
     fn write_answer(&self, wanted: &Embed, answer: &Embeddings, cx: &Cx) -> Told {
+        let mut body = Object::with_capacity(1024);
         if wanted.single {
-            return Told::json(&json!({ "embedding": answer.vectors.first() }));
+            body.put("embedding", &answer.vectors.first());
+        } else {
+            body.put("model", if answer.model.is_empty() { &cx.model } else { &answer.model });
+            body.put("embeddings", &answer.vectors);
+            body.put("total_duration", &0);
+            body.put("load_duration", &0);
+            body.put_some("prompt_eval_count", answer.usage.map(|usage| usage.input).as_ref());
         }
-        let model = if answer.model.is_empty() { &cx.model } else { &answer.model };
-        let mut told = json!({ "model": model, "embeddings": answer.vectors, "total_duration": 0, "load_duration": 0 });
-        if let (Some(usage), Some(told)) = (answer.usage, told.as_object_mut()) {
-            told.insert("prompt_eval_count".to_owned(), Value::from(usage.input));
-        }
-        Told::json(&told)
+        Told { media: "application/json".into(), body: body.finish() }
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn read(usage: &Value) -> Option<Usage> {
     let inner = usage.get("tokens").or_else(|| usage.get("billed_units")).filter(|inner| inner.is_object());
     let usage = inner.unwrap_or(usage);
     let number = |names: &[&str]| names.iter().find_map(|name| usage.get(*name)?.as_f64()).map(|number| number.max(0.0) as u64);
-    let output = number(&["completion_tokens", "output_tokens"]);
+    let output = number(&["completion_tokens", "output_tokens", "candidatesTokenCount"]);
     let total = number(&["total_tokens"]);
     let input = number(&["prompt_tokens", "input_tokens", "promptTokenCount"]).or(total)?;
     let details = usage.get("input_token_details").or_else(|| usage.get("input_tokens_details"));

@@ -33,9 +33,28 @@ impl Variant for Qianfan {
         quirks.temperature_min.get_or_insert(10);
         quirks.temperature_max.get_or_insert(1000);
         let absent = [
-            "n", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs", "metadata",
-            "service_tier", "store", "parallel_tool_calls", "tool_choice.required", "tool_choice.none", "tool_choice.allowed",
-            "response_format.json_schema", "tools.strict", "tools.custom", "name", "image_url", "image_base64", "audio", "file",
+            "n",
+            "seed",
+            "frequency_penalty",
+            "presence_penalty",
+            "logit_bias",
+            "logprobs",
+            "top_logprobs",
+            "metadata",
+            "service_tier",
+            "store",
+            "parallel_tool_calls",
+            "tool_choice.required",
+            "tool_choice.none",
+            "tool_choice.allowed",
+            "response_format.json_schema",
+            "tools.strict",
+            "tools.custom",
+            "name",
+            "image_url",
+            "image_base64",
+            "audio",
+            "file",
             "video",
         ];
         quirks.refuses.extend(absent.map(str::to_owned));

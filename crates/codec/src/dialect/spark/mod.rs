@@ -39,9 +39,29 @@ impl Variant for Spark {
         quirks.temperature_min.get_or_insert(10);
         quirks.temperature_max.get_or_insert(1000);
         let absent = [
-            "top_p", "n", "seed", "stop", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs",
-            "metadata", "service_tier", "store", "parallel_tool_calls", "tool_choice", "response_format", "tools.strict",
-            "tools.custom", "name", "image_url", "image_base64", "audio", "file", "video",
+            "top_p",
+            "n",
+            "seed",
+            "stop",
+            "frequency_penalty",
+            "presence_penalty",
+            "logit_bias",
+            "logprobs",
+            "top_logprobs",
+            "metadata",
+            "service_tier",
+            "store",
+            "parallel_tool_calls",
+            "tool_choice",
+            "response_format",
+            "tools.strict",
+            "tools.custom",
+            "name",
+            "image_url",
+            "image_base64",
+            "audio",
+            "file",
+            "video",
         ];
         quirks.refuses.extend(absent.map(str::to_owned));
     }

@@ -91,7 +91,6 @@ pub(super) fn read_answer(body: &[u8]) -> Result<Answer<'_>> {
 
 fn read_text(text: Text<'_>) -> Choice<'_> {
     let content = text.content.as_ref().and_then(Scalar::text).map(|text| Content::Text(text.to_owned()));
-    let said =
-        Said { content, reasoning_content: text.reasoning_content, function_call: text.function_call, ..Said::default() };
+    let said = Said { content, reasoning_content: text.reasoning_content, function_call: text.function_call, ..Said::default() };
     Choice { index: text.index, message: Some(Box::new(said)), ..Choice::default() }
 }

@@ -24,8 +24,8 @@ pub(crate) fn check(case: &mut Case<'_>) {
         let body = reply::whole(case.provider.name, &sample);
         let response = case.provider.upstream.read_response(body.to_string().as_bytes()).unwrap();
         let streamed = reply::stream(case.provider.name, &sample);
-        let (events, broken) = read_stream(case.provider, case.provider.upstream.framing(), streamed.as_bytes());
-        assert_eq!(broken, None, "{streamed}");
+        let (events, broken) = read_stream(case.provider, case.provider.upstream.framing(), &streamed);
+        assert_eq!(broken, None, "{}", String::from_utf8_lossy(&streamed));
         let folded = fold(&events);
         let told = expected(case.provider, &sample);
         case.expect(project(&response, false) == told, format_args!("whole: read as {}, not {told}", project(&response, false)));
@@ -78,9 +78,9 @@ fn stream_to_caller(case: &mut Case<'_>, events: &[Event], framing: Framing) -> 
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.finish(&mut out);
-    let text = String::from_utf8(out).unwrap();
+    let text = String::from_utf8_lossy(&out);
     case.expect(is_terminated(case.caller.name, framing, &text), format_args!("the stream lacks its terminator: {text}"));
-    let (events, broken) = read_stream(case.caller, framing, text.as_bytes());
+    let (events, broken) = read_stream(case.caller, framing, &out);
     case.expect(broken.is_none(), format_args!("the stream is broken: {broken:?}: {text}"));
     if broken.is_none() {
         law::check(&format!("{} → {}", case.caller.name, case.provider.name), &events, true);
@@ -93,6 +93,10 @@ pub(crate) fn is_terminated(dialect: &str, framing: Framing, text: &str) -> bool
     let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
     match (dialect, framing) {
         ("openai-chat" | "openai-completions", _) => text.ends_with("data: [DONE]\n\n"),
+        ("openai-responses", _) => {
+            let ends = ["event: response.completed\n", "event: response.incomplete\n"];
+            ends.iter().any(|end| last.starts_with(end)) && text.ends_with("\n\n")
+        }
         ("cohere-chat", _) => {
             last.starts_with("event: message-end\n") && !last.contains("\"finish_reason\":\"ERROR\"") && text.ends_with("\n\n")
         }
@@ -106,6 +110,7 @@ pub(crate) fn is_terminated(dialect: &str, framing: Framing, text: &str) -> bool
             let list = serde_json::from_str::<Vec<Value>>(text).unwrap_or_default();
             list.last().is_some_and(|last| last["candidates"][0].get("finishReason").is_some())
         }
+        (_, Framing::EventStream) => text.rsplit(":event-type").next().is_some_and(|last| last.contains("metadata")),
     }
 }
 
@@ -176,7 +181,11 @@ fn expected(provider: &Dialect, sample: &Sample) -> Value {
         End::Refused => "refused",
     };
     assert!(reply::can_answer(provider.name, sample));
-    let cached = if sample.cached && !provider.name.starts_with("ollama") && !matches!(provider.name, "qianfan" | "spark") { 60 } else { 0 };
+    let cached = if sample.cached && !provider.name.starts_with("ollama") && !matches!(provider.name, "qianfan" | "spark") {
+        60
+    } else {
+        0
+    };
     json!({"text": text, "thoughts": thoughts, "calls": calls, "finish": finish, "usage": [100, 20, cached], "signatures": []})
 }
 
@@ -218,7 +227,7 @@ fn go_on(case: &mut Case<'_>, body: &Value, sample: &Sample) {
     let text = String::from_utf8(outgoing.body).unwrap();
     let thinks = sample.pieces.iter().any(|piece| matches!(piece, Piece::Thought(..)));
     let signs = match case.provider.name {
-        "anthropic-messages" => thinks,
+        "anthropic-messages" | "bedrock-converse" | "openai-responses" => thinks,
         "gemini" => true,
         _ => false,
     };

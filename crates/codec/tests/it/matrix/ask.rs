@@ -15,11 +15,13 @@ pub(crate) fn request(dialect: &str, feature: Feature) -> Option<Value> {
     Some(match dialect {
         "openai-chat" => chat(feature),
         "openai-completions" => return completions(feature),
+        "openai-responses" => responses(feature),
         "anthropic-messages" => anthropic(feature),
         "gemini" => gemini(feature),
         "cohere-chat" => cohere(feature),
         "ollama" => ollama(feature),
         "ollama-generate" => return generate(feature),
+        "bedrock-converse" => bedrock(feature),
         other => panic!("write down what callers of {other} ask"),
     })
 }
@@ -61,6 +63,34 @@ fn completions(feature: Feature) -> Option<Value> {
         Feature::Tools | Feature::Images | Feature::Structured | Feature::Reasoning => None,
         _ => Some(body),
     }
+}
+
+fn responses(feature: Feature) -> Value {
+    let body = json!({"model": "some-model", "max_output_tokens": 4000, "input": "Weather in Bonn?"});
+    let tool = json!({"type": "function", "name": "weather", "description": "The weather of a city.",
+        "parameters": weather_schema()});
+    let call = |id: &str, city: &str| {
+        json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": id, "status": "completed",
+        "name": "weather", "arguments": json!({"city": city}).to_string()})
+    };
+    let result = |id: &str, text: &str| json!({"type": "function_call_output", "call_id": id, "output": text});
+    let more = match feature {
+        Feature::Text => json!({"instructions": "Be brief.", "input": [{"role": "user", "content": "Hello."},
+                {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
+                    "content": [{"type": "output_text", "text": "Hi.", "annotations": []}]},
+                {"role": "user", "content": [{"type": "input_text", "text": "Who are you?"}]}],
+            "temperature": 0.5}),
+        Feature::Tools => json!({"tools": [tool], "tool_choice": "required", "input": [
+            {"role": "user", "content": "Weather in Bonn and Rome?"},
+            call("call_a", "Bonn"), call("call_b", "Rome"), result("call_a", "rain"), result("call_b", "sun")]}),
+        Feature::Images => json!({"input": [{"role": "user", "content": [{"type": "input_text", "text": "What is this?"},
+            {"type": "input_image", "detail": "auto", "image_url": format!("data:image/png;base64,{PICTURE}")}]}]}),
+        Feature::Structured => json!({"text": {"format": {"type": "json_schema", "name": "weather", "strict": true,
+            "schema": weather_schema()}}}),
+        Feature::Reasoning => json!({"reasoning": {"effort": "high"}}),
+        _ => json!({}),
+    };
+    with(body, more)
 }
 
 fn anthropic(feature: Feature) -> Value {
@@ -136,6 +166,31 @@ fn cohere(feature: Feature) -> Value {
     with(body, more)
 }
 
+fn bedrock(feature: Feature) -> Value {
+    let said = |role: &str, text: &str| json!({"role": role, "content": [{"text": text}]});
+    let body = json!({"inferenceConfig": {"maxTokens": 4000}, "messages": [said("user", "Weather in Bonn?")]});
+    let call = |id: &str, city: &str| json!({"toolUse": {"toolUseId": id, "name": "weather", "input": {"city": city}}});
+    let result = |id: &str, text: &str| json!({"toolResult": {"toolUseId": id, "content": [{"text": text}]}});
+    let more = match feature {
+        Feature::Text => json!({"system": [{"text": "Be brief."}],
+            "messages": [said("user", "Hello."), said("assistant", "Hi."), said("user", "Who are you?")],
+            "inferenceConfig": {"maxTokens": 4000, "temperature": 0.5, "stopSequences": ["END"]}}),
+        Feature::Tools => json!({
+            "toolConfig": {"tools": [{"toolSpec": {"name": "weather", "description": "The weather of a city.",
+                "inputSchema": {"json": weather_schema()}}}], "toolChoice": {"any": {}}},
+            "messages": [said("user", "Weather in Bonn and Rome?"),
+                {"role": "assistant", "content": [call("tooluse_a", "Bonn"), call("tooluse_b", "Rome")]},
+                {"role": "user", "content": [result("tooluse_a", "rain"), result("tooluse_b", "sun")]}]}),
+        Feature::Images => json!({"messages": [{"role": "user", "content": [{"text": "What is this?"},
+            {"image": {"format": "png", "source": {"bytes": PICTURE}}}]}]}),
+        Feature::Structured => json!({"outputConfig": {"textFormat": {"type": "json_schema",
+            "structure": {"jsonSchema": {"schema": weather_schema().to_string()}}}}}),
+        Feature::Reasoning => json!({"outputConfig": {"effort": "high"}}),
+        _ => json!({}),
+    };
+    with(body, more)
+}
+
 fn ollama(feature: Feature) -> Value {
     let options = json!({"num_predict": 4000});
     let body = json!({"model": "some-model", "stream": false, "options": options,
@@ -179,19 +234,22 @@ pub(crate) fn path(dialect: &str, stream: bool) -> (&'static str, Option<&'stati
     match (dialect, stream) {
         ("openai-chat", _) => ("/v1/chat/completions", None),
         ("openai-completions", _) => ("/v1/completions", None),
+        ("openai-responses", _) => ("/v1/responses", None),
         ("anthropic-messages", _) => ("/v1/messages", None),
         ("gemini", false) => ("/v1beta/models/some-model:generateContent", None),
         ("gemini", true) => ("/v1beta/models/some-model:streamGenerateContent", Some("alt=sse")),
         ("cohere-chat", _) => ("/v2/chat", None),
         ("ollama", _) => ("/api/chat", None),
         ("ollama-generate", _) => ("/api/generate", None),
+        ("bedrock-converse", false) => ("/model/some-model/converse", None),
+        ("bedrock-converse", true) => ("/model/some-model/converse-stream", None),
         (other, _) => panic!("write down the path of {other}"),
     }
 }
 
 /// The same request for a streamed answer.
 pub(crate) fn streamed(dialect: &str, body: Value) -> Value {
-    if dialect == "gemini" { body } else { with(body, json!({"stream": true})) }
+    if matches!(dialect, "gemini" | "bedrock-converse") { body } else { with(body, json!({"stream": true})) }
 }
 
 /// What must stand in the body that a provider is sent: JSON pointers and values.
@@ -217,6 +275,31 @@ pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str,
         }
         ("openai-chat", Feature::Reasoning) => vec![("/reasoning_effort", json!("high"))],
         ("openai-completions", Feature::Text) => vec![("/temperature", json!(0.5)), ("/stop/0", json!("END"))],
+        ("openai-responses", Feature::Text) => vec![
+            ("/input/0/role", json!("user")),
+            ("/temperature", json!(0.5)),
+            ("/max_output_tokens", json!(4000)),
+            ("/store", json!(false)),
+        ],
+        ("openai-responses", Feature::Tools) => vec![
+            ("/tools/0/type", json!("function")),
+            ("/tools/0/name", json!("weather")),
+            ("/tools/0/parameters", weather_schema()),
+            ("/tool_choice", json!("required")),
+            ("/input/1/type", json!("function_call")),
+            ("/input/1/arguments", json!(city.to_string())),
+            ("/input/4/type", json!("function_call_output")),
+            ("/input/4/output", json!("sun")),
+        ],
+        ("openai-responses", Feature::Images) => {
+            vec![("/input/0/content/1/image_url", json!(format!("data:image/png;base64,{PICTURE}")))]
+        }
+        ("openai-responses", Feature::Structured) => {
+            vec![("/text/format/type", json!("json_schema")), ("/text/format/schema", weather_schema())]
+        }
+        ("openai-responses", Feature::Reasoning) => {
+            vec![("/reasoning/effort", json!("high")), ("/include/0", json!("reasoning.encrypted_content"))]
+        }
         ("anthropic-messages", Feature::Text) => vec![
             ("/messages/0/role", json!("user")),
             ("/max_tokens", json!(4000)),
@@ -277,6 +360,27 @@ pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str,
         ("ollama" | "ollama-generate", Feature::Structured) => vec![("/format", weather_schema())],
         ("ollama" | "ollama-generate", Feature::Reasoning) => vec![("/think", json!("high"))],
         ("gemini", Feature::Reasoning) => vec![("/generationConfig/thinkingConfig/thinkingLevel", json!("HIGH"))],
+        ("bedrock-converse", Feature::Text) => vec![
+            ("/messages/0/role", json!("user")),
+            ("/inferenceConfig/maxTokens", json!(4000)),
+            ("/inferenceConfig/temperature", json!(0.5)),
+            ("/inferenceConfig/stopSequences/0", json!("END")),
+        ],
+        ("bedrock-converse", Feature::Tools) => vec![
+            ("/toolConfig/tools/0/toolSpec/name", json!("weather")),
+            ("/toolConfig/tools/0/toolSpec/inputSchema/json", weather_schema()),
+            ("/toolConfig/toolChoice/any", json!({})),
+            ("/messages/1/content/0/toolUse/input", city),
+            ("/messages/2/content/1/toolResult/content/0/text", json!("sun")),
+        ],
+        ("bedrock-converse", Feature::Images) => vec![
+            ("/messages/0/content/1/image/format", json!("png")),
+            ("/messages/0/content/1/image/source/bytes", json!(PICTURE)),
+        ],
+        ("bedrock-converse", Feature::Structured) => {
+            vec![("/outputConfig/textFormat/structure/jsonSchema/schema", json!(weather_schema().to_string()))]
+        }
+        ("bedrock-converse", Feature::Reasoning) => vec![("/outputConfig/effort", json!("high"))],
         _ => native::must_stand(provider, feature, &weather_schema(), &format!("data:image/png;base64,{PICTURE}")),
     }
 }
@@ -288,6 +392,15 @@ pub(crate) fn next(dialect: &str, mut body: Value, answer: &Value, calls: &[(Str
             let messages = body["messages"].as_array_mut().unwrap();
             messages.push(answer["choices"][0]["message"].clone());
             messages.extend(calls.iter().map(|(id, _)| json!({"role": "tool", "tool_call_id": id, "content": "rain"})));
+        }
+        "openai-responses" => {
+            if body["input"].is_string() {
+                body["input"] = json!([{"role": "user", "content": body["input"]}]);
+            }
+            let input = body["input"].as_array_mut().unwrap();
+            input.extend(answer["output"].as_array().unwrap().iter().cloned());
+            let result = |(id, _): &(String, String)| json!({"type": "function_call_output", "call_id": id, "output": "rain"});
+            input.extend(calls.iter().map(result));
         }
         "anthropic-messages" => {
             let result = |(id, _): &(String, String)| json!({"type": "tool_result", "tool_use_id": id, "content": "rain"});
@@ -312,6 +425,13 @@ pub(crate) fn next(dialect: &str, mut body: Value, answer: &Value, calls: &[(Str
             let messages = body["messages"].as_array_mut().unwrap();
             messages.push(answer["message"].clone());
             messages.extend(calls.iter().map(|(_, name)| json!({"role": "tool", "tool_name": name, "content": "rain"})));
+        }
+        "bedrock-converse" => {
+            let result = |(id, _): &(String, String)| json!({"toolResult": {"toolUseId": id, "content": [{"text": "rain"}]}});
+            let results: Vec<Value> = calls.iter().map(result).collect();
+            let messages = body["messages"].as_array_mut().unwrap();
+            messages.push(answer["output"]["message"].clone());
+            messages.push(json!({"role": "user", "content": results}));
         }
         other => panic!("write down how a caller of {other} goes on"),
     }

@@ -36,13 +36,24 @@ pub(crate) fn check(case: &mut Case<'_>) {
     let sample = reply::samples(Feature::Text).remove(0);
     let whole = reply::stream(case.provider.name, &sample);
     // Up to the first piece of text, and the second begins.
-    let end = if case.provider.upstream.framing() == Framing::Ndjson { "\n" } else { "\n\n" };
-    let begun: String = whole.split_inclusive(end).take_while(|frame| !frame.contains("rain")).collect();
-    let broken = format!("{begun}{}", reply::error_frame(case.provider.name));
+    let mark = |frame: &&[u8]| !String::from_utf8_lossy(frame).contains("rain");
+    let begun: Vec<u8> =
+        frames(case.provider.upstream.framing(), &whole).into_iter().take_while(mark).flatten().copied().collect();
+    let broken = [&begun[..], &reply::error_frame(case.provider.name)].concat();
     // Where an error within a stream is just words, its class is not known.
-    let is_words = case.provider.name.starts_with("ollama") || case.provider.name == "hunyuan" || case.provider.name == "cohere-chat";
+    let is_words =
+        case.provider.name.starts_with("ollama") || case.provider.name == "hunyuan" || case.provider.name == "cohere-chat";
     fail(case, &broken, if is_words { Kind::Server } else { Kind::RateLimited });
     fail(case, &begun, Kind::Truncated);
+}
+
+/// The frames of a stream, as they stand in it.
+fn frames(framing: Framing, stream: &[u8]) -> Vec<&[u8]> {
+    if framing == Framing::EventStream {
+        return crate::message::split(stream);
+    }
+    let text = std::str::from_utf8(stream).unwrap();
+    text.split_inclusive(if framing == Framing::Ndjson { "\n" } else { "\n\n" }).map(str::as_bytes).collect()
 }
 
 /// Some words stand for two kinds.
@@ -52,15 +63,17 @@ fn same(found: Kind, expected: Kind) -> bool {
 }
 
 /// A stream that fails gives what came before, then the error, and never a good end.
-fn fail(case: &mut Case<'_>, stream: &str, kind: Kind) {
-    let (events, error) = read_stream(case.provider, case.provider.upstream.framing(), stream.as_bytes());
+fn fail(case: &mut Case<'_>, stream: &[u8], kind: Kind) {
+    let (events, error) = read_stream(case.provider, case.provider.upstream.framing(), stream);
+    let stream = String::from_utf8_lossy(stream);
     let Some(error) = error else { return case.fault(format_args!("read as complete: {stream}")) };
     case.expect(error.kind == kind, format_args!("read as {:?} instead of {kind:?}: {stream}", error.kind));
     for framing in framings(case.caller) {
-        let text = write_failed(case, &events, &error, framing);
+        let written = write_failed(case, &events, &error, framing);
+        let text = String::from_utf8_lossy(&written);
         case.expect(!is_terminated(case.caller.name, framing, &text), format_args!("a failed stream ends well: {text}"));
         case.expect(text.contains("It is "), format_args!("what came before is missing: {text}"));
-        let (again, found) = read_stream(case.caller, framing, text.as_bytes());
+        let (again, found) = read_stream(case.caller, framing, &written);
         case.expect(!again.contains(&Event::End), format_args!("a failed stream has an end: {text}"));
         match found {
             None => case.fault(format_args!("a failed stream reads as complete: {text}")),
@@ -71,10 +84,10 @@ fn fail(case: &mut Case<'_>, stream: &str, kind: Kind) {
     }
 }
 
-fn write_failed(case: &Case<'_>, events: &[Event], error: &Error, framing: Framing) -> String {
+fn write_failed(case: &Case<'_>, events: &[Event], error: &Error, framing: Framing) -> Vec<u8> {
     let mut writer = case.caller.downstream().write_stream(&cx(framing));
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.fail(error, &mut out);
-    String::from_utf8(out).unwrap()
+    out
 }

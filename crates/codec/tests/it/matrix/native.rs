@@ -167,7 +167,8 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
         }
         "hunyuan" => {
             let code =
-                ["RequestLimitExceeded", "InvalidParameter", "AuthFailure.SignatureFailure", "FailedOperation.EngineServerError"][at];
+                ["RequestLimitExceeded", "InvalidParameter", "AuthFailure.SignatureFailure", "FailedOperation.EngineServerError"]
+                    [at];
             json!({"Response": {"RequestId": "r1", "Error": {"Code": code, "Message": message}}})
         }
         "qianfan" => json!({"error_code": ([18, 336003, 110, 336100][at]), "error_msg": message, "id": "as-1"}),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Feature, native};
+use crate::message::{self, event};
 
 /// One piece of an answer.
 #[derive(Clone, Copy)]
@@ -71,6 +72,7 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
         "openai-completions" => json!({"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "some-model",
             "choices": [{"text": plain(sample), "index": 0, "logprobs": null, "finish_reason": openai_end(sample)}],
             "usage": openai_usage(sample)}),
+        "openai-responses" => responses_whole(sample),
         "anthropic-messages" => anthropic_whole(sample),
         "gemini" => {
             let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
@@ -78,15 +80,17 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
         }
         "cohere-chat" => cohere_whole(sample),
         "ollama" | "ollama-generate" => ollama_whole(dialect, sample),
+        "bedrock-converse" => bedrock_whole(sample),
         other => native::whole(other, sample),
     }
 }
 
 /// A streamed answer.
-pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
-    match dialect {
+pub(crate) fn stream(dialect: &str, sample: &Sample) -> Vec<u8> {
+    let text = match dialect {
         "openai-chat" => chat_stream(sample),
         "openai-completions" => completions_stream(sample),
+        "openai-responses" => responses_stream(sample),
         "anthropic-messages" => anthropic_stream(sample),
         "gemini" => {
             let parts: Vec<Value> = sample.pieces.iter().flat_map(gemini_parts).collect();
@@ -95,8 +99,10 @@ pub(crate) fn stream(dialect: &str, sample: &Sample) -> String {
         }
         "cohere-chat" => cohere_stream(sample),
         "ollama" | "ollama-generate" => ollama_stream(dialect, sample),
+        "bedrock-converse" => return bedrock_stream(sample),
         other => native::stream(other, sample),
-    }
+    };
+    text.into_bytes()
 }
 
 fn data(chunk: &Value) -> String {
@@ -203,6 +209,95 @@ fn completions_stream(sample: &Sample) -> String {
     out += &data(&json!({"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "some-model",
         "choices": [], "usage": openai_usage(sample)}));
     out + "data: [DONE]\n\n"
+}
+
+/// An answer's frame, without its items.
+fn responses_answer(status: &str, output: &[Value], sample: Option<&Sample>) -> Value {
+    let why = match sample.map(|sample| sample.end) {
+        Some(End::Length) => json!({"reason": "max_output_tokens"}),
+        Some(End::Refused) => json!({"reason": "content_filter"}),
+        _ => Value::Null,
+    };
+    let usage = sample.map(|sample| {
+        let cached = if sample.cached { 60 } else { 0 };
+        json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": cached}, "output_tokens": 20,
+            "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 120})
+    });
+    json!({"id": "resp_1", "object": "response", "created_at": 1700000000, "status": status, "error": null,
+        "incomplete_details": why, "model": "some-model", "output": output, "usage": usage, "tools": [], "metadata": {}})
+}
+
+fn responses_item(piece: &Piece) -> Value {
+    match piece {
+        Text(first, second) => json!({"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
+            "content": [{"type": "output_text", "text": format!("{first}{second}"), "annotations": [], "logprobs": []}]}),
+        Thought(text, state) => json!({"type": "reasoning", "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": text}], "encrypted_content": state}),
+        Call(id, city) => json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": format!("call_{id}"),
+            "status": "completed", "name": "weather", "arguments": arguments(city)}),
+    }
+}
+
+fn responses_end(sample: &Sample) -> &'static str {
+    if sample.end == End::Stop { "completed" } else { "incomplete" }
+}
+
+fn responses_whole(sample: &Sample) -> Value {
+    let output: Vec<Value> = sample.pieces.iter().map(responses_item).collect();
+    responses_answer(responses_end(sample), &output, Some(sample))
+}
+
+fn responses_stream(sample: &Sample) -> String {
+    let mut number = 0;
+    let mut event = |name: &str, mut body: Value| {
+        body["type"] = json!(name);
+        body["sequence_number"] = json!(number);
+        number += 1;
+        format!("event: {name}\n{}", data(&body))
+    };
+    let mut out = event("response.created", json!({"response": responses_answer("in_progress", &[], None)}));
+    for (index, piece) in sample.pieces.iter().enumerate() {
+        let item = responses_item(piece);
+        let mut begun = item.clone();
+        let at = |mut more: Value| {
+            more["output_index"] = json!(index);
+            more["item_id"] = item["id"].clone();
+            more
+        };
+        let (empty, name, place, pieces) = match piece {
+            Text(first, second) => ("content", "output_text", "content_index", [(*first).to_owned(), (*second).to_owned()]),
+            Thought(text, _) => {
+                begun["encrypted_content"] = Value::Null;
+                let (first, second) = text.split_at(3);
+                ("summary", "reasoning_summary_text", "summary_index", [first.to_owned(), second.to_owned()])
+            }
+            Call(_, city) => {
+                let arguments = arguments(city);
+                let (first, second) = arguments.split_at(4);
+                ("arguments", "function_call_arguments", "x", [first.to_owned(), second.to_owned()])
+            }
+        };
+        begun[empty] = if empty == "arguments" { json!("") } else { json!([]) };
+        out += &event("response.output_item.added", json!({"output_index": index, "item": begun}));
+        if empty == "content" {
+            out += &event(
+                "response.content_part.added",
+                at(json!({"content_index": 0,
+                "part": {"type": "output_text", "text": "", "annotations": []}})),
+            );
+        }
+        for piece in &pieces {
+            out += &event(&format!("response.{name}.delta"), at(json!({place: 0, "delta": piece})));
+        }
+        let whole = if empty == "arguments" { "arguments" } else { "text" };
+        out += &event(&format!("response.{name}.done"), at(json!({place: 0, whole: pieces.concat()})));
+        if empty == "content" {
+            out += &event("response.content_part.done", at(json!({"content_index": 0, "part": item["content"][0]})));
+        }
+        out += &event("response.output_item.done", json!({"output_index": index, "item": item}));
+    }
+    let end = responses_end(sample);
+    out + &event(&format!("response.{end}"), json!({"response": responses_whole(sample)}))
 }
 
 fn anthropic_end(sample: &Sample) -> &'static str {
@@ -452,6 +547,58 @@ fn ollama_stream(dialect: &str, sample: &Sample) -> String {
     out
 }
 
+fn bedrock_end(sample: &Sample) -> &'static str {
+    match sample.end {
+        End::Stop if sample.calls() => "tool_use",
+        End::Stop => "end_turn",
+        End::Length => "max_tokens",
+        End::Refused => "content_filtered",
+    }
+}
+
+/// `inputTokens` leaves out what came from the cache.
+fn bedrock_usage(sample: &Sample) -> Value {
+    let cached = if sample.cached { 60 } else { 0 };
+    json!({"inputTokens": 100 - cached, "outputTokens": 20, "totalTokens": 120, "cacheReadInputTokens": cached,
+        "cacheWriteInputTokens": 0})
+}
+
+fn bedrock_whole(sample: &Sample) -> Value {
+    let block = |piece: &Piece| match piece {
+        Text(first, second) => json!({"text": format!("{first}{second}")}),
+        Thought(text, signature) => json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}),
+        Call(id, city) => json!({"toolUse": {"toolUseId": format!("tooluse_{id}"), "name": "weather", "input": {"city": city}}}),
+    };
+    let content: Vec<Value> = sample.pieces.iter().map(block).collect();
+    json!({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": bedrock_end(sample),
+        "usage": bedrock_usage(sample), "metrics": {"latencyMs": 7}})
+}
+
+fn bedrock_stream(sample: &Sample) -> Vec<u8> {
+    let mut messages = vec![event("messageStart", json!({"role": "assistant", "p": "abc"}))];
+    for (index, piece) in sample.pieces.iter().enumerate() {
+        let deltas = match piece {
+            Text(first, second) => vec![json!({"text": first}), json!({"text": second})],
+            Thought(text, signature) => {
+                vec![json!({"reasoningContent": {"text": text}}), json!({"reasoningContent": {"signature": signature}})]
+            }
+            Call(id, city) => {
+                let start = json!({"toolUse": {"toolUseId": format!("tooluse_{id}"), "name": "weather"}});
+                messages.push(event("contentBlockStart", json!({"contentBlockIndex": index, "start": start})));
+                let arguments = arguments(city);
+                let (first, second) = arguments.split_at(4);
+                ["", first, second].map(|text| json!({"toolUse": {"input": text}})).to_vec()
+            }
+        };
+        let delta = |delta| event("contentBlockDelta", json!({"contentBlockIndex": index, "delta": delta, "p": "abcdef"}));
+        messages.extend(deltas.into_iter().map(delta));
+        messages.push(event("contentBlockStop", json!({"contentBlockIndex": index})));
+    }
+    messages.push(event("messageStop", json!({"stopReason": bedrock_end(sample)})));
+    messages.push(event("metadata", json!({"usage": bedrock_usage(sample), "metrics": {"latencyMs": 7}})));
+    message::write_all(&Value::Array(messages))
+}
+
 /// A refused request, as a provider words it.
 pub(crate) fn error(dialect: &str, status: u16) -> Value {
     let message = "no, not now";
@@ -462,7 +609,7 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
         _ => busy,
     };
     match dialect {
-        "openai-chat" | "openai-completions" => {
+        "openai-chat" | "openai-completions" | "openai-responses" => {
             let word = pick("rate_limit_error", "invalid_request_error", "authentication_error", "server_error");
             json!({"error": {"message": message, "type": word, "param": null, "code": null}})
         }
@@ -476,22 +623,28 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
         }
         "cohere-chat" => json!({"id": "e1", "message": message}),
         "ollama" | "ollama-generate" => json!({"error": message}),
+        "bedrock-converse" => json!({"message": message}),
         other => native::error(other, status),
     }
 }
 
 /// The same within a stream that began well.
-pub(crate) fn error_frame(dialect: &str) -> String {
-    if let Some(frame) = native::error_frame(dialect) {
-        return frame;
-    }
+pub(crate) fn error_frame(dialect: &str) -> Vec<u8> {
     let body = error(dialect, 429);
-    if dialect.starts_with("ollama") {
-        return format!("{body}\n");
-    }
-    if dialect == "cohere-chat" {
-        let end = json!({"type": "message-end", "id": "c1", "delta": {"finish_reason": "ERROR", "error": body["message"]}});
-        return format!("event: message-end\n{}", data(&end));
-    }
-    if dialect == "anthropic-messages" { format!("event: error\n{}", data(&body)) } else { data(&body) }
+    let text = match dialect {
+        "anthropic-messages" => format!("event: error\n{}", data(&body)),
+        "bedrock-converse" => return message::write_all(&json!([{"exception": "throttlingException", "payload": body}])),
+        "cohere-chat" => {
+            let end = json!({"type": "message-end", "id": "c1", "delta": {"finish_reason": "ERROR", "error": body["message"]}});
+            format!("event: message-end\n{}", data(&end))
+        }
+        "ollama" | "ollama-generate" => format!("{body}\n"),
+        "openai-responses" => {
+            let words = &body["error"];
+            let flat = json!({"type": "error", "sequence_number": 9, "code": "rate_limit_exceeded", "message": words["message"], "param": null});
+            format!("event: error\n{}", data(&flat))
+        }
+        other => native::error_frame(other).unwrap_or_else(|| data(&body)),
+    };
+    text.into_bytes()
 }

@@ -25,8 +25,11 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
         }
         let sent: Value = serde_json::from_slice(&outgoing.body).unwrap();
         for (pointer, value) in ask::must_stand(case.provider.name, case.feature) {
-            // Not every dialect can demand a call.
-            if request.tool_choice.is_none() && ["/tool_choice", "/toolConfig", "/parameters/tool_choice"].iter().any(|start| pointer.starts_with(start)) {
+            // Not every dialect can ask for a stop text or demand a call.
+            let no_stop = request.stop.is_empty() && pointer.to_lowercase().contains("/stop");
+            let no_choice = request.tool_choice.is_none()
+                && ["/tool_choice", "/toolConfig", "/parameters/tool_choice"].iter().any(|start| pointer.starts_with(start));
+            if no_stop || no_choice {
                 continue;
             }
             // A budget is told as a budget where there is a word for it.
@@ -48,6 +51,9 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
 fn shift(case: &Case<'_>, pointer: &str, sent: &Value) -> String {
     let first = sent.pointer("/messages/0/role").and_then(Value::as_str);
     match (case.provider.name, first) {
+        ("openai-responses", _) if sent.pointer("/input/0/role").is_some_and(|role| role == "system") => {
+            pointer.replace("/input/0", "/input/1")
+        }
         ("openai-chat" | "ollama" | "cohere-chat", Some("system")) => pointer.replace("/messages/0", "/messages/1"),
         _ => pointer.to_owned(),
     }

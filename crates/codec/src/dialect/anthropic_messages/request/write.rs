@@ -30,7 +30,9 @@ pub(in super::super) fn write_request(request: &Request, operation: Operation, q
     let thinking = field::decide_thinking(request, own("thinking"), quirks, turns.lacks_thinking, &mut losses);
     let (tools, tool_choice) = tool::write_tools(request, thinking.on, quirks, &mut losses);
     let mut body = out::RequestBody {
-        model: &request.model,
+        anthropic_version: quirks.body_version.as_deref(),
+        // The path of a count names no model.
+        model: (quirks.body_version.is_none() || operation == Operation::CountTokens).then_some(request.model.as_str()),
         system: turns.system,
         messages: turns.messages,
         tools,
@@ -44,7 +46,7 @@ pub(in super::super) fn write_request(request: &Request, operation: Operation, q
     field::limit_cache_marks(&mut body, &mut losses);
     if operation == Operation::Chat {
         body.max_tokens = Some(thinking.max_tokens);
-        body.stream = request.stream;
+        body.stream = request.stream && quirks.stream_field;
         field::write_sampling(request, version, thinking.on, quirks, &mut body, &mut losses);
         field::write_rest(request, own("metadata"), quirks, &mut body, &mut losses);
     } else {
@@ -53,7 +55,9 @@ pub(in super::super) fn write_request(request: &Request, operation: Operation, q
 
     let mut headers = HeaderMap::new();
     let version = quirks.api_version.as_deref().unwrap_or(Version::USUAL);
-    headers.insert("anthropic-version", HeaderValue::from_str(version).map_err(|_| bad_version(version))?);
+    if quirks.body_version.is_none() {
+        headers.insert("anthropic-version", HeaderValue::from_str(version).map_err(|_| bad_version(version))?);
+    }
     let body = serde_json::to_vec(&body).map_err(|fault| Error::new(Kind::Internal, Origin::Gateway, fault.to_string()))?;
     Ok(Outgoing { method: Method::POST, path: forward::path(operation).to_owned(), headers, body, losses })
 }

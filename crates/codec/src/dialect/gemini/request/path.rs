@@ -118,7 +118,11 @@ pub(crate) fn resource(model: &str) -> String {
 /// The path of a model and its verb: `/v1beta/models/gemini-2.5-flash:generateContent`.
 pub(crate) fn write(model: &str, verb: Verb, quirks: &Quirks) -> Result<String> {
     check(model)?;
-    let mut path = format!("/{}", quirks.gemini_version);
+    let mut path = String::new();
+    if !quirks.gemini_version.is_empty() {
+        path.push('/');
+        path.push_str(&quirks.gemini_version);
+    }
     for segment in resource(model).split('/') {
         path.push('/');
         encode(segment, &mut path);

@@ -69,9 +69,9 @@ impl Framer {
     /// Writes one frame.
     fn frame(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         out.extend_from_slice(match (self.framing, self.begun) {
-            (Framing::Sse | Framing::Ndjson, _) => b"data: ",
             (Framing::Array, false) => b"[",
             (Framing::Array, true) => b",\n",
+            _ => b"data: ",
         });
         self.begun = true;
         let start = out.len();
@@ -340,8 +340,8 @@ impl WriteStream for Writer {
 pub(crate) fn write_error(error: &Error, cx: &Cx) -> Vec<u8> {
     let body = error::write(error, &cx.request_id);
     let (before, after): (&[u8], &[u8]) = match cx.framing {
-        Framing::Sse | Framing::Ndjson => (b"data: ", b"\n\n"),
         Framing::Array => (b",\n", b"\n]"),
+        _ => (b"data: ", b"\n\n"),
     };
     [before, &body, after].concat()
 }

@@ -13,12 +13,13 @@ use crate::ir::{CacheMark, Content, Part, Raw, Source};
 
 /// `{"type":"ephemeral","ttl":…}` or `{"mode":"explicit","ttl":…}`.
 #[derive(Debug, Deserialize)]
-pub(super) struct WireCache {
+pub(crate) struct WireCache {
     #[serde(default)]
     ttl: Option<String>,
 }
 
-pub(super) fn read_cache(wire: WireCache) -> CacheMark {
+/// A cache marker.
+pub(crate) fn read_cache(wire: WireCache) -> CacheMark {
     CacheMark { ttl: wire.ttl }
 }
 
@@ -151,7 +152,7 @@ fn read_file(fields: &mut Fields<'_>) -> Result<Option<Content>> {
 }
 
 /// By a file's name; most documents that are sent are PDF.
-fn media_type_of_file(name: Option<&str>) -> String {
+pub(crate) fn media_type_of_file(name: Option<&str>) -> String {
     let ending = name.and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending.to_ascii_lowercase());
     match ending.as_deref() {
         Some("txt") => "text/plain",

@@ -43,36 +43,40 @@ pub(crate) fn peek(body: &[u8], operation: Operation, main: &'static str, is_mai
     })
 }
 
-fn required(field: &str) -> Error {
+/// The error for a member that must be there.
+pub(crate) fn required(field: &str) -> Error {
     Error::bad_request(format!("{field} is required")).at(field)
 }
 
 /// A body and where its members are.
-struct Seen<'a> {
-    body: &'a [u8],
-    members: &'a [Member],
+pub(crate) struct Seen<'a> {
+    pub(crate) body: &'a [u8],
+    pub(crate) members: &'a [Member],
 }
 
 impl Seen<'_> {
     /// The span of a member's value; null counts as absent.
-    fn value(&self, key: &str) -> Option<(Range<usize>, json::Kind)> {
+    pub(crate) fn value(&self, key: &str) -> Option<(Range<usize>, json::Kind)> {
         let member = json::find(self.body, self.members, key)?;
         (member.kind != json::Kind::Null).then(|| (member.value.clone(), member.kind))
     }
 
-    fn text(&self, key: &'static str) -> Result<Option<(String, Range<usize>)>> {
+    /// A member that must be text, and its span, if it is there.
+    pub(crate) fn text(&self, key: &'static str) -> Result<Option<(String, Range<usize>)>> {
         let Some((span, kind)) = self.value(key) else { return Ok(None) };
         let text = self.body.get(span.clone()).and_then(json::unquote);
         text.map(|text| Some((text.into_owned(), span))).ok_or_else(|| expected(key, "a string", kind))
     }
 
-    fn number(&self, key: &'static str) -> Result<Option<u64>> {
+    /// A member that must be a whole number, if it is there.
+    pub(crate) fn number(&self, key: &'static str) -> Result<Option<u64>> {
         let Some((span, kind)) = self.value(key) else { return Ok(None) };
         let digits = self.body.get(span).and_then(|digits| std::str::from_utf8(digits).ok());
         digits.and_then(|digits| digits.parse().ok()).map(Some).ok_or_else(|| expected(key, "a whole number", kind))
     }
 
-    fn flag(&self, key: &'static str) -> Result<Option<bool>> {
+    /// A member that must be true or false, if it is there.
+    pub(crate) fn flag(&self, key: &'static str) -> Result<Option<bool>> {
         let Some((span, kind)) = self.value(key) else { return Ok(None) };
         match self.body.get(span) {
             Some(b"true") => Ok(Some(true)),
@@ -84,20 +88,23 @@ impl Seen<'_> {
 
 /// Same lane: the model's name, and the question for usage where the caller did not put it.
 pub(crate) fn forward(path: &str, peek: &Peek, body: &[u8], model: &str, quirks: &Quirks) -> Forward {
-    let mut edits = Vec::new();
-    let Some(model_span) = peek.model_span.clone() else {
-        return Forward { path: path.to_owned(), edits, drop_usage: false };
+    let Forward { path, mut edits, .. } = forward_model(path, peek, model);
+    let Some(after) = peek.model_span.as_ref().map(|span| span.end) else {
+        return Forward { path, edits, drop_usage: false };
     };
-    let after = model_span.end;
-    if peek.model != model {
-        edits.push(Edit { span: model_span, with: json::quote(model).into_bytes() });
-    }
     let drop_usage = peek.stream && quirks.stream_usage && !peek.stream_usage;
     if drop_usage {
         edits.push(ask_usage(body, after));
         edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
     }
-    Forward { path: path.to_owned(), edits, drop_usage }
+    Forward { path, edits, drop_usage }
+}
+
+/// Same lane: the model's name and nothing else.
+pub(crate) fn forward_model(path: &str, peek: &Peek, model: &str) -> Forward {
+    let renamed = peek.model_span.clone().filter(|_| peek.model != model);
+    let edits = renamed.map(|span| Edit { span, with: json::quote(model).into_bytes() }).into_iter().collect();
+    Forward { path: path.to_owned(), edits, drop_usage: false }
 }
 
 /// Sets `stream_options.include_usage`; `after` is the end of some member, where another may be put.

@@ -63,11 +63,6 @@ pub(crate) fn read_settings(fields: &mut Fields<'_>) -> Result<Request> {
         }
         Some(_) => return Err(Error::bad_request("logprobs: expected true or false").at("logprobs")),
     };
-    let metadata: BTreeMap<String, Value> = fields.take("metadata")?.unwrap_or_default();
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
     let user: Option<String> = fields.take("user")?;
     let user = if user.is_some() { user } else { fields.take("safety_identifier")? };
     Ok(Request {
@@ -90,9 +85,19 @@ pub(crate) fn read_settings(fields: &mut Fields<'_>) -> Result<Request> {
         stream_usage: fields.take::<StreamOptions>("stream_options")?.and_then(|options| options.include_usage),
         user,
         service_tier: fields.take("service_tier")?,
-        metadata: metadata.into_iter().map(|(key, value)| (key, text(value))).collect(),
+        metadata: read_metadata(fields)?,
         ..Request::default()
     })
+}
+
+/// Labels; what is no text is kept as the text of its JSON.
+pub(crate) fn read_metadata(fields: &mut Fields<'_>) -> Result<BTreeMap<String, String>> {
+    let metadata: BTreeMap<String, Value> = fields.take("metadata")?.unwrap_or_default();
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(metadata.into_iter().map(|(key, value)| (key, text(value))).collect())
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -19,7 +19,8 @@ pub(crate) struct Draft<'q> {
     pub(crate) quirks: &'q Quirks,
 }
 
-pub(super) const REFUSED: &str = "not supported by this provider";
+/// Why a field is lost that the provider does not take.
+pub(crate) const REFUSED: &str = "not supported by this provider";
 
 impl<'q> Draft<'q> {
     /// Nothing yet.
@@ -100,15 +101,7 @@ pub(crate) fn finish(mut draft: Draft<'_>, request: &Request, dialect: &'static 
 /// Writes the fields that chat shares with plain completions.
 pub(crate) fn write_settings(request: &Request, draft: &mut Draft<'_>) {
     let sampling = &request.sampling;
-    let bound = |thousandths: Option<u32>| thousandths.map(|thousandths| f64::from(thousandths) / 1000.0);
-    let (least, most) = (bound(draft.quirks.temperature_min), bound(draft.quirks.temperature_max));
-    let temperature = sampling.temperature.map(|asked| {
-        let taken = asked.max(least.unwrap_or(asked)).min(most.unwrap_or(f64::MAX));
-        if taken != asked {
-            draft.losses.add("sampling.temperature", format!("{taken} instead, the nearest that the provider takes"));
-        }
-        taken
-    });
+    let temperature = nearest_temperature(request, draft);
     draft.put("temperature", "sampling.temperature", temperature.as_ref());
     draft.put("top_p", "sampling.top_p", sampling.top_p.as_ref());
     match sampling.top_k {
@@ -129,6 +122,27 @@ pub(crate) fn write_settings(request: &Request, draft: &mut Draft<'_>) {
         if draft.quirks.stream_usage {
             draft.body.put("stream_options", &json!({ "include_usage": true }));
         }
+    }
+}
+
+/// The temperature that was asked for, or the nearest that the provider takes.
+pub(crate) fn nearest_temperature(request: &Request, draft: &mut Draft<'_>) -> Option<f64> {
+    let bound = |thousandths: Option<u32>| thousandths.map(|thousandths| f64::from(thousandths) / 1000.0);
+    let (least, most) = (bound(draft.quirks.temperature_min), bound(draft.quirks.temperature_max));
+    request.sampling.temperature.map(|asked| {
+        let taken = asked.max(least.unwrap_or(asked)).min(most.unwrap_or(f64::MAX));
+        if taken != asked {
+            draft.losses.add("sampling.temperature", format!("{taken} instead, the nearest that the provider takes"));
+        }
+        taken
+    })
+}
+
+/// A cache marker in the words of `prompt_cache_breakpoint`.
+pub(crate) fn cache_breakpoint(mark: &CacheMark) -> Value {
+    match mark.ttl.as_deref() {
+        Some(ttl @ ("30m" | "12h")) => json!({ "mode": "explicit", "ttl": ttl }),
+        _ => json!({ "mode": "explicit" }),
     }
 }
 
@@ -238,13 +252,19 @@ fn write_reasoning(asked: &Reasoning, request: &Request, draft: &mut Draft<'_>) 
     }
 }
 
-/// The effort, or the nearest that the provider knows.
+/// Asks for an effort.
 fn write_effort(asked: Effort, draft: &mut Draft<'_>) {
+    let effort = nearest_effort(asked, draft);
+    draft.put("reasoning_effort", "reasoning.effort", Some(effort.word()));
+}
+
+/// The effort, or the nearest that the provider knows.
+pub(crate) fn nearest_effort(asked: Effort, draft: &mut Draft<'_>) -> Effort {
     let known: Vec<Effort> = draft.quirks.efforts.iter().filter_map(|word| Effort::parse(word)).collect();
     let distance = |effort: &Effort| (*effort as i32 - asked as i32).abs();
     let effort = known.iter().copied().min_by_key(distance).unwrap_or(asked);
     if effort != asked {
         draft.losses.add("reasoning.effort", format!("{} instead of {}", effort.word(), asked.word()));
     }
-    draft.put("reasoning_effort", "reasoning.effort", Some(effort.word()));
+    effort
 }

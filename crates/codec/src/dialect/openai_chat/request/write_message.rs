@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::NAME;
 use super::super::response::{CallOut, DataUrl, DetailOut, detail_out};
 use super::content::audio_format;
-use super::write::cache_control;
+use super::write::{cache_breakpoint, cache_control};
 use crate::catalog::{Quirks, ReasoningField, ReasoningReplay, SystemRole};
 use crate::ir::{CacheMark, Content, Message, Part, Request, Role, Source, ToolKind};
 use crate::loss::Losses;
@@ -382,11 +382,7 @@ impl<'a> Pen<'a, '_> {
             return (Some(cache_control(mark)), None);
         }
         if self.quirks.accepts("prompt_cache_breakpoint") {
-            let mut point = json!({ "mode": "explicit" });
-            if let (Some(ttl @ ("30m" | "12h")), Some(object)) = (mark.ttl.as_deref(), point.as_object_mut()) {
-                object.insert("ttl".to_owned(), ttl.into());
-            }
-            return (None, Some(point));
+            return (None, Some(cache_breakpoint(mark)));
         }
         self.losses.add(format!("{at}.cache"), "the provider caches by itself");
         (None, None)

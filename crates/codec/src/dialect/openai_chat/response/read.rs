@@ -419,6 +419,16 @@ pub(crate) fn read_logprobs(raw: Option<&RawValue>) -> Vec<TokenLogprob> {
         let chosen = logprobs.token_logprobs.unwrap_or_default();
         return read_columns(tokens, chosen, logprobs.top_logprobs.unwrap_or_default());
     }
+    let lists = [logprobs.reasoning_content, logprobs.content, logprobs.refusal];
+    lists.into_iter().flatten().flat_map(to_tokens).collect()
+}
+
+/// Probabilities that stand in a list.
+pub(crate) fn read_tokens(raw: Option<&RawValue>) -> Vec<TokenLogprob> {
+    to_tokens(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default())
+}
+
+fn to_tokens(list: Vec<Logprob>) -> Vec<TokenLogprob> {
     let odd = |token: &str, bytes: Option<Vec<u8>>| bytes.filter(|bytes| bytes != token.as_bytes());
     let read = |item: Logprob| TokenLogprob {
         bytes: odd(&item.token, item.bytes),
@@ -435,8 +445,7 @@ pub(crate) fn read_logprobs(raw: Option<&RawValue>) -> Vec<TokenLogprob> {
             .collect(),
         token: item.token,
     };
-    let lists = [logprobs.reasoning_content, logprobs.content, logprobs.refusal];
-    lists.into_iter().flatten().flatten().map(read).collect()
+    list.into_iter().map(read).collect()
 }
 
 fn read_columns(tokens: Vec<String>, chosen: Vec<Option<f64>>, tops: Vec<Option<Map<String, Value>>>) -> Vec<TokenLogprob> {

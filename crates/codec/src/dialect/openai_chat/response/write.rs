@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::NAME;
 use crate::dialect::Cx;
-use crate::ir::{Choice, Citation, Content, Finish, Part, Reason, Response, Signature, Source, TokenLogprob, Usage};
+use crate::ir::{Choice, Citation, Content, Finish, Part, Reason, Response, Signature, Source, TokenLogprob, TopLogprob, Usage};
 
 #[derive(Serialize)]
 struct ReplyOut<'a> {
@@ -221,7 +221,7 @@ fn seal_call(signature: &Signature) -> Value {
 }
 
 /// The free text that was wrapped into arguments.
-fn unwrap_input(arguments: &str) -> String {
+pub(crate) fn unwrap_input(arguments: &str) -> String {
     let wrapped = serde_json::from_str::<Map<String, Value>>(arguments).ok();
     let input = wrapped.as_ref().and_then(|wrapped| wrapped.get("input")).and_then(Value::as_str);
     input.unwrap_or(arguments).to_owned()
@@ -320,8 +320,9 @@ pub(crate) struct LogprobsOut<'a> {
     refusal: Option<()>,
 }
 
+/// A token and how likely it was.
 #[derive(Debug, Serialize)]
-struct LogprobOut<'a> {
+pub(crate) struct LogprobOut<'a> {
     token: &'a str,
     logprob: f64,
     bytes: &'a [u8],
@@ -331,24 +332,32 @@ struct LogprobOut<'a> {
 
 impl<'a> LogprobsOut<'a> {
     pub(crate) fn new(tokens: &'a [TokenLogprob]) -> Option<Self> {
-        let content = tokens.iter().map(|token| LogprobOut {
+        (!tokens.is_empty()).then(|| LogprobsOut { content: logprobs_out(tokens), refusal: None })
+    }
+}
+
+/// Token probabilities as a list.
+pub(crate) fn logprobs_out(tokens: &[TokenLogprob]) -> Vec<LogprobOut<'_>> {
+    tokens.iter().map(LogprobOut::new).collect()
+}
+
+impl<'a> LogprobOut<'a> {
+    fn new(token: &'a TokenLogprob) -> Self {
+        LogprobOut {
             token: &token.token,
             logprob: token.logprob,
             bytes: token.bytes.as_deref().unwrap_or(token.token.as_bytes()),
-            top_logprobs: Some(
-                token
-                    .top
-                    .iter()
-                    .map(|top| LogprobOut {
-                        token: &top.token,
-                        logprob: top.logprob,
-                        bytes: top.bytes.as_deref().unwrap_or(top.token.as_bytes()),
-                        top_logprobs: None,
-                    })
-                    .collect(),
-            ),
-        });
-        (!tokens.is_empty()).then(|| LogprobsOut { content: content.collect(), refusal: None })
+            top_logprobs: Some(token.top.iter().map(LogprobOut::top).collect()),
+        }
+    }
+
+    fn top(top: &'a TopLogprob) -> Self {
+        LogprobOut {
+            token: &top.token,
+            logprob: top.logprob,
+            bytes: top.bytes.as_deref().unwrap_or(top.token.as_bytes()),
+            top_logprobs: None,
+        }
     }
 }
 

@@ -6,5 +6,6 @@ mod read;
 mod write;
 
 pub(crate) use observe::{Watch, observe_response};
-pub(crate) use read::Reader;
+pub(crate) use quick::unpadded;
+pub(crate) use read::{Reader, escape};
 pub(crate) use write::Writer;

@@ -79,7 +79,7 @@ impl Observe for Watch {
 
     fn may_be_error(&self, frame: Frame<'_>) -> bool {
         let holds = |word: &[u8]| memchr::memmem::find(frame.data, word).is_some();
-        holds(b"\"error\"") || holds(b"\"base_resp\"") || (holds(b"\"code\"") && !holds(b"\"choices\""))
+        holds(b"\"base_resp\"") || (holds(b"\"code\"") && !holds(b"\"choices\""))
     }
 
     fn is_usage_only(&self) -> bool {

@@ -110,7 +110,7 @@ fn cut<'a>(data: &'a [u8], said: &str) -> Option<(&'a [u8], &'a [u8])> {
 }
 
 /// The end of a frame without its padding.
-fn unpadded(back: &[u8]) -> &[u8] {
+pub(crate) fn unpadded(back: &[u8]) -> &[u8] {
     let padded = memchr::memmem::find(back, PADDING).and_then(|at| {
         let padding = back.get(at + PADDING.len()..)?.strip_suffix(b"\"}")?;
         padding.iter().all(u8::is_ascii_alphanumeric).then(|| back.get(..at)).flatten()

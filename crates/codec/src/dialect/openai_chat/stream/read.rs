@@ -72,7 +72,15 @@ struct Slot {
 
 impl Reader {
     pub(crate) fn new(name: &'static str, quirks: &Quirks) -> Self {
-        Reader { name, quirks: quirks.clone(), started: false, ended: false, choices: Vec::new(), cited: Vec::new(), known: Known::default() }
+        Reader {
+            name,
+            quirks: quirks.clone(),
+            started: false,
+            ended: false,
+            choices: Vec::new(),
+            cited: Vec::new(),
+            known: Known::default(),
+        }
     }
 
     fn start(&mut self, answer: &Answer<'_>, body: &[u8], out: &mut Vec<Event>) {
@@ -498,7 +506,7 @@ impl State {
 }
 
 /// Text as it stands between the quotes of a JSON string.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let quoted = Value::from(text).to_string();
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

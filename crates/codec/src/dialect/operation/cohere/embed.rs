@@ -8,7 +8,7 @@ use super::super::super::fields::Fields;
 use super::super::super::object::Object;
 use super::super::number::{Vector, read_vector};
 use super::super::{COHERE, Told, Wire, unsupported};
-use super::{outgoing, read_object, text_of, write_meta};
+use super::{outgoing, read_object, write_meta};
 use crate::catalog::Quirks;
 use crate::dialect::{Cx, Head, Operation, Outgoing};
 use crate::error::{Error, Result};
@@ -92,6 +92,10 @@ fn read_inputs(fields: &mut Fields<'_>) -> Result<Vec<EmbedInput>> {
 
 #[derive(Deserialize)]
 struct Answer<'a> {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    meta: Option<Value>,
     #[serde(borrow)]
     embeddings: &'a RawValue,
 }
@@ -105,13 +109,12 @@ struct ByType<'a> {
 }
 
 /// `{"float": [[…]]}`, or without types `[[…]]`.
-fn read_vectors(body: &[u8]) -> Result<Vec<Vec<f32>>> {
-    let wrong = || Error::malformed("the provider's answer holds no embeddings as float").with_raw(body);
-    let answer: Answer<'_> = serde_json::from_slice(body).map_err(|_| wrong())?;
-    let rows: Vec<&RawValue> = if answer.embeddings.get().starts_with('[') {
-        serde_json::from_str(answer.embeddings.get()).map_err(|_| wrong())?
+fn read_vectors(embeddings: &RawValue) -> Result<Vec<Vec<f32>>> {
+    let wrong = || Error::malformed("the provider's answer holds no embeddings as float");
+    let rows: Vec<&RawValue> = if embeddings.get().starts_with('[') {
+        serde_json::from_str(embeddings.get()).map_err(|_| wrong())?
     } else {
-        let by: ByType<'_> = serde_json::from_str(answer.embeddings.get()).map_err(|_| wrong())?;
+        let by: ByType<'_> = serde_json::from_str(embeddings.get()).map_err(|_| wrong())?;
         by.float.or(by.base64).ok_or_else(wrong)?
     };
     rows.into_iter().map(read_vector).collect()
@@ -134,9 +137,13 @@ impl Wire<Embed> for Embeds {
     }
 
     fn read_answer(&self, _: &str, body: &[u8]) -> Result<Embeddings> {
-        let answer = read_object(body, "embeddings")?;
-        let usage = answer.get("meta").and_then(super::super::usage::read);
-        Ok(Embeddings { id: text_of(&answer, "id"), model: String::new(), vectors: read_vectors(body)?, usage })
+        let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else {
+            read_object(body, "embeddings")?;
+            return Err(Error::malformed("the provider's answer holds no embeddings").with_raw(body));
+        };
+        let vectors = read_vectors(answer.embeddings).map_err(|error| error.with_raw(body))?;
+        let usage = answer.meta.as_ref().and_then(super::super::usage::read);
+        Ok(Embeddings { id: answer.id, model: String::new(), vectors, usage })
     }
 
     fn read_request(&self, _: &Head<'_>, body: &[u8]) -> Result<Embed> {
@@ -181,7 +188,7 @@ impl Wire<Embed> for Embeds {
         Told { media: "application/json".into(), body: body.finish() }
     }
 
-    fn most(&self) -> usize {
+    fn most(&self, _: &Embed) -> usize {
         MOST
     }
 }

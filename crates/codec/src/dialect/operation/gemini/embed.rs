@@ -1,7 +1,7 @@
 //! `:embedContent` for one text, `:batchEmbedContents` for several.
 
 use http::{HeaderMap, Method};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::super::fault::read_json;
@@ -138,10 +138,39 @@ fn write_one(wanted: &Embed, input: &EmbedInput) -> Result<Value> {
     Ok(Value::Object(one))
 }
 
-fn read_vector(embedding: &Value) -> Result<Vec<f32>> {
-    let values = embedding.get("values").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let wrong = || Error::malformed("a value in the provider's answer is not a number");
-    values.iter().map(|value| value.as_f64().map(|number| number as f32).ok_or_else(wrong)).collect()
+/// A provider's answer.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    #[serde(default)]
+    embedding: Option<Values>,
+    #[serde(default)]
+    embeddings: Vec<Values>,
+    #[serde(default)]
+    usage_metadata: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Values {
+    values: Vec<f32>,
+}
+
+/// An answer to a caller; numbers are written as short as `f32` allows.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AnswerOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedding: Option<ValuesOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embeddings: Option<Vec<ValuesOut<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_metadata: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct ValuesOut<'a> {
+    values: &'a [f32],
 }
 
 impl Wire<Embed> for Embeds {
@@ -164,10 +193,15 @@ impl Wire<Embed> for Embeds {
     }
 
     fn read_answer(&self, _: &str, body: &[u8]) -> Result<Embeddings> {
-        let answer = read_object(body, ["embedding", "embeddings"])?;
-        let many = answer.get("embeddings").and_then(Value::as_array).into_iter().flatten();
-        let vectors = answer.get("embedding").into_iter().chain(many).map(read_vector).collect::<Result<_>>()?;
-        let usage = answer.get("usageMetadata").and_then(super::super::usage::read);
+        let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
+            read_object(body, &["embedding", "embeddings"])?;
+            return Err(Error::malformed("the provider's answer holds no embeddings").with_raw(body));
+        };
+        if answer.embedding.is_none() && answer.embeddings.is_empty() {
+            read_object(body, &["embedding", "embeddings"])?;
+        }
+        let vectors = answer.embedding.into_iter().chain(answer.embeddings).map(|one| one.values).collect();
+        let usage = answer.usage_metadata.as_ref().and_then(super::super::usage::read);
         Ok(Embeddings { id: String::new(), model: String::new(), vectors, usage })
     }
 
@@ -197,19 +231,13 @@ impl Wire<Embed> for Embeds {
     }
 
     fn write_answer(&self, wanted: &Embed, answer: &Embeddings, _: &Cx) -> Told {
-        let mut told = Map::new();
-        let mut vectors = answer.vectors.iter().map(|vector| json!({ "values": vector }));
-        if wanted.single {
-            told.insert("embedding".to_owned(), vectors.next().unwrap_or_default());
-        } else {
-            told.insert("embeddings".to_owned(), vectors.collect());
-        }
-        let usage = answer.usage.map(|usage| ("usageMetadata".to_owned(), json!({ "promptTokenCount": usage.input })));
-        told.extend(usage);
-        Told::json(&told)
+        let mut vectors = answer.vectors.iter().map(|vector| ValuesOut { values: vector });
+        let (embedding, embeddings) = if wanted.single { (vectors.next(), None) } else { (None, Some(vectors.collect())) };
+        let usage_metadata = answer.usage.map(|usage| json!({ "promptTokenCount": usage.input }));
+        Told::json(&AnswerOut { embedding, embeddings, usage_metadata })
     }
 
-    fn most(&self) -> usize {
+    fn most(&self, _: &Embed) -> usize {
         MOST
     }
 }

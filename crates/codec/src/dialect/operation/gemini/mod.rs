@@ -1,10 +1,12 @@
-//! The operations of `gemini`: `:embedContent`, `:batchEmbedContents`, and Imagen's `:predict`.
+//! The operations of `gemini`: embeddings, and images in two ways.
 
 mod embed;
+mod generate;
+mod image;
 mod predict;
 
 pub(super) use embed::Embeds;
-pub(super) use predict::Draws;
+pub(super) use image::Draws;
 
 use super::super::Operation;
 use super::super::gemini::path::Verb;
@@ -19,7 +21,7 @@ pub(super) fn route(path: &str) -> Option<Operation> {
 }
 
 /// Reads an answer that must hold one of `keys`; an error in a body of status 200 is an error.
-fn read_object(body: &[u8], keys: [&str; 2]) -> Result<Value> {
+fn read_object(body: &[u8], keys: &[&str]) -> Result<Value> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|fault| Error::malformed(format!("the provider's answer is not JSON: {fault}")).with_raw(body))?;
     if keys.iter().any(|key| value.get(*key).is_some()) {

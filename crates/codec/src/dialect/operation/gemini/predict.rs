@@ -6,92 +6,83 @@ use serde_json::{Map, Value, json};
 
 use super::super::super::fault::read_json;
 use super::super::super::gemini::path::{self, Verb};
-use super::super::{GEMINI, Told, Wire, unsupported};
-use super::read_object;
+use super::super::{GEMINI, Told, unsupported};
+use super::image::ratio;
 use crate::catalog::Quirks;
-use crate::dialect::{Cx, Head, Outgoing};
-use crate::error::{Error, Result};
+use crate::dialect::{Head, Outgoing};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::ir::{Draw, Extra, Image, Images};
 use crate::loss::Losses;
 
-/// Images.
-pub(in super::super) struct Draws;
-
-/// The shapes that it knows, as width to height.
-const RATIOS: [(&str, f64); 5] = [("1:1", 1.0), ("4:3", 4.0 / 3.0), ("3:4", 0.75), ("16:9", 16.0 / 9.0), ("9:16", 0.5625)];
-
-/// The shape nearest to a size in pixels.
-fn write_ratio(size: &str) -> Option<&'static str> {
-    let (width, height) = size.split_once('x')?;
-    let shape = width.parse::<f64>().ok()? / height.parse::<f64>().ok().filter(|height| *height > 0.0)?;
-    let distance = |ratio: f64| (ratio.ln() - shape.ln()).abs();
-    RATIOS.iter().min_by(|one, other| distance(one.1).total_cmp(&distance(other.1))).map(|(word, _)| *word)
+pub(super) fn write(wanted: &Draw, quirks: &Quirks) -> Result<Outgoing> {
+    if !wanted.images.is_empty() {
+        return Err(unsupported("this model makes images but edits none", "image"));
+    }
+    const WHY: &str = "this dialect has no such setting";
+    let mut losses = Losses::default();
+    let mut parameters = Map::new();
+    parameters.insert("sampleCount".to_owned(), Value::from(wanted.n.unwrap_or(1)));
+    if let Some(size) = wanted.size.as_deref().filter(|size| *size != "auto") {
+        losses.add("size", "only the shape can be asked for, not the number of pixels");
+        parameters.extend(ratio(size).map(|ratio| ("aspectRatio".to_owned(), Value::from(ratio))));
+    }
+    if let Some(format) = &wanted.format {
+        parameters.insert("outputOptions".to_owned(), json!({ "mimeType": format!("image/{format}") }));
+    }
+    losses.add_if_some(&wanted.quality, "quality", WHY);
+    losses.add_if_some(&wanted.style, "style", WHY);
+    losses.add_if_some(&wanted.background, "background", WHY);
+    losses.add_if_some(&wanted.user, "user", WHY);
+    if wanted.delivery.as_deref() == Some("url") {
+        losses.add("delivery", "images come in the answer");
+    }
+    parameters.extend(wanted.extra.of(GEMINI).cloned().unwrap_or_default());
+    losses.add_foreign("", &wanted.extra, GEMINI);
+    let body = json!({ "instances": [{ "prompt": wanted.prompt }], "parameters": parameters });
+    let path = path::write(&wanted.model, Verb::Predict, quirks)?;
+    Ok(Outgoing { method: Method::POST, path, headers: HeaderMap::new(), body: body.to_string().into_bytes(), losses })
 }
 
-impl Wire<Draw> for Draws {
-    fn write_request(&self, wanted: &Draw, quirks: &Quirks) -> Result<Outgoing> {
-        if !wanted.images.is_empty() {
-            return Err(unsupported("this provider's dialect makes images but edits none", "image"));
-        }
-        const WHY: &str = "this dialect has no such setting";
-        let mut losses = Losses::default();
-        let mut parameters = Map::new();
-        parameters.insert("sampleCount".to_owned(), Value::from(wanted.n.unwrap_or(1)));
-        if let Some(size) = wanted.size.as_deref().filter(|size| *size != "auto") {
-            losses.add("size", "only the shape can be asked for, not the number of pixels");
-            parameters.extend(write_ratio(size).map(|ratio| ("aspectRatio".to_owned(), Value::from(ratio))));
-        }
-        if let Some(format) = &wanted.format {
-            parameters.insert("outputOptions".to_owned(), json!({ "mimeType": format!("image/{format}") }));
-        }
-        losses.add_if_some(&wanted.quality, "quality", WHY);
-        losses.add_if_some(&wanted.style, "style", WHY);
-        losses.add_if_some(&wanted.background, "background", WHY);
-        losses.add_if_some(&wanted.user, "user", WHY);
-        if wanted.delivery.as_deref() == Some("url") {
-            losses.add("delivery", "images come in the answer");
-        }
-        parameters.extend(wanted.extra.of(GEMINI).cloned().unwrap_or_default());
-        losses.add_foreign("", &wanted.extra, GEMINI);
-        let body = json!({ "instances": [{ "prompt": wanted.prompt }], "parameters": parameters });
-        let path = path::write(&wanted.model, Verb::Predict, quirks)?;
-        Ok(Outgoing { method: Method::POST, path, headers: HeaderMap::new(), body: body.to_string().into_bytes(), losses })
-    }
-
-    fn read_answer(&self, _: &str, body: &[u8]) -> Result<Images> {
-        let answer = read_object(body, ["predictions", "predictions"])?;
-        let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
-        let rows = answer.get("predictions").and_then(Value::as_array).into_iter().flatten();
-        let images: Vec<Image> = rows
-            .filter(|row| row.get("bytesBase64Encoded").is_some())
-            .map(|row| Image {
-                base64: text(row, "bytesBase64Encoded"),
-                url: None,
-                media: text(row, "mimeType"),
-                prompt: text(row, "prompt"),
-            })
-            .collect();
-        if images.is_empty() {
-            return Err(Error::malformed("the provider's answer holds no images; they may have been filtered").with_raw(body));
-        }
-        Ok(Images { created: None, images, usage: None, extra: Extra::default() })
-    }
-
-    fn read_request(&self, head: &Head<'_>, body: &[u8]) -> Result<Draw> {
-        let (model, _) = path::read(head.path)?;
-        let body: Value = read_json(body, "")?;
-        let prompt = body.pointer("/instances/0/prompt").and_then(Value::as_str);
-        let prompt = prompt.ok_or_else(|| Error::bad_request("instances[0].prompt is required").at("instances[0].prompt"))?;
-        let mut parameters = body.get("parameters").and_then(Value::as_object).cloned().unwrap_or_default();
-        let n = parameters.shift_remove("sampleCount").and_then(|n| n.as_u64()).and_then(|n| u32::try_from(n).ok());
-        Ok(Draw { model, prompt: prompt.to_owned(), n, extra: Extra::new(GEMINI, parameters), ..Draw::default() })
-    }
-
-    fn write_answer(&self, _: &Draw, answer: &Images, _: &Cx) -> Told {
-        let rows = answer.images.iter().map(|image| {
-            let media = image.media.as_deref().unwrap_or("image/png");
-            json!({ "mimeType": media, "bytesBase64Encoded": image.base64 })
+pub(super) fn read(answer: &Value) -> Result<Images> {
+    let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+    let rows = answer.get("predictions").and_then(Value::as_array).into_iter().flatten();
+    let images: Vec<Image> = rows
+        .filter(|row| ["bytesBase64Encoded", "url"].iter().any(|key| row.get(*key).is_some()))
+        .map(|row| Image {
+            base64: text(row, "bytesBase64Encoded"),
+            url: text(row, "url"),
+            media: text(row, "mimeType"),
+            prompt: text(row, "prompt"),
+        })
+        .collect();
+    if images.is_empty() {
+        let mut rows = answer.get("predictions").and_then(Value::as_array).into_iter().flatten();
+        return Err(match rows.find_map(|row| text(row, "raiFilteredReason")) {
+            Some(why) => Error::new(Kind::Filtered, Origin::Provider, format!("no image was made: {why}")),
+            None => Error::malformed("the provider's answer holds no images"),
         });
-        Told::json(&json!({ "predictions": rows.collect::<Vec<_>>() }))
     }
+    Ok(Images { created: None, images, usage: None, extra: Extra::default() })
+}
+
+pub(super) fn read_request(head: &Head<'_>, body: &[u8]) -> Result<Draw> {
+    let (model, _) = path::read(head.path)?;
+    let body: Value = read_json(body, "")?;
+    let prompt = body.pointer("/instances/0/prompt").and_then(Value::as_str);
+    let prompt = prompt.ok_or_else(|| Error::bad_request("instances[0].prompt is required").at("instances[0].prompt"))?;
+    let mut parameters = body.get("parameters").and_then(Value::as_object).cloned().unwrap_or_default();
+    let n = parameters.shift_remove("sampleCount").and_then(|n| n.as_u64()).and_then(|n| u32::try_from(n).ok());
+    Ok(Draw { model, prompt: prompt.to_owned(), n, extra: Extra::new(GEMINI, parameters), ..Draw::default() })
+}
+
+pub(super) fn write_answer(answer: &Images) -> Told {
+    let rows = answer.images.iter().map(|image| {
+        let media = image.media.as_deref().unwrap_or("image/png");
+        match (&image.base64, &image.url) {
+            // The dialect has no addresses; better a strange field than no picture.
+            (None, Some(url)) => json!({ "mimeType": media, "url": url }),
+            (base64, _) => json!({ "mimeType": media, "bytesBase64Encoded": base64 }),
+        }
+    });
+    Told::json(&json!({ "predictions": rows.collect::<Vec<_>>() }))
 }

@@ -123,7 +123,7 @@ impl Wire<Draw> for Draws {
         }
         let mut fields = Fields::read(body, "")?;
         Ok(Draw {
-            model: fields.need("model")?,
+            model: fields.take("model")?.unwrap_or_default(),
             prompt: fields.need("prompt")?,
             images: Vec::new(),
             mask: None,

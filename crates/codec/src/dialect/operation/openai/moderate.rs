@@ -118,7 +118,7 @@ impl Wire<Moderate> for Moderates {
     fn read_request(&self, _: &Head<'_>, body: &[u8]) -> Result<Moderate> {
         let mut fields = Fields::read(body, "")?;
         let (items, single) = read_input(fields.need("input")?)?;
-        Ok(Moderate { model: fields.need("model")?, items, single, extra: fields.rest(OPENAI) })
+        Ok(Moderate { model: fields.take("model")?.unwrap_or_default(), items, single, extra: fields.rest(OPENAI) })
     }
 
     fn write_answer(&self, _: &Moderate, answer: &Moderation, cx: &Cx) -> Told {

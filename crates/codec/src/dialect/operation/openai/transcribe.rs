@@ -65,6 +65,10 @@ fn time(seconds: f64, mark: char) -> String {
 }
 
 fn write_subtitles(answer: &Transcript, is_srt: bool) -> String {
+    if answer.segments.is_empty() {
+        // They came as subtitles already.
+        return format!("{}\n", answer.text);
+    }
     let mut text = if is_srt { String::new() } else { "WEBVTT\n\n".to_owned() };
     let mark = if is_srt { ',' } else { '.' };
     for (index, segment) in answer.segments.iter().enumerate() {

@@ -1,0 +1,240 @@
+//! A credential that does not last: kept, and renewed in time by one for all.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::flight::{Flight, Landing};
+use super::grant::{Grant, Term};
+use super::lookup::Stamp;
+use super::source::Recipe;
+use crate::client::Client;
+use crate::codec::{Error, Kind, Origin, Result};
+
+/// Files are looked at once in this time.
+const LOOK: Duration = Duration::from_secs(1);
+/// After a failure nobody tries again for so long.
+const REST: Duration = Duration::from_secs(2);
+/// Calls that have a credential which is still good wait no longer for its successor.
+const GRACE: Duration = Duration::from_secs(3);
+/// New tokens that were refused one after another; more are not asked for until [`SULK`] is over.
+const SPOILED: u32 = 2;
+const SULK: Duration = Duration::from_secs(5);
+
+/// What is held now.
+pub(crate) struct Held {
+    pub(crate) grant: Grant,
+    term: Term,
+    stamps: Vec<Stamp>,
+    /// It was asked for by a request.
+    minted: bool,
+    /// Somebody has used it with success.
+    accepted: AtomicBool,
+}
+
+impl Held {
+    pub(super) fn new(grant: Grant, term: Term, stamps: Vec<Stamp>, minted: bool) -> Self {
+        Held { grant, term, stamps, minted, accepted: AtomicBool::new(false) }
+    }
+
+    /// A provider took it.
+    pub(crate) fn accept(&self) {
+        if !self.accepted.load(Ordering::Relaxed) {
+            self.accepted.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+type Renewed = Result<Arc<Held>>;
+
+/// A credential that does not last.
+pub(crate) struct Live {
+    held: ArcSwapOption<Held>,
+    flight: Arc<Flight<Renewed>>,
+    /// When files were last looked at, in milliseconds of [`Clock::ticks`].
+    looked: AtomicU64,
+    /// How often somebody asked for it to be made anew, whatever its term.
+    wanted: AtomicU64,
+    /// Up to which of them that has been tried.
+    settled: AtomicU64,
+    trouble: Mutex<Trouble>,
+}
+
+#[derive(Default)]
+struct Trouble {
+    /// The last renewal failed: until when nobody tries again, and why.
+    failed: Option<(Duration, Error)>,
+    /// New ones that were refused in a row, and when the last was.
+    spoiled: (u32, Duration),
+}
+
+impl Live {
+    pub(super) fn new(held: Option<Held>) -> Self {
+        Live {
+            held: ArcSwapOption::from_pointee(held),
+            flight: Arc::default(),
+            looked: AtomicU64::new(0),
+            wanted: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// The credential to use now. While it is young that is one load; later somebody renews it behind the callers' back;
+    /// at its end they wait.
+    pub(super) async fn grant(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Renewed {
+        let now = client.clock().ticks();
+        let held = self.held.load_full();
+        let good = held.filter(|held| now < held.term.end);
+        if let Some(held) = &good {
+            let replaced = !self.is_settled() || self.looks_different(held, now);
+            if !replaced && now < held.term.mandatory {
+                if now >= held.term.advisory {
+                    // Who waits for it is nobody yet.
+                    let _ = self.renew(recipe, client, model);
+                }
+                return Ok(Arc::clone(held));
+            }
+        }
+        let waiting = self.wait(recipe, client, model);
+        match good {
+            None => waiting.await,
+            Some(old) => match tokio::time::timeout(GRACE, waiting).await {
+                Ok(Ok(new)) => Ok(new),
+                // Still good is good enough.
+                Ok(Err(_)) | Err(_) => Ok(old),
+            },
+        }
+    }
+
+    async fn wait(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Renewed {
+        // Whoever does the work may go away with its thread, or have begun before it was wanted: not thrice in a row.
+        for _ in 0..3 {
+            let renewed = self.renew(recipe, client, model)?.wait().await;
+            if let Some(renewed) = renewed.filter(|_| self.is_settled()) {
+                return renewed;
+            }
+        }
+        Err(Error::new(Kind::Unavailable, Origin::Gateway, "asking for a token was interrupted; send the request again"))
+    }
+
+    fn renew(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Result<super::flight::Waiter<Renewed>> {
+        self.flight.join(|landing: Landing<Renewed>| {
+            let now = client.clock().ticks();
+            if let Some((until, error)) = &self.trouble().failed
+                && now < *until
+            {
+                let error = error.clone();
+                landing.land(Err(error.clone()));
+                return Err(error);
+            }
+            let (live, recipe, client, model) = (Arc::clone(self), Arc::clone(recipe), client.clone(), model.to_owned());
+            tokio::spawn(async move {
+                let wanted = live.wanted.load(Ordering::Acquire);
+                let made = Arc::clone(&recipe).make(&client, &model).await;
+                let kept = live.keep(made, &recipe, &client);
+                live.settled.fetch_max(wanted, Ordering::Release);
+                landing.land(kept);
+            });
+            Ok(())
+        })
+    }
+
+    /// Remembers what came of a renewal.
+    fn keep(&self, made: Result<Held>, recipe: &Recipe, client: &Client) -> Renewed {
+        let now = client.clock().ticks();
+        let mut trouble = self.trouble();
+        match made {
+            Ok(held) => {
+                let held = Arc::new(held);
+                trouble.failed = None;
+                self.looked.store(millis(now), Ordering::Relaxed);
+                self.held.store(Some(Arc::clone(&held)));
+                Ok(held)
+            }
+            Err(error) => {
+                let error = error.from_provider(&recipe.provider);
+                let news = trouble.failed.as_ref().is_none_or(|(_, before)| before.message != error.message);
+                trouble.failed = Some((now.saturating_add(REST), error.clone()));
+                drop(trouble);
+                if news {
+                    let good = self.held.load().as_ref().is_some_and(|held| now < held.term.end);
+                    let then = if good { "; calls go on with the credential that is still good" } else { "" };
+                    client.tell(&format!("{error}{then}"));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A provider refused this one. It is forgotten if it is still the one in use; whether it is worth another try.
+    pub(super) fn refused(&self, refused: &Arc<Held>, client: &Client) -> bool {
+        let now = client.clock().ticks();
+        let current = self.held.load();
+        let Some(current) = current.as_ref().filter(|current| Arc::ptr_eq(current, refused)) else {
+            // Somebody else has seen to it.
+            return true;
+        };
+        if refused.term.end == Duration::MAX && !refused.stamps.iter().any(Stamp::is_stale) {
+            return false;
+        }
+        let mut trouble = self.trouble();
+        let (spoiled, since) = trouble.spoiled;
+        let spoiled = if refused.accepted.load(Ordering::Relaxed) { 0 } else { spoiled };
+        if spoiled >= SPOILED && now < since.saturating_add(SULK) {
+            return false;
+        }
+        trouble.spoiled = (spoiled + 1, now);
+        trouble.failed = None;
+        // Compared again: it may have been replaced meanwhile.
+        self.held.compare_and_swap(current, None);
+        true
+    }
+
+    /// Has it made anew before the next call, unless it is certain to be the same.
+    pub(super) fn recheck(&self) {
+        self.trouble().failed = None;
+        let held = self.held.load();
+        // A token stays for as long as what it was asked for with is the same.
+        if held.as_ref().is_some_and(|held| !held.minted || held.stamps.iter().any(Stamp::is_stale)) {
+            self.wanted.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire) >= self.wanted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn redact(&self, error: &mut Error) {
+        if let Some(held) = self.held.load().as_ref() {
+            held.grant.redact(error);
+        }
+    }
+
+    /// Whether one of the files that it was made from has changed. Looks once a second.
+    fn looks_different(&self, held: &Held, now: Duration) -> bool {
+        if held.stamps.is_empty() {
+            return false;
+        }
+        let (before, now) = (self.looked.load(Ordering::Relaxed), millis(now));
+        if now < before.saturating_add(millis(LOOK)) {
+            return false;
+        }
+        // Several may look at once; that does no harm.
+        let different = held.stamps.iter().any(Stamp::is_stale);
+        if !different {
+            self.looked.store(now, Ordering::Relaxed);
+        }
+        different
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

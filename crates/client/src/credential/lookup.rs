@@ -1,0 +1,158 @@
+//! Where secrets come from: variables, files, commands.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::command::{self, SECRET_LIMIT};
+use super::sign::refuse;
+use crate::codec::Result;
+use crate::codec::catalog::SecretRef;
+use crate::config::Environment;
+use crate::secret::Secret;
+
+/// How long a command may take, where the configuration says nothing else.
+pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads a secret from where it is kept; `None` when its variable is not set. Blocks.
+///
+/// # Errors
+/// When its file or command cannot be used.
+pub fn resolve(reference: &SecretRef, environment: &Environment) -> Result<Option<Secret>> {
+    Lookup::new(environment, COMMAND_PATIENCE).find(reference)
+}
+
+/// Reads secrets, and remembers what it takes to know when to read them again.
+pub(crate) struct Lookup<'a> {
+    environment: &'a Environment,
+    patience: Duration,
+    /// What was found: to be recognised where somebody repeats it.
+    pub(crate) secrets: Vec<Secret>,
+    /// The files that were read, as they were before.
+    pub(crate) stamps: Vec<Stamp>,
+    /// Seconds until a command wants to be run again.
+    pub(crate) lifetime: Option<u64>,
+}
+
+impl<'a> Lookup<'a> {
+    /// `patience` is for each command.
+    pub(crate) fn new(environment: &'a Environment, patience: Duration) -> Self {
+        Lookup { environment, patience, secrets: Vec::new(), stamps: Vec::new(), lifetime: None }
+    }
+
+    /// A secret, if there is one.
+    pub(crate) fn find(&mut self, reference: &SecretRef) -> Result<Option<Secret>> {
+        let found = self.find_plain(reference)?;
+        self.secrets.extend(found.clone());
+        Ok(found)
+    }
+
+    /// A secret that must be there.
+    pub(crate) fn need(&mut self, reference: &SecretRef) -> Result<Secret> {
+        self.find(reference)?.ok_or_else(|| not_set(reference))
+    }
+
+    /// A value that is no secret: it is not looked for in what others say.
+    pub(crate) fn find_plain(&mut self, reference: &SecretRef) -> Result<Option<Secret>> {
+        match reference {
+            SecretRef::Env(names) => Ok(self.environment.first(names).map(Secret::new)),
+            SecretRef::Literal(text) => Ok(Some(Secret::new(text))),
+            SecretRef::File(path) => self.read(&self.expand(path)).map(Some),
+            SecretRef::Cmd { command, lifetime } => {
+                self.lifetime = Some(self.lifetime.map_or(*lifetime, |other| other.min(*lifetime)));
+                command::run(command, self.patience).map(Some)
+            }
+        }
+    }
+
+    /// A value that is no secret and must be there.
+    pub(crate) fn need_plain(&mut self, reference: &SecretRef) -> Result<Secret> {
+        self.find_plain(reference)?.ok_or_else(|| not_set(reference))
+    }
+
+    /// A variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<&'a str> {
+        self.environment.get(name)
+    }
+
+    /// The path that is named by a variable or written out, if there is such a file.
+    pub(crate) fn path(&self, reference: &SecretRef) -> Option<PathBuf> {
+        let named = match reference {
+            SecretRef::Env(names) => self.environment.first(names).map(str::to_owned),
+            SecretRef::Literal(path) | SecretRef::File(path) => Some(path.clone()),
+            SecretRef::Cmd { .. } => None,
+        };
+        named.map(|path| self.expand(&path)).filter(|path| path.is_file())
+    }
+
+    /// A file's whole text.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<Secret> {
+        let unreadable = |why: String| refuse(format!("cannot read the secret file {}: {why}", path.display()));
+        // Looked at before it is read: what changes from here on is seen later.
+        self.stamps.push(Stamp::take(path));
+        let file = std::fs::File::open(path).map_err(|e| unreadable(e.to_string()))?;
+        let mut text = String::new();
+        file.take(SECRET_LIMIT + 1).read_to_string(&mut text).map_err(|e| unreadable(e.to_string()))?;
+        if text.len() as u64 > SECRET_LIMIT {
+            return Err(unreadable("it is longer than a secret can be".to_owned()));
+        }
+        if text.trim().is_empty() {
+            return Err(unreadable("it is empty".to_owned()));
+        }
+        Ok(Secret::new(&text))
+    }
+
+    /// `~/` is the home folder.
+    pub(crate) fn expand(&self, path: &str) -> PathBuf {
+        match (path.strip_prefix("~/"), self.environment.get("HOME")) {
+            (Some(rest), Some(home)) => Path::new(home).join(rest),
+            _ => PathBuf::from(path),
+        }
+    }
+}
+
+fn not_set(reference: &SecretRef) -> crate::Error {
+    refuse(format!("{} is not set", reference.env_names().join(" or ")))
+}
+
+/// How coarse the clock may be that files are stamped by.
+const GRAIN: Duration = Duration::from_millis(50);
+
+/// What a file looked like from outside: another look tells whether it has changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    path: PathBuf,
+    /// Time, length, number.
+    seen: Option<(Option<SystemTime>, u64, u64)>,
+    /// It was so new that a change right after the look would look the same.
+    fresh: bool,
+}
+
+impl Stamp {
+    pub(crate) fn take(path: &Path) -> Self {
+        let seen = look(path);
+        let now = SystemTime::now();
+        let age = seen.and_then(|(time, ..)| time).map(|time| now.duration_since(time).unwrap_or_else(|e| e.duration()));
+        Stamp { path: path.to_owned(), seen, fresh: age.is_some_and(|age| age < GRAIN) }
+    }
+
+    /// Whether the file looks different now, or may have changed unseen. One system call.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.fresh || self.seen != look(&self.path)
+    }
+}
+
+fn look(path: &Path) -> Option<(Option<SystemTime>, u64, u64)> {
+    std::fs::metadata(path).ok().map(|meta| (meta.modified().ok(), meta.len(), inode(&meta)))
+}
+
+/// A file that takes another's place may have its length, and its time to the clock's grain.
+#[cfg(unix)]
+fn inode(meta: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(meta)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &std::fs::Metadata) -> u64 {
+    0
+}

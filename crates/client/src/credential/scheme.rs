@@ -1,0 +1,160 @@
+//! From a scheme as data to what adds it to a request, or to what asks for a token first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::chain;
+use super::grant::{Grant, header_name};
+use super::lookup::Lookup;
+use super::sign::{
+    AccessKey, Bce, HmacSha256, Hs256Jwt, MessageKey, MessageSignature as Message, SdkHmac, SigV4 as SigV4Signer, Tc3, UrlHmac,
+    refuse,
+};
+use super::token::Exchange;
+use crate::codec::Result;
+use crate::codec::catalog::{
+    Auth, AwsKeys, KeyPair, KeyScheme, KeySignature, MessageAlgorithm, MessageSignature, Place, SecretRef, SigV4,
+};
+use crate::secret::Secret;
+
+/// What a scheme becomes when its secrets are known.
+pub(crate) enum Built {
+    /// Ready for any number of requests.
+    Grant(Grant),
+    /// A request has to be made first.
+    Exchange(Box<Exchange>),
+}
+
+/// Makes it; `headers` are the provider's own, beside the credential.
+///
+/// # Errors
+/// When a secret is missing, cannot be read, or is not of the kind that the scheme takes.
+pub(crate) fn build(auth: &Auth, headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Built> {
+    Ok(match exchange(auth, lookup)? {
+        Some(exchange) => Built::Exchange(Box::new(exchange)),
+        None => Built::Grant(complete(grant(auth, lookup)?, headers, lookup)?),
+    })
+}
+
+/// Adds the provider's own headers, and hides whatever was looked up.
+pub(crate) fn complete(mut grant: Grant, headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Grant> {
+    for (name, reference) in headers {
+        if let Some(value) = lookup.find_plain(reference)? {
+            grant.add_header(header_name(name)?, value.expose())?;
+        }
+    }
+    grant.hide(lookup.secrets.iter().cloned());
+    Ok(grant)
+}
+
+fn exchange(auth: &Auth, lookup: &mut Lookup<'_>) -> Result<Option<Exchange>> {
+    Ok(Some(match auth {
+        Auth::OAuth2(oauth) => Exchange::oauth2(oauth, lookup)?,
+        Auth::ServiceAccount(account) => Exchange::service_account(account, lookup)?,
+        Auth::Mint(mint) => {
+            let sign = mint.sign.as_deref().map(|sign| grant(sign, lookup)).transpose()?;
+            Exchange::mint(mint, sign, lookup)?
+        }
+        Auth::SigV4(sigv4) => match &sigv4.keys {
+            AwsKeys::Container { url, token } => Exchange::container(url, token.as_ref(), scope(sigv4, None, lookup)?, lookup)?,
+            AwsKeys::Instance { url } => Exchange::instance(url, scope(sigv4, None, lookup)?),
+            AwsKeys::Given(_) | AwsKeys::Chain { .. } => return Ok(None),
+        },
+        _ => return Ok(None),
+    }))
+}
+
+/// Region and service of a signature.
+pub(super) type Scope = (String, String);
+
+/// The region is the one that is written, else the variables', else the profile's.
+fn scope(sigv4: &SigV4, profile: Option<String>, lookup: &mut Lookup<'_>) -> Result<Scope> {
+    let written = sigv4.region.as_ref().map(|region| lookup.find_plain(region)).transpose()?.flatten();
+    let region = written.or_else(|| chain::region(lookup)).map(|region| region.expose().to_owned()).or(profile);
+    let region = region.ok_or_else(|| refuse("auth: `sigv4` lacks `region`, and neither AWS_REGION nor a profile names one"))?;
+    Ok((region, sigv4.service.clone()))
+}
+
+/// What needs no request.
+fn grant(auth: &Auth, lookup: &mut Lookup<'_>) -> Result<Grant> {
+    match auth {
+        Auth::Bearer(value) => Grant::placed(&Place::Bearer, &lookup.need(value)?),
+        Auth::Header { name, value } => Grant::placed(&Place::Header(name.clone()), &lookup.need(value)?),
+        Auth::Query { name, value } => Grant::placed(&Place::Query(name.clone()), &lookup.need(value)?),
+        Auth::SigV4(sigv4) => sign_sigv4(sigv4, lookup),
+        Auth::Signature(signature) => sign_by_key(signature, lookup),
+        Auth::JwtHs256(jwt) => {
+            let key = lookup.need(&jwt.key)?;
+            // The half after the dot signs; it is as secret alone as with the other.
+            lookup.secrets.extend(key.expose().split_once('.').map(|(_, secret)| Secret::new(secret)));
+            let signer = Hs256Jwt::new(&key)?.valid_for(Duration::from_secs(jwt.lifetime_seconds));
+            Ok(Grant::signed(signer, &key))
+        }
+        Auth::MessageSignature(signature) => sign_message(signature, lookup),
+        Auth::None | Auth::OAuth2(_) | Auth::ServiceAccount(_) | Auth::Mint(_) | Auth::FirstOf(_) => Ok(Grant::default()),
+    }
+}
+
+fn sign_sigv4(sigv4: &SigV4, lookup: &mut Lookup<'_>) -> Result<Grant> {
+    let (key, region) = match &sigv4.keys {
+        AwsKeys::Given(pair) => (access_key(pair, lookup)?, None),
+        AwsKeys::Chain { profile } => chain::find(profile.as_deref(), lookup)?,
+        AwsKeys::Container { .. } | AwsKeys::Instance { .. } => return Ok(Grant::default()),
+    };
+    Ok(signed_by(key, &scope(sigv4, region, lookup)?))
+}
+
+/// A signature with keys that are known.
+pub(super) fn signed_by(key: AccessKey, (region, service): &Scope) -> Grant {
+    let secret = key.secret.clone();
+    let hidden: Vec<Secret> = [Some(key.secret.clone()), key.session.clone()].into_iter().flatten().collect();
+    let mut grant = Grant::signed(SigV4Signer::new(key, region.as_str(), service.as_str()), &secret);
+    grant.hide(hidden);
+    grant
+}
+
+fn access_key(pair: &KeyPair, lookup: &mut Lookup<'_>) -> Result<AccessKey> {
+    // The public half is no secret: it may be read wherever a provider repeats it.
+    let id = lookup.need_plain(&pair.access_key)?;
+    let secret = lookup.need(&pair.secret_key)?;
+    let session = pair.session_token.as_ref().map(|token| lookup.find(token)).transpose()?.flatten();
+    Ok(AccessKey { id, secret, session })
+}
+
+fn sign_by_key(signature: &KeySignature, lookup: &mut Lookup<'_>) -> Result<Grant> {
+    let key = access_key(&signature.keys, lookup)?;
+    let secret = key.secret.clone();
+    let service = signature.service.clone().unwrap_or_default();
+    Ok(match signature.scheme {
+        KeyScheme::Tc3 => Grant::signed(Tc3::new(key, service), &secret),
+        KeyScheme::Bce => {
+            let signer = Bce::new(key);
+            let signer = match signature.lifetime_seconds {
+                Some(seconds) => signer.valid_for(Duration::from_secs(seconds)),
+                None => signer,
+            };
+            Grant::signed(signer, &secret)
+        }
+        KeyScheme::UrlHmac => Grant::signed(UrlHmac::new(key.id, key.secret), &secret),
+        KeyScheme::HmacSha256 => {
+            let region = signature.region.as_ref().map(|region| lookup.need_plain(region)).transpose()?;
+            let region = region.as_ref().map_or("", Secret::expose);
+            Grant::signed(HmacSha256::new(key, region, service), &secret)
+        }
+        KeyScheme::SdkHmac => Grant::signed(SdkHmac::new(key), &secret),
+    })
+}
+
+fn sign_message(signature: &MessageSignature, lookup: &mut Lookup<'_>) -> Result<Grant> {
+    let secret = lookup.need(&signature.key)?;
+    let key = match signature.algorithm {
+        MessageAlgorithm::HmacSha256 => MessageKey::hmac_sha256(&secret)?,
+        MessageAlgorithm::Ed25519 => MessageKey::ed25519(&secret)?,
+    };
+    let signer = Message::new(key, &signature.key_id)?;
+    let signer = match &signature.tag {
+        Some(tag) => signer.tagged(tag)?,
+        None => signer,
+    };
+    Ok(Grant::signed(signer.valid_for(Duration::from_secs(signature.lifetime_seconds)), &secret))
+}

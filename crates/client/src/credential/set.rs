@@ -1,0 +1,290 @@
+//! The credentials of one provider: which of them a call carries, and what becomes of those that are rejected.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use super::health::Health;
+use super::source::{Found, Hold, Recipe, Source};
+use super::when::drift;
+use crate::client::Client;
+use crate::codec::catalog::{ApiKey, Limits, Provider};
+use crate::codec::{Error, Kind, Origin, Result, Retry};
+use crate::config::Environment;
+
+/// All credentials of a provider. Never empty.
+pub(crate) struct Credentials {
+    keys: Vec<Key>,
+    /// Counts calls, to share them out.
+    calls: AtomicU64,
+    provider: String,
+}
+
+struct Key {
+    source: Source,
+    limits: Limits,
+    share: u32,
+    health: Health,
+}
+
+/// What became of a provider's secrets.
+pub(crate) enum Opened {
+    /// One at least is there, or none is needed; beside it, what is wrong with others.
+    Ready(Credentials, Vec<Error>),
+    /// These would have held one.
+    Missing(Vec<String>),
+}
+
+/// What a call is, as far as it matters for who pays for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Errand<'a> {
+    pub(crate) model: &'a str,
+    pub(crate) dialect: &'a str,
+}
+
+/// Which credentials a call has carried: a bit each, [`API_KEYS_MAX`](crate::codec::catalog::API_KEYS_MAX) at most.
+#[derive(Clone, Copy, Default)]
+struct Tried(u64);
+
+impl Tried {
+    const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    fn has(self, at: usize) -> bool {
+        self.0 & bit(at) != 0
+    }
+
+    fn add(&mut self, at: usize) {
+        self.0 |= bit(at);
+    }
+}
+
+fn bit(at: usize) -> u64 {
+    u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
+}
+
+impl Credentials {
+    /// Finds the secrets of a provider.
+    ///
+    /// # Errors
+    /// When none can be used, and one at least is there but broken.
+    pub(crate) fn open(provider: &Provider, environment: &Environment, patience: Duration) -> Result<Opened> {
+        let only = [ApiKey { auth: provider.auth.clone(), limits: Limits::default(), share: 1 }];
+        let written = if provider.api_keys.is_empty() { &only[..] } else { &provider.api_keys[..] };
+        let (mut keys, mut missing, mut broken) = (Vec::new(), Vec::new(), Vec::new());
+        for key in written {
+            let recipe = Recipe {
+                provider: provider.id.clone(),
+                auth: key.auth.clone(),
+                headers: provider.headers.clone(),
+                environment: environment.clone(),
+                patience,
+            };
+            match Source::open(recipe, provider.local) {
+                Ok(Found::Ready(source)) => {
+                    keys.push(Key { source, limits: key.limits.clone(), share: key.share, health: Health::default() });
+                }
+                Ok(Found::Missing(names)) => missing.extend(names),
+                Err(error) => broken.push(error),
+            }
+        }
+        match (keys.is_empty(), broken.is_empty()) {
+            (false, _) => {
+                let unset = missing.into_iter().map(|names| {
+                    Error::new(Kind::Internal, Origin::Gateway, format!("one of its `api_keys` is left out: set {names}"))
+                });
+                let notices = broken.into_iter().chain(unset).map(|error| error.from_provider(&provider.id)).collect();
+                Ok(Opened::Ready(Credentials { keys, calls: AtomicU64::new(0), provider: provider.id.clone() }, notices))
+            }
+            (true, true) => Ok(Opened::Missing(missing)),
+            (true, false) => Err(broken.swap_remove(0)),
+        }
+    }
+
+    /// Begins a call.
+    pub(crate) fn turn<'a>(&'a self, client: &'a Client, errand: Errand<'a>) -> Turn<'a> {
+        Turn { set: self, client, errand, tried: Tried::default(), carried: None, stays: false, renewed: false }
+    }
+
+    /// Takes every secret that is known out of somebody's words.
+    pub(crate) fn redact(&self, error: &mut Error) {
+        self.keys.iter().for_each(|key| key.source.redact(error));
+    }
+
+    /// Whether others made from the same data now would be the same.
+    pub(crate) fn is_like(&self, other: &Credentials) -> bool {
+        self.keys.len() == other.keys.len()
+            && self.keys.iter().zip(&other.keys).all(|(mine, theirs)| mine.source.is_like(&theirs.source))
+    }
+
+    /// The operator has done something: look at files again, and give everybody another chance.
+    pub(crate) fn recheck(&self) {
+        for key in &self.keys {
+            key.health.forgive();
+            key.source.recheck();
+        }
+    }
+
+    /// The next credential for a call that has tried these. The first time one that rests will do when there is no other:
+    /// the one whose rest is over first.
+    fn choose(&self, errand: &Errand<'_>, path: &str, tried: Tried, client: &Client) -> Option<usize> {
+        if let [only] = self.keys.as_slice() {
+            return (tried.is_none() && only.allows(errand, path)).then_some(0);
+        }
+        let now = client.clock().ticks();
+        let fit = || {
+            let keys = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand, path));
+            keys.filter(|(_, key)| key.health.rest(now).is_none())
+        };
+        let shares: u64 = fit().map(|(_, key)| u64::from(key.share)).sum();
+        if shares == 0 {
+            let mut allowed: Vec<_> = self.keys.iter().enumerate().filter(|(_, key)| key.allows(errand, path)).collect();
+            allowed.sort_by_key(|(_, key)| key.health.rest(now));
+            return allowed.first().filter(|_| tried.is_none()).map(|(at, _)| *at);
+        }
+        let mut turn = self.calls.fetch_add(1, Ordering::Relaxed) % shares;
+        let hit = |(_, key): &(usize, &Key)| {
+            let share = u64::from(key.share);
+            let hit = turn < share;
+            turn = turn.saturating_sub(share);
+            hit
+        };
+        let mut fit = fit();
+        fit.find(hit).map(|(at, _)| at)
+    }
+}
+
+impl Credentials {
+    /// Whether one is left that is fit.
+    fn has_other(&self, errand: &Errand<'_>, path: &str, tried: Tried, client: &Client) -> bool {
+        let now = client.clock().ticks();
+        let mut left = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand, path));
+        left.any(|(_, key)| key.health.rest(now).is_none())
+    }
+}
+
+impl Key {
+    fn allows(&self, errand: &Errand<'_>, path: &str) -> bool {
+        self.limits.allow(errand.model, errand.dialect, path)
+    }
+}
+
+/// The credentials that one call carries, one after another.
+pub(crate) struct Turn<'a> {
+    set: &'a Credentials,
+    client: &'a Client,
+    errand: Errand<'a>,
+    tried: Tried,
+    carried: Option<(&'a Key, Hold<'a>)>,
+    /// The one that is carried may be had in a newer form.
+    stays: bool,
+    renewed: bool,
+}
+
+impl<'a> Turn<'a> {
+    /// The credential to carry now to `path`. One that cannot be had makes room for the next.
+    ///
+    /// # Errors
+    /// When there is none for this call, or none can be had.
+    pub(crate) async fn grant(&mut self, path: &str) -> Result<&Hold<'a>> {
+        let mut last = None;
+        let mut same = self.carried.take().filter(|_| self.stays).map(|(key, _)| key);
+        let (key, hold) = loop {
+            let key = match same.take() {
+                Some(key) => key,
+                None => self.next(path, last.take())?,
+            };
+            match key.source.grant(self.client, self.errand.model).await {
+                Ok(hold) => break (key, hold),
+                Err(error) => last = Some(error),
+            }
+        };
+        Ok(&self.carried.insert((key, hold)).1)
+    }
+
+    fn next(&mut self, path: &str, last: Option<Error>) -> Result<&'a Key> {
+        let chosen = self.set.choose(&self.errand, path, self.tried, self.client);
+        let found = chosen.and_then(|at| Some((at, self.set.keys.get(at)?)));
+        let Some((at, key)) = found else {
+            return Err(last.unwrap_or_else(|| self.none()));
+        };
+        self.tried.add(at);
+        Ok(key)
+    }
+
+    fn none(&self) -> Error {
+        let Errand { model, dialect, .. } = self.errand;
+        let what = format!("none of its `api_keys` may be used for {model} in {dialect}");
+        Error { retry: Retry::Never, ..Error::new(Kind::Unavailable, Origin::Gateway, what) }.from_provider(&self.set.provider)
+    }
+
+    /// Whether the call may have to be made again: then its body must be kept.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.set.keys.len() > 1 || self.set.keys.first().is_some_and(|key| key.source.is_live())
+    }
+
+    /// Hears what the provider says to it. Whether the call had better be made again, with another credential or a newer
+    /// form of this one.
+    pub(crate) fn hear(&mut self, status: StatusCode, path: &str) -> bool {
+        let Some((key, hold)) = &self.carried else { return false };
+        if !is_refusal(status) {
+            if status.is_success() {
+                key.health.accept();
+                if let Hold::Live(held) = hold {
+                    held.accept();
+                }
+            }
+            return false;
+        }
+        let may_renew = status == StatusCode::UNAUTHORIZED && !self.renewed;
+        self.stays = may_renew && key.source.refused(hold, self.client, self.errand.model);
+        if self.stays {
+            self.renewed = true;
+            return true;
+        }
+        self.put_to_rest(key, hold, status);
+        // A renewed token of one credential says nothing about the next.
+        self.renewed = false;
+        self.set.keys.len() > 1 && self.set.has_other(&self.errand, path, self.tried, self.client)
+    }
+
+    fn put_to_rest(&self, key: &Key, hold: &Hold<'_>, status: StatusCode) {
+        let Some(rest) = key.health.reject(self.client.clock().ticks()) else { return };
+        let name = hold.fingerprint().map(|name| format!(" {name}")).unwrap_or_default();
+        let then = match self.set.keys.len() {
+            1 => "it is the only one".to_owned(),
+            _ => format!("it rests for {} s and the others carry on", rest.as_secs()),
+        };
+        let provider = &self.set.provider;
+        self.client.tell(&format!("{provider}: the credential{name} was rejected (HTTP {}); {then}", status.as_u16()));
+    }
+
+    /// Says in a refusal which credential it was, and whether the clock may be to blame. Takes our secrets out.
+    pub(crate) fn explain(&self, mut error: Error, status: StatusCode, headers: &HeaderMap) -> Error {
+        let Some((_, hold)) = &self.carried else { return error };
+        hold.redact(&mut error);
+        if is_refusal(status) {
+            if let Some(name) = hold.fingerprint() {
+                error.message = format!("{} (credential {name})", error.message);
+            }
+            if hold.is_timed()
+                && let Some(sentence) = drift(headers, self.client.clock().now())
+            {
+                error.message = format!("{}; {sentence}", error.message);
+            }
+        }
+        error
+    }
+
+    /// Whether these bytes hold the secret that the call carried.
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
+        self.carried.as_ref().is_some_and(|(_, hold)| hold.is_in(bytes))
+    }
+}
+
+/// Whether it is the credential that the provider does not like.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}

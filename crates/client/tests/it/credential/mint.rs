@@ -1,0 +1,174 @@
+//! Other things that are asked for before a call: by any request, for a service account, from a metadata service.
+
+use std::sync::{Arc, Mutex};
+
+use trunkline_testkit::provider::{Answer, LocalProvider, Seen};
+
+use super::{ANSWER, World, house};
+
+fn sent(provider: &LocalProvider, header: &str) -> Vec<String> {
+    provider.requests().iter().map(|seen| seen.header(header).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_token_may_come_in_a_header_and_go_in_another() {
+    let body = r#"{"token":{"expires_at":"2026-01-03T03:04:05.000000Z"}}"#;
+    let server = LocalProvider::start(Answer::json(201, body).header("X-Subject-Token", "a-token-of-iam"));
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let auth = format!(
+        r#"[providers.house.auth.mint]
+url = "{}/v3/auth/tokens"
+body = '{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"{{user}}","password":"{{password}}"}}}}}}}}}}'
+values = {{ user = "env:IAM_USER", password = "env:IAM_PASSWORD" }}
+token = "header:X-Subject-Token"
+expires = "/token/expires_at"
+token_in = "header:X-Auth-Token""#,
+        server.url()
+    );
+    let world = World::new(&house(&provider.url(), &auth), &[("IAM_USER", "me"), ("IAM_PASSWORD", "pass\"word")]);
+    world.call().await.unwrap();
+    world.clock.advance(70_000);
+    world.call().await.unwrap();
+    assert_eq!(sent(&provider, "x-auth-token"), ["a-token-of-iam"; 2]);
+    let seen = server.requests();
+    assert_eq!(seen.len(), 1, "it lives for a day");
+    assert_eq!(seen[0].json()["auth"]["identity"]["password"]["user"]["password"], "pass\"word");
+    assert_eq!((seen[0].method.as_str(), seen[0].header("content-type")), ("POST", "application/json"));
+    world.clock.advance(86_400 - 70_000);
+    world.call().await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_pair_of_keys_may_mint_a_key_for_each_model() {
+    let server = LocalProvider::start(|seen: &Seen| {
+        let model = seen.json()["ResourceIds"][0].as_str().unwrap().to_owned();
+        let ends = super::START + 604_800;
+        Answer::json(
+            200,
+            format!(r#"{{"ResponseMetadata":{{}},"Result":{{"ApiKey":"temporary-{model}","ExpiredTime":{ends}}}}}"#),
+        )
+    });
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let auth = format!(
+        r#"[providers.house.auth.mint]
+url = "{}/?Action=GetApiKey&Version=2024-01-01"
+body = '{{"DurationSeconds":604800,"ResourceType":"endpoint","ResourceIds":["{{model}}"]}}'
+sign = {{ hmac_sha256 = {{ access_key = "env:AK", secret_key = "env:SK", region = "cn-beijing", service = "ark" }} }}
+token = "/Result/ApiKey"
+expires = "/Result/ExpiredTime""#,
+        server.url()
+    );
+    let world = World::new(&house(&provider.url(), &auth), &[("AK", "AKLTFAKE"), ("SK", "fake-secret-key")]);
+    for model in ["ep-1", "ep-2", "ep-1"] {
+        world.ask(&format!("house/{model}")).await.unwrap();
+    }
+    assert_eq!(sent(&provider, "authorization"), ["Bearer temporary-ep-1", "Bearer temporary-ep-2", "Bearer temporary-ep-1"]);
+    let signed = &server.requests()[0];
+    assert!(signed.header("authorization").starts_with("HMAC-SHA256 Credential=AKLTFAKE/20260102/cn-beijing/ark/request"));
+    assert_eq!((server.requests().len(), signed.header("x-date")), (2, "20260102T030405Z"));
+}
+
+#[tokio::test]
+async fn a_refused_signature_at_the_token_server_blames_a_wrong_clock() {
+    let refusal = Answer::json(403, r#"{"error":{"code":"SignatureDoesNotMatch","message":"no"}}"#);
+    let server = LocalProvider::start(refusal.header("date", "Fri, 02 Jan 2026 04:04:05 GMT"));
+    let auth = format!(
+        "auth = {{ mint = {{ url = \"{}\", token = \"/token\", sign = {{ bce = {{ access_key = \"a\", secret_key = \"b\" }} }} }} }}",
+        server.url()
+    );
+    let world = World::new(&house(&server.url(), &auth), &[]);
+    let error = world.call().await.unwrap_err();
+    assert!(error.message.ends_with("this machine's clock is 3600 s behind the server's, so set it right"), "{error}");
+}
+
+#[tokio::test]
+async fn a_person_who_once_agreed_needs_no_key_file() {
+    let server = LocalProvider::start(Answer::json(200, r#"{"access_token":"of-a-person","expires_in":3599}"#));
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let file = std::env::temp_dir().join(format!("trunkline-adc-{}", std::process::id()));
+    let text = r#"{"type":"authorized_user","client_id":"id-1","client_secret":"s/1","refresh_token":"r 1"}"#;
+    std::fs::write(&file, text).unwrap();
+    let auth = format!(
+        "auth = {{ service_account = {{ files = [\"env:ADC\", \"~/never\"], scope = \"s\", token_url = \"{}/token\" }} }}",
+        server.url()
+    );
+    let world = World::new(&house(&provider.url(), &auth), &[("ADC", file.to_str().unwrap())]);
+    world.call().await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(server.requests()[0].body, "grant_type=refresh_token&client_id=id-1&client_secret=s%2F1&refresh_token=r+1");
+    assert_eq!(sent(&provider, "authorization"), ["Bearer of-a-person"]);
+}
+
+#[tokio::test]
+async fn a_service_account_signs_for_its_token() {
+    let server = LocalProvider::start(Answer::json(200, r#"{"access_token":"of-an-account","expires_in":3599}"#));
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let account = serde_json::json!({
+        "type": "service_account", "client_email": "me@project.example", "private_key_id": "k1",
+        "private_key": key.serialize_pem(), "token_uri": format!("{}/token", server.url()),
+    });
+    let auth = "auth = { service_account = { json = \"env:ACCOUNT\", scope = \"all\" } }";
+    let world = World::new(&house(&provider.url(), auth), &[("ACCOUNT", &account.to_string())]);
+    world.call().await.unwrap();
+    let body = String::from_utf8(server.requests()[0].body.to_vec()).unwrap();
+    assert!(body.starts_with("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=ey"), "{body}");
+    assert_eq!(sent(&provider, "authorization"), ["Bearer of-an-account"]);
+}
+
+const KEYS: &str = r#"{"Code":"Success","AccessKeyId":"ASIAFAKE","SecretAccessKey":"temporary-secret","Token":"session-token",
+    "Expiration":"2026-01-02T09:04:05Z"}"#;
+
+#[tokio::test]
+async fn a_container_hands_out_keys_for_a_while() {
+    let server = LocalProvider::start(Answer::json(200, KEYS));
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let auth = "auth = { sigv4 = { container_url = \"env:URL\", container_token = \"env:TOKEN\", region = \"eu-west-1\", service = \"bedrock\" } }";
+    let url = format!("{}/v2/credentials/1", server.url());
+    let world = World::new(&house(&provider.url(), auth), &[("URL", &url), ("TOKEN", "container-token")]);
+    world.call().await.unwrap();
+    world.call().await.unwrap();
+    let asked = server.requests();
+    assert_eq!(
+        (asked.len(), asked[0].path.as_str(), asked[0].header("authorization")),
+        (1, "/v2/credentials/1", "container-token")
+    );
+    let seen = &provider.requests()[0];
+    assert!(
+        seen.header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=ASIAFAKE/20260102/eu-west-1/bedrock/aws4_request")
+    );
+    assert_eq!(seen.header("x-amz-security-token"), "session-token");
+    world.clock.advance(6 * 3600);
+    world.call().await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_machine_hands_out_keys_for_its_role() {
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&steps);
+    let server = LocalProvider::start(move |seen: &Seen| {
+        let session = seen.header("x-aws-ec2-metadata-token").to_owned();
+        log.lock().unwrap().push(format!("{} {} {session}", seen.method, seen.path));
+        match seen.path.as_str() {
+            "/latest/api/token" => Answer::status(200).body("session-1"),
+            _ if session != "session-1" => Answer::status(401),
+            "/latest/meta-data/iam/security-credentials/" => Answer::status(200).body("role-1\n"),
+            _ => Answer::json(200, KEYS),
+        }
+    });
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let auth = format!("auth = {{ sigv4 = {{ instance_url = \"{}\", region = \"r\", service = \"s\" }} }}", server.url());
+    let world = World::new(&house(&provider.url(), &auth), &[]);
+    world.call().await.unwrap();
+    assert_eq!(
+        *steps.lock().unwrap(),
+        [
+            "PUT /latest/api/token ",
+            "GET /latest/meta-data/iam/security-credentials/ session-1",
+            "GET /latest/meta-data/iam/security-credentials/role-1 session-1"
+        ]
+    );
+    assert!(provider.requests()[0].header("authorization").contains("Credential=ASIAFAKE/"));
+}

@@ -1,0 +1,168 @@
+//! Several credentials of one provider: shares, limits, and rest for those that are rejected.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use trunkline::Kind;
+use trunkline_testkit::provider::{Answer, LocalProvider, Seen};
+
+use super::{ANSWER, World, house};
+
+/// A provider that rejects some keys.
+struct Checking {
+    provider: LocalProvider,
+    bad: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Checking {
+    fn new(status: u16) -> Self {
+        let bad: Arc<Mutex<HashSet<String>>> = Arc::default();
+        let rejected = Arc::clone(&bad);
+        let provider = LocalProvider::start(move |seen: &Seen| {
+            let key = key(seen);
+            match rejected.lock().unwrap().contains(&key) {
+                true => Answer::json(status, format!(r#"{{"error":{{"message":"Incorrect API key provided: {key}"}}}}"#)),
+                false => Answer::json(200, ANSWER),
+            }
+        });
+        Checking { provider, bad }
+    }
+
+    fn reject(&self, keys: &[&str]) {
+        *self.bad.lock().unwrap() = keys.iter().map(|&key| key.to_owned()).collect();
+    }
+
+    /// How often each key came since the last look.
+    fn count(&self, seen: &mut usize) -> BTreeMap<String, usize> {
+        let all = self.provider.requests();
+        let mut counts = BTreeMap::new();
+        all[*seen..].iter().for_each(|seen| *counts.entry(key(seen)).or_default() += 1);
+        *seen = all.len();
+        counts
+    }
+}
+
+fn key(seen: &Seen) -> String {
+    seen.header("authorization").trim_start_matches("Bearer ").to_owned()
+}
+
+fn counts(pairs: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    pairs.iter().map(|(key, count)| ((*key).to_owned(), *count)).collect()
+}
+
+#[tokio::test]
+async fn calls_are_shared_out() {
+    let checking = Checking::new(401);
+    let keys = "api_keys = ['key-alpha', { key = 'key-bravo', share = 2 }, { key = 'key-charlie', share = 3 }]";
+    let world = World::new(&house(&checking.provider.url(), keys), &[]);
+    for _ in 0..60 {
+        world.call().await.unwrap();
+    }
+    assert_eq!(checking.count(&mut 0), counts(&[("key-alpha", 10), ("key-bravo", 20), ("key-charlie", 30)]));
+}
+
+#[tokio::test]
+async fn a_rejected_one_rests_and_the_others_carry_on() {
+    for status in [401, 403] {
+        let checking = Checking::new(status);
+        let keys = "api_keys = ['key-alpha', 'key-bravo', 'key-charlie']";
+        let world = World::new(&house(&checking.provider.url(), keys), &[]);
+        checking.reject(&["key-bravo"]);
+        let mut seen = 0;
+        for _ in 0..30 {
+            world.call().await.unwrap();
+        }
+        let first = checking.count(&mut seen);
+        assert_eq!(first["key-bravo"], 1, "tried once, then at rest: {first:?}");
+        // sha256("key-bravo")
+        let told = world.notices();
+        let wanted = format!(
+            "house: the credential {} was rejected (HTTP {status}); it rests for 60 s and the others carry on",
+            FINGERPRINT
+        );
+        assert_eq!(told, [wanted]);
+        // After its rest it is tried again: still bad, and rests twice as long.
+        world.clock.advance(61);
+        for _ in 0..30 {
+            world.call().await.unwrap();
+        }
+        assert_eq!(checking.count(&mut seen)["key-bravo"], 1);
+        checking.reject(&[]);
+        world.clock.advance(119);
+        world.call().await.unwrap();
+        assert!(!checking.count(&mut seen).contains_key("key-bravo"));
+        world.clock.advance(2);
+        for _ in 0..30 {
+            world.call().await.unwrap();
+        }
+        assert_eq!(checking.count(&mut seen)["key-bravo"], 10, "well again");
+    }
+}
+
+/// The first 8 digits of `printf key-bravo | sha256sum`.
+const FINGERPRINT: &str = "3c9ab181";
+
+#[tokio::test]
+async fn when_all_are_rejected_the_error_names_the_last_by_its_fingerprint() {
+    let checking = Checking::new(401);
+    let world = World::new(&house(&checking.provider.url(), "api_keys = ['key-alpha', 'key-bravo']"), &[]);
+    checking.reject(&["key-alpha", "key-bravo"]);
+    let error = world.call().await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unauthenticated);
+    assert_eq!(error.message, format!("Incorrect API key provided: *** (credential {FINGERPRINT})"));
+    let all = format!("{error:?}{:?}", world.notices());
+    assert!(!all.contains("key-bravo") && !all.contains("key-alpha"), "{all}");
+    // Both rest, but somebody has to try: what the operator mends works at once.
+    checking.reject(&[]);
+    world.call().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_is_used_for_what_it_is_for() {
+    let checking = Checking::new(401);
+    let keys = "api_keys = [{ key = 'key-small', models = ['small-*'] }, { key = 'key-large', models = ['large-*'], endpoints = ['/chat/*'] }, \
+                { key = 'key-other', dialects = ['openai-completions'] }]";
+    let world = World::new(&house(&checking.provider.url(), keys), &[]);
+    let mut seen = 0;
+    for _ in 0..4 {
+        world.ask("house/small-1").await.unwrap();
+        world.ask("house/large-1").await.unwrap();
+    }
+    assert_eq!(checking.count(&mut seen), counts(&[("key-small", 4), ("key-large", 4)]));
+    let error = world.ask("house/medium").await.unwrap_err();
+    assert_eq!(error.message, "none of its `api_keys` may be used for medium in openai-chat");
+    // Nobody may stand in for it, rejected or not.
+    checking.reject(&["key-small"]);
+    assert_eq!(world.ask("house/small-1").await.unwrap_err().kind, Kind::Unauthenticated);
+    assert_eq!(checking.count(&mut seen), counts(&[("key-small", 1)]));
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_had_makes_room_for_the_next() {
+    let checking = Checking::new(401);
+    let keys = "api_keys = ['cmd:exit 1', 'file:/no/such/file', 'env:UNSET', 'key-delta']";
+    let world = World::new(&house(&checking.provider.url(), keys), &[]);
+    for _ in 0..6 {
+        world.call().await.unwrap();
+    }
+    assert_eq!(checking.count(&mut 0), counts(&[("key-delta", 6)]));
+    let told = world.notices().join("\n");
+    for words in ["cannot read the secret file /no/such/file", "left out: set UNSET", "`exit 1` failed"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert_eq!(world.notices().len(), 3, "each once: {told}");
+}
+
+#[tokio::test]
+async fn the_only_one_is_never_left_aside() {
+    let checking = Checking::new(403);
+    let world = World::new(&house(&checking.provider.url(), "api_key = 'key-alpha'"), &[]);
+    checking.reject(&["key-alpha"]);
+    for _ in 0..3 {
+        world.call().await.unwrap_err();
+    }
+    assert_eq!(checking.count(&mut 0), counts(&[("key-alpha", 3)]));
+    assert_eq!(world.notices().len(), 1);
+    checking.reject(&[]);
+    world.call().await.unwrap();
+}
