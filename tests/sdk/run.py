@@ -6,7 +6,9 @@ import sys
 import check
 import test_anthropic  # noqa: F401  (importing registers the checks)
 import test_bedrock  # noqa: F401
+import test_cohere  # noqa: F401
 import test_gemini  # noqa: F401
+import test_ollama  # noqa: F401
 import test_openai  # noqa: F401
 import test_operations  # noqa: F401
 import test_responses  # noqa: F401

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Calls a running gateway with the official SDKs of OpenAI, Anthropic, Google and AWS.
+# Calls a running gateway with the official SDKs of OpenAI, Anthropic, Google, AWS, Cohere and Ollama.
 # Usage: tests/sdk/run.sh [WORD...]     only the checks whose title holds every word
 # TRUNKLINE_BIN names the binary (default: the newest in target/); TRUNKLINE_SDK=skip leaves these tests out.
 set -euo pipefail

@@ -336,3 +336,10 @@ def provider_errors(_):
         error = refused(openai.APIError, follow)
         assert "too busy" in error.message, error
         assert "response.reasoning_summary_text.delta" in seen and "response.completed" not in seen, seen
+
+
+@check("the tokens of a request")
+def count(gateway):
+    counts = client(gateway).responses.input_tokens
+    short, long = (counts.count(model=ECHO, input=text) for text in ("Hi.", "Hi. " * 50))
+    assert whole(short).object == "response.input_tokens" and 0 < short.input_tokens < long.input_tokens, (short, long)

@@ -117,6 +117,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Speak(speak) => runtime()?.block_on(speak.run(&global)),
         Command::Transcribe(transcribe) => runtime()?.block_on(transcribe.run(&global)),
         Command::Serve(serve) => runtime()?.block_on(serve.run(&global)),
+        Command::Models(models) if models.live => runtime()?.block_on(models.run_live(&global)),
         Command::Models(models) => models.run(&global),
         Command::Prices(prices) => prices.run(&global),
         Command::Providers(providers) => providers.run(&global),

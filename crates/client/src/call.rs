@@ -3,6 +3,7 @@
 mod audio;
 mod embed;
 mod image;
+mod list;
 mod moderate;
 mod operation;
 mod rerank;

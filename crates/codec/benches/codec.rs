@@ -7,6 +7,7 @@ mod chat;
 mod frame;
 mod json;
 mod messages;
+mod responses;
 
-criterion_group!(benches, json::bench, frame::bench, chat::bench, messages::bench);
+criterion_group!(benches, json::bench, frame::bench, chat::bench, messages::bench, responses::bench);
 criterion_main!(benches);

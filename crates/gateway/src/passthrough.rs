@@ -97,6 +97,10 @@ pub(crate) async fn answer(
 
 /// Whom it goes to, and the path and query there.
 fn prepare(worker: &Worker, head: &Parts, rest: &str) -> Result<(Target, String)> {
+    if !worker.client.config().server.passthrough {
+        let what = "nothing is passed through here; the gateway's configuration says [server] passthrough = false";
+        return Err(Error::new(Kind::Forbidden, Origin::Caller, what));
+    }
     let (provider, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
     check_path(path)?;
     if matches!(head.method, Method::CONNECT | Method::TRACE) {

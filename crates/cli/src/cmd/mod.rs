@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod embed;
 pub(crate) mod image;
 mod input;
+mod live;
 pub(crate) mod models;
 pub(crate) mod prices;
 pub(crate) mod providers;

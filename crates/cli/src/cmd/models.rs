@@ -16,7 +16,10 @@ pub(crate) struct Models {
     name: Option<String>,
     /// Only this provider's, ready or not
     #[arg(long, value_name = "ID")]
-    provider: Option<String>,
+    pub(super) provider: Option<String>,
+    /// Ask the provider itself what it has now
+    #[arg(long, requires = "provider", conflicts_with_all = ["able", "name"])]
+    pub(crate) live: bool,
     /// Only those that can do all of this, in words with commas between: tools,vision
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     able: Vec<String>,

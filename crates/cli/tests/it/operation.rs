@@ -18,6 +18,8 @@ fn vectors_and_orders_come_as_lines_and_as_json() {
     assert!(vectors.len() == 2 && vectors.iter().all(|vector| vector.len() == 4), "{lines}");
     let json: Value = serde_json::from_slice(&well(&folder, &["embed", "--json", "one"], "")).unwrap();
     assert_eq!((json["target"].as_str(), json["vectors"][0].as_array().map(Vec::len)), (Some("sim/echo"), Some(256)));
+    let listed = text(&well(&folder, &["models", "--provider", "sim", "--live"], ""));
+    assert_eq!(listed, "sim/echo\nsim/lorem\n");
     let ranked = text(&well(&folder, &["rerank", "--top", "1", "red fox", "blue whale", "a red fox"], ""));
     assert!(ranked.ends_with("  a red fox\n") && ranked.lines().count() == 1, "{ranked}");
 }

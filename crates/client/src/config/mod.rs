@@ -52,6 +52,8 @@ pub struct Server {
     pub body_limit: usize,
     /// The longest request body that goes through without being held: a form with files, or what is passed through.
     pub upload_limit: u64,
+    /// Whether callers may reach the providers' other paths under `/passthrough/`.
+    pub passthrough: bool,
     /// Seconds that running calls may go on after the signal to stop.
     pub drain_seconds: u64,
     /// Threads; 0: one a core.
@@ -65,6 +67,7 @@ impl Default for Server {
             key: None,
             body_limit: 32 * 1024 * 1024,
             upload_limit: 1024 * 1024 * 1024,
+            passthrough: true,
             drain_seconds: 30,
             threads: 0,
         }

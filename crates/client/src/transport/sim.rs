@@ -12,13 +12,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Response as HttpResponse, StatusCode, header};
+use http::{HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body_util::BodyExt;
 
 use super::{Body, Failure, Payload, Phase, Reply, Sending, Transport};
 use crate::codec::dialect::{self, Cx, Framing, Head, Operation, Peek};
 use crate::codec::{Dialect, Error, Result};
-use crate::ir::{Request, fold};
+use crate::ir::{Model, Request, fold};
 
 /// Answers to `sim:` addresses.
 #[derive(Debug, Default)]
@@ -35,6 +35,9 @@ impl Transport for SimTransport {
             let path = head.uri.path();
             if let Some((dialect, operation)) = dialect::operation::route(path) {
                 return Ok(operate(dialect, operation, &head, &body, number));
+            }
+            if head.method == Method::GET && path == "/v1/models" {
+                return Ok(list());
             }
             let Some(route) = dialect::route(path) else {
                 return Err(Failure::new(Phase::Send, format!("the simulator does not know the path {path}")));
@@ -81,6 +84,14 @@ fn simulate(
     }
     writer.finish(&mut out);
     Ok((peek.framing.content_type(), out))
+}
+
+/// The models that there are.
+fn list() -> Reply {
+    let model = |name: &&str| Model { id: (*name).to_owned(), owner: "trunkline".to_owned(), created: 0 };
+    let models: Vec<Model> = MODELS.iter().map(model).collect();
+    let body = dialect::find("openai-chat").map(|dialect| dialect.downstream().write_models(&models)).unwrap_or_default();
+    reply(StatusCode::OK, HeaderValue::from_static("application/json"), body)
 }
 
 /// Everything but chat.

@@ -132,3 +132,27 @@ async fn the_simulator_needs_nothing() {
     }
     assert!(text == "Hello, who is there?" && pieces > 1, "{text} in {pieces}");
 }
+
+/// Every block and every scheme of the page is taken as it stands there.
+#[test]
+fn credentials_are_written_as_their_page_says() {
+    let english = blocks("docs/credentials.md", "toml");
+    assert!(english.len() >= 5, "{} blocks of TOML", english.len());
+    for block in english.iter().chain(&blocks("docs/credentials.zh-CN.md", "toml")) {
+        let config = Config::parse(block, "docs/credentials.md").unwrap_or_else(|error| panic!("{error}\n{block}"));
+        Client::builder().config(config).environment(Environment::default()).build().unwrap();
+    }
+    for page in ["docs/credentials.md", "docs/credentials.zh-CN.md"] {
+        let text = read(page);
+        let schemes: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && line.contains("`{ ")).collect();
+        let schemes =
+            schemes.iter().filter_map(|line| line.split('|').nth(2)?.split('`').nth(1)).filter(|code| !code.contains("cmd ="));
+        let mut count = 0;
+        for scheme in schemes {
+            let house = "[providers.house]\nbase_url = \"http://127.0.0.1:1/v1\"\ndialects = [\"openai-chat\"]\n";
+            Config::parse(&format!("{house}auth = {scheme}\n"), page).unwrap_or_else(|error| panic!("{error}: {scheme}"));
+            count += 1;
+        }
+        assert_eq!(count, 8, "{page}");
+    }
+}

@@ -29,7 +29,7 @@ fn fails(reply: Result<Reply, Failure>) -> Failure {
 }
 
 /// Waits for something that another thread is about to do. True if it came to pass within the time.
-async fn soon(patience: Duration, mut met: impl FnMut() -> bool) -> bool {
+pub(crate) async fn soon(patience: Duration, mut met: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + patience;
     while !met() {
         if Instant::now() > end {

@@ -22,11 +22,11 @@ pub fn provider_page(provider: &Provider, lang: Lang) -> String {
     let mut page = format!("# {}\n\n", provider.name);
     let id = &provider.id;
     let other = say(lang, "[简体中文]({}.zh-CN.md)", "[English]({}.md)").replace("{}", id);
-    let made = say(lang, "written by `make docs` from", "由 `make docs` 根据以下数据生成：");
+    let made = say(lang, "written by `make docs` from ", "由 `make docs` 根据以下数据生成：");
     let has_models = Models::providers().any(|known| known == id);
     let models = if has_models { format!(" · [`models/{id}.toml`](../../models/{id}.toml)") } else { String::new() };
     // Writing to a String cannot fail.
-    let _ = writeln!(page, "{other} · {made} [`providers/{id}.toml`](../../providers/{id}.toml){models}\n");
+    let _ = writeln!(page, "{other} · {made}[`providers/{id}.toml`](../../providers/{id}.toml){models}\n");
     let notes = say_or(lang, provider.notes.as_deref(), provider.notes_zh.as_deref());
     if let Some(notes) = notes {
         let _ = writeln!(page, "> {notes}\n");

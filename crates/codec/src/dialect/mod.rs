@@ -407,7 +407,7 @@ pub trait Observe: Send {
 
 /// The dialect and operation that a path belongs to; `None` for a path of nobody's.
 ///
-/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/responses`, `/v1/messages`, `/v1/messages/count_tokens`,
+/// `POST /v1/chat/completions`, `/v1/completions`, `/v1/responses`, `/v1/responses/input_tokens`, `/v1/messages`, `/v1/messages/count_tokens`,
 /// `/v1/models/{model}:generateContent | :streamGenerateContent | :countTokens`, the last ones also under `/v1beta`;
 /// `/v2/chat`, `/api/chat`, `/api/generate`; `/model/{modelId}/converse | /converse-stream | /count-tokens`.
 pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
@@ -415,6 +415,7 @@ pub fn route(path: &str) -> Option<(&'static Dialect, Operation)> {
         "/v1/chat/completions" => ("openai-chat", Operation::Chat),
         "/v1/completions" => ("openai-completions", Operation::Chat),
         "/v1/responses" => ("openai-responses", Operation::Chat),
+        "/v1/responses/input_tokens" => ("openai-responses", Operation::CountTokens),
         "/v1/messages" => ("anthropic-messages", Operation::Chat),
         "/v2/chat" => (cohere_chat::NAME, Operation::Chat),
         "/api/chat" => (ollama::CHAT, Operation::Chat),

@@ -18,3 +18,17 @@ pub fn read_retry(kind: Kind, headers: &HeaderMap) -> Retry {
         None => kind.usual_retry(),
     }
 }
+
+/// Checked JSON without the white space between its tokens: providers indent whole answers, and streamed ones not.
+pub(crate) fn compact(json: &str) -> String {
+    let (mut text, mut escaped) = (false, false);
+    let significant = json.chars().filter(|letter| {
+        let keep = text || !letter.is_ascii_whitespace();
+        if !escaped && *letter == '"' {
+            text = !text;
+        }
+        escaped = text && !escaped && *letter == '\\';
+        keep
+    });
+    significant.collect()
+}

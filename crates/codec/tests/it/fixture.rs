@@ -364,7 +364,7 @@ fn check_mangled(case: &Case, framing: Framing, bytes: &[u8]) {
 
 fn check_observer(case: &Case, framing: Framing, bytes: &[u8], response: &Response, broken: Option<&Error>) {
     let mut watch = case.dialect.upstream.observe(&case.quirks);
-    // A corrupt stream shows what came before.
+    // A stream that is corrupt or breaks off within a frame has shown all that came before.
     let _ = each_frame(framing, &[bytes], |frame| {
         watch.frame(frame);
         Ok(())

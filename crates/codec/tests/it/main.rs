@@ -12,5 +12,6 @@ mod law;
 mod matrix;
 mod message;
 mod openai_chat;
+mod openai_responses;
 mod operation;
 mod price;

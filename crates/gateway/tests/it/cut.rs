@@ -23,15 +23,16 @@ fn cut(house: &House, caller: &Speech, provider: &Speech, cell: &str) -> String 
 fn a_stream_without_its_end_is_an_error_after_what_came() {
     let pause = Duration::from_millis(20);
     each_pair(|caller, provider| {
-        let begun = || Answer::sse(provider.begun().iter().copied());
+        let begun = || provider.framed(provider.begun().iter().copied());
+        let half = if provider.is_lines { "{\"ha" } else { "data: {\"ha" };
         let cases = [
             ("closed without the body's end", begun().pause(pause).ending(Ending::Cut)),
             ("reset", begun().pause(pause).ending(Ending::Reset)),
             ("half closed", begun().ending(Ending::HalfClose)),
             ("ended properly, but too early", begun().ending(Ending::KeepAlive)),
             ("closed properly, but too early", begun().ending(Ending::Close)),
-            ("half a frame, then closed", begun().chunks(["data: {\"ha"]).pause(pause).ending(Ending::Cut)),
-            ("half a frame, then ended properly", begun().chunks(["data: {\"ha"]).ending(Ending::KeepAlive)),
+            ("half a frame, then closed", begun().chunks([half]).pause(pause).ending(Ending::Cut)),
+            ("half a frame, then ended properly", begun().chunks([half]).ending(Ending::KeepAlive)),
         ];
         for (what, answer) in cases {
             let cell = format!("{} → {}: {what}", caller.name, provider.name);
@@ -46,7 +47,8 @@ fn a_stream_without_its_end_is_an_error_after_what_came() {
 fn deltas_are_delivered_as_they_come_and_not_at_the_end() {
     each_pair(|caller, provider| {
         let (first, rest) = provider.frames.split_at(provider.texts - 1);
-        let house = House::new(Answer::sse(first.iter().copied()).pause(Duration::from_millis(700)).chunks(rest.iter().copied()));
+        let house =
+            House::new(provider.framed(first.iter().copied()).pause(Duration::from_millis(700)).chunks(rest.iter().copied()));
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);
         let start = std::time::Instant::now();
         line.head();
@@ -60,7 +62,7 @@ fn deltas_are_delivered_as_they_come_and_not_at_the_end() {
 fn a_frame_that_never_ends_is_given_up_at_the_limit() {
     for (caller, provider) in pairs() {
         let cell = format!("{} → {}", caller.name, provider.name);
-        let begun = Answer::sse(provider.begun().iter().copied());
+        let begun = provider.framed(provider.begun().iter().copied());
         let answer = begun.chunks(["data: "]).chunks([vec![b'x'; 3000], vec![b'x'; 3000]]).ending(Ending::Hang);
         let house = House::with(answer, "[network]\nframe_limit = 4096");
         let message = cut(&house, caller, provider, &cell);
@@ -87,7 +89,7 @@ fn a_frame_of_garbage_is_an_error_where_it_must_be_read_and_passes_where_it_is_n
         let garbage = "data: {\"choices\": [{]}\n\n";
         let (begun, rest) = provider.frames.split_at(provider.texts);
         let frames: Vec<&str> = begun.iter().chain([&garbage]).chain(rest).copied().collect();
-        let house = House::new(Answer::sse(frames.clone()));
+        let house = House::new(provider.framed(frames.clone()));
         if caller.name == provider.name {
             let reply = house.gateway.ask(&caller.ask(&provider.model(), true));
             // Law 3: bytes in, bytes out. (A usage chunk that the caller did not ask for is taken out.)
@@ -104,7 +106,7 @@ fn silence_in_the_middle_is_given_up() {
     each_pair(|caller, provider| {
         let cell = format!("{} → {}", caller.name, provider.name);
         let house =
-            House::with(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang), "[network]\nidle_seconds = 1");
+            House::with(provider.framed(provider.begun().iter().copied()).ending(Ending::Hang), "[network]\nidle_seconds = 1");
         let message = cut(&house, caller, provider, &cell);
         assert!(message.contains("1 second"), "{cell}: {message}");
         assert!(until(|| house.provider.hangups().count == 1), "{cell}: the provider's connection is let go");
@@ -116,9 +118,8 @@ fn unknown_events_and_keep_alives_harm_nothing() {
     for (caller, provider) in pairs() {
         let cell = format!("{} → {}", caller.name, provider.name);
         let (begun, rest) = provider.frames.split_at(provider.texts - 1);
-        let odd = ["event: never_seen\ndata: {\"type\":\"never_seen\",\"x\":[1,2]}\n\n", ":\n\n", "id: 7\nretry: 10\n\n", "\n\n"];
-        let frames: Vec<&str> = begun.iter().chain(&odd).chain(rest).copied().collect();
-        let house = House::new(Answer::sse(frames));
+        let frames: Vec<&str> = begun.iter().chain(provider.odd_frames()).chain(rest).copied().collect();
+        let house = House::new(provider.framed(frames));
         let reply = house.gateway.ask(&caller.ask(&provider.model(), true));
         assert_eq!(caller.text(reply.text()), TEXT, "{cell}: {}", reply.text());
         assert!(reply.text().contains(caller.ends[0]), "{cell}: {}", reply.text());

@@ -65,6 +65,7 @@ fn a_missing_or_wrong_key_is_401_in_the_callers_dialect() {
             match speech.name {
                 "gemini" => assert_eq!((error["code"].as_u64(), error["status"].as_str()), (Some(401), Some("UNAUTHENTICATED"))),
                 "anthropic-messages" => assert_eq!(error["type"], "authentication_error"),
+                "cohere-chat" | "ollama" | "ollama-generate" => {}
                 _ => assert_eq!(error["code"], "invalid_api_key"),
             }
         }
@@ -121,7 +122,9 @@ fn an_unknown_path_is_404_in_the_dialect_that_the_caller_most_likely_speaks() {
         (Ask::post("/v1/other", "{}").header("anthropic-version", "2023-06-01"), "anthropic-messages"),
         (Ask::post("/v1beta/models/x:nothing", "{}"), "gemini"),
         (Ask::post("/v1beta/nothing", "{}"), "gemini"),
-        (Ask::get("/"), "openai-chat"),
+        (Ask::get("/nothing"), "openai-chat"),
+        (Ask::get("/api/nothing"), "ollama"),
+        (Ask::post("/v2/nothing", "{}"), "cohere-chat"),
         (Ask::get("/..%2f..%2fetc/passwd"), "openai-chat"),
         (Ask::post("/v1/chat/completions/", "{}"), "openai-chat"),
         (Ask::post("//v1/chat/completions", "{}"), "openai-chat"),

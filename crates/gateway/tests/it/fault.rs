@@ -89,8 +89,7 @@ fn an_answer_of_200_that_holds_an_error_is_an_error() {
 #[test]
 fn a_stream_whose_first_event_is_an_error_shows_it_and_nothing_good() {
     for (caller, provider) in pairs() {
-        let event = if provider.name == "anthropic-messages" { "event: error\n" } else { "" };
-        let house = House::new(Answer::sse([format!("{event}data: {}\n\n", provider.error)]));
+        let house = House::new(provider.framed([provider.error_frame()]));
         let cell = format!("{} → {}", caller.name, provider.name);
         let reply = house.gateway.ask(&caller.ask(&provider.model(), true));
         let message = if reply.status() == 200 { caller.broken(reply.text()) } else { caller.refusal(&reply).1 };
@@ -171,7 +170,7 @@ fn a_whole_answer_where_a_stream_was_asked_for_is_streamed() {
         let cell = format!("{} → {}", caller.name, provider.name);
         let reply = house.gateway.ask(&caller.ask(&provider.model(), true));
         assert_eq!(reply.status(), 200, "{cell}: {}", reply.text());
-        assert!(reply.header("content-type").starts_with("text/event-stream"), "{cell}: {}", reply.head.text());
+        assert!(reply.header("content-type").starts_with(caller.media()), "{cell}: {}", reply.head.text());
         assert_eq!(caller.text(reply.text()), TEXT, "{cell}: {}", reply.text());
         assert!(reply.text().contains(caller.ends[0]), "{cell}: {}", reply.text());
         assert_eq!(house.gateway.stats().all["input_tokens"], 7, "{cell}");

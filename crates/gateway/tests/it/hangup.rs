@@ -26,7 +26,7 @@ fn in_the_middle_of_a_stream() {
     let mut worst = Duration::ZERO;
     for (caller, provider) in pairs() {
         let cell = format!("{} → {}", caller.name, provider.name);
-        let house = House::new(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang));
+        let house = House::new(provider.framed(provider.begun().iter().copied()).ending(Ending::Hang));
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);
         line.head();
         line.chunks_until("Hel");

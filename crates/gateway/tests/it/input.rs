@@ -113,6 +113,11 @@ fn translated_a_wrong_type_or_a_missing_field_is_refused_and_named() {
                 ("previous_response_id", good.replace("\"stream\"", "\"previous_response_id\":\"resp_0\",\"stream\"")),
                 ("max_output_tokens", good.replace("16", "\"many\"")),
             ],
+            "ollama-generate" => vec![
+                ("prompt", good.replace("\"prompt\"", "\"x\"")),
+                ("prompt", good.replace("\"hi\"", "{}")),
+                ("options.num_predict", good.replace("16", "\"many\"")),
+            ],
             "openai-completions" => vec![
                 ("prompt", good.replace("\"prompt\"", "\"x\"")),
                 ("prompt", good.replace("\"hi\"", "{}")),
@@ -123,7 +128,7 @@ fn translated_a_wrong_type_or_a_missing_field_is_refused_and_named() {
                 ("messages", good.replace("[{\"role\":\"user\",\"content\":\"hi\"}]", "7")),
                 ("content", good.replace("\"hi\"", "7")),
                 ("role", good.replace("\"user\"", "7")),
-                ("max_tokens", good.replace("16", "\"many\"")),
+                (if speech.is_lines { "options.num_predict" } else { "max_tokens" }, good.replace("16", "\"many\"")),
             ],
         };
         for (field, body) in cases {
@@ -168,6 +173,8 @@ fn an_unknown_model_is_404_and_the_nearest_is_named() {
                 match speech.name {
                     "anthropic-messages" => assert_eq!(error["type"], "not_found_error"),
                     "gemini" => assert_eq!(error["status"], "NOT_FOUND"),
+                    "cohere-chat" => {}
+                    "ollama" | "ollama-generate" => assert_eq!(reply.json()["code"], "model_not_found"),
                     _ => assert_eq!(error["code"], "model_not_found"),
                 }
             }

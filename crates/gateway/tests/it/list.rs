@@ -16,12 +16,20 @@ fn ask(name: &str, path: &str) -> Ask {
     match name {
         "anthropic-messages" => Ask::get(&format!("/v1/models{path}")).header("anthropic-version", "2023-06-01"),
         "gemini" => Ask::get(&format!("/v1beta/models{path}")),
+        "cohere-chat" => Ask::get(&format!("/v1/models{path}")).header("x-fern-sdk-name", "cohere"),
+        "ollama" | "ollama-generate" if path.is_empty() => Ask::get("/api/tags"),
+        "ollama" | "ollama-generate" => {
+            Ask::post("/api/show", serde_json::json!({"model": path.trim_start_matches('/').replace("%2F", "/")}).to_string())
+        }
         _ => Ask::get(&format!("/v1/models{path}")),
     }
 }
 
 fn ids(name: &str, list: &Value) -> Vec<String> {
-    let (items, id) = if name == "gemini" { ("models", "name") } else { ("data", "id") };
+    let (items, id) = match name {
+        "gemini" | "cohere-chat" | "ollama" | "ollama-generate" => ("models", "name"),
+        _ => ("data", "id"),
+    };
     let items = list[items].as_array().unwrap();
     items.iter().map(|item| item[id].as_str().unwrap().trim_start_matches("models/").to_owned()).collect()
 }
@@ -60,6 +68,14 @@ fn lists_have_the_shape_of_the_callers_dialect() {
                         .all(|m| m["name"].as_str().unwrap().starts_with("models/") && methods(m))
                 );
             }
+            "cohere-chat" => {
+                assert!(list["models"].as_array().unwrap().iter().all(|m| m["endpoints"][0] == "chat"));
+            }
+            "ollama" | "ollama-generate" => {
+                let rows = list["models"].as_array().unwrap();
+                assert!(rows.iter().all(|m| m["model"] == m["name"] && m["modified_at"].is_string() && m["size"].is_u64()));
+                assert!(rows.iter().all(|m| m["details"]["families"].is_array()));
+            }
             _ => {
                 assert_eq!(list["object"], "list");
                 assert!(
@@ -79,7 +95,15 @@ fn one_model_is_found_by_name_also_when_it_is_in_no_list() {
     let gateway = gateway();
     for speech in speech::all() {
         let id = |reply: &Reply| {
-            let field = if speech.name == "gemini" { "name" } else { "id" };
+            let field = match speech.name {
+                "gemini" | "cohere-chat" => "name",
+                "ollama" | "ollama-generate" => "model_info",
+                _ => "id",
+            };
+            let found = &reply.json()[field];
+            if found.is_object() {
+                return found["general.basename"].as_str().unwrap().to_owned();
+            }
             reply.json()[field].as_str().unwrap_or_else(|| panic!("{}", reply.text())).trim_start_matches("models/").to_owned()
         };
         for name in ["fast", "at-openai-chat/tiny-1", "at-openai-chat/never-listed"] {

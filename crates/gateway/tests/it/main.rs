@@ -19,6 +19,7 @@ mod input;
 mod lane;
 mod list;
 mod lost;
+mod ollama;
 mod operation;
 mod oversize;
 mod passthrough;

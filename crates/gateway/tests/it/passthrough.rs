@@ -123,6 +123,14 @@ fn errors_pass_as_they_came_unless_they_tell_our_credential() {
 }
 
 #[test]
+fn it_can_be_forbidden() {
+    let house = House::with(|_: &Seen| Answer::json(200, "{}"), "[server]\npassthrough = false\n");
+    let reply = house.gateway.ask(&Ask::get("/passthrough/at-openai-chat/files"));
+    assert!(reply.status() == 403 && reply.text().contains("passthrough = false"), "{}", reply.text());
+    assert!(house.provider.requests().is_empty());
+}
+
+#[test]
 fn a_stream_passes_as_it_comes_and_its_usage_is_counted() {
     let house = House::new(|_: &Seen| {
         Answer::sse(["data: {\"a\":1}\n\n", "data: {\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2}}\n\n"])

@@ -33,6 +33,8 @@ pub(crate) struct Speech {
     pub(crate) ends: &'static [&'static str],
     /// A provider's error body.
     pub(crate) error: &'static str,
+    /// Whether frames are lines of JSON and not server-sent events.
+    pub(crate) is_lines: bool,
 }
 
 const OPENAI_CHAT: Speech = Speech {
@@ -61,6 +63,7 @@ const OPENAI_CHAT: Speech = Speech {
     whole_text_at: "/choices/0/message/content",
     ends: &["[DONE]", "\"finish_reason\":\"stop\""],
     error: r#"{"error":{"message":"the provider's own words","type":"some_type","param":null,"code":"some_code","x_new":1}}"#,
+    is_lines: false,
 };
 
 const OPENAI_COMPLETIONS: Speech = Speech {
@@ -140,6 +143,7 @@ const ANTHROPIC: Speech = Speech {
     whole_text_at: "/content/0/text",
     ends: &["message_stop", "\"end_turn\""],
     error: r#"{"type":"error","error":{"type":"some_type","message":"the provider's own words","x_new":1},"request_id":"req_theirs"}"#,
+    is_lines: false,
 };
 
 const GEMINI: Speech = Speech {
@@ -164,9 +168,82 @@ const GEMINI: Speech = Speech {
     whole_text_at: "/candidates/0/content/parts/0/text",
     ends: &["\"STOP\"", "[DONE]"],
     error: r#"{"error":{"code":400,"message":"the provider's own words","status":"SOME_STATUS","details":[{"@type":"x_new"}]}}"#,
+    is_lines: false,
 };
 
-static TABLE: [Speech; 5] = [OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_RESPONSES, ANTHROPIC, GEMINI];
+const COHERE: Speech = Speech {
+    name: "cohere-chat",
+    base_has_version: false,
+    auth: "{ bearer = \"env:HOUSE_KEY\" }",
+    paths: ["/v2/chat", "/v2/chat"],
+    odd: ANTHROPIC.odd,
+    plain: ANTHROPIC.plain,
+    whole: "{\"id\":\"c1\", \"x_new\":{\"n\":123456789012345678901234567890},\n\"finish_reason\":\"COMPLETE\",\
+        \"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Hello \\u2603\"}]},\
+        \"usage\":{\"billed_units\":{\"input_tokens\":2,\"output_tokens\":1},\"tokens\":{\"input_tokens\":7,\"output_tokens\":3}}} \n",
+    frames: &[
+        "event: message-start\ndata: {\"id\":\"c1\",\"type\":\"message-start\",\"delta\":{\"message\":{\"role\":\"assistant\",\"content\":[],\"tool_plan\":\"\",\"tool_calls\":[],\"citations\":[]}},\"x_new\":1}\n\n",
+        "event: content-start\ndata: {\"type\":\"content-start\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"type\":\"text\",\"text\":\"\"}}}}\n\n",
+        "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"Hel\"}}}}\n\n",
+        "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"lo \\u2603\"}}}}\n\n",
+        "event: content-end\ndata: {\"type\":\"content-end\",\"index\":0}\n\n",
+        "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"COMPLETE\",\"usage\":{\"billed_units\":{\"input_tokens\":2,\"output_tokens\":1},\"tokens\":{\"input_tokens\":7,\"output_tokens\":3}}}}\n\n",
+    ],
+    texts: 4,
+    text_at: "/delta/message/content/text",
+    whole_text_at: "/message/content/0/text",
+    ends: &["\"COMPLETE\""],
+    error: r#"{"id":"e1","message":"the provider's own words","x_new":1}"#,
+    is_lines: false,
+};
+
+const OLLAMA: Speech = Speech {
+    name: "ollama",
+    base_has_version: false,
+    auth: "{ bearer = \"env:HOUSE_KEY\" }",
+    paths: ["/api/chat", "/api/chat"],
+    odd: "\r\n{ \"stream\" : {STREAM} ,\t\"x_unknown\":{\"b\":123456789012345678901234567890,\"a\":1e400, \"e\":-0.0},\n \
+        \"messages\":[{\"content\":\"h\\u00e9llo \\ud83d\\ude00 ☃ \\/ \\u0000 \\\"model\\\":\\\"x\\\"\",\"role\":\"user\",\"zzz\":[null]}],  \
+        \"model\" : \"{MODEL}\" , \"options\":{ \"num_predict\": 16,\"num_ctx\":4096}, \"keep_alive\":-1, \"metadata\":{\"model\":\"not me\"} }\n ",
+    plain: r#"{"model":"{MODEL}","stream":{STREAM},"messages":[{"role":"user","content":"hi"}],"options":{"num_predict":16}}"#,
+    whole: "{\"model\":\"tiny-1\", \"created_at\":\"2023-11-14T22:13:20.123456789Z\",\"x_new\":{\"n\":123456789012345678901234567890},\n\
+        \"message\":{\"role\":\"assistant\",\"content\":\"Hello \\u2603\"},\"done\":true,\"done_reason\":\"stop\",\
+        \"total_duration\":9,\"prompt_eval_count\":7,\"eval_count\":3} \n",
+    frames: &[
+        "{\"model\":\"tiny-1\",\"created_at\":\"2023-11-14T22:13:20.123456789Z\",\"message\":{\"role\":\"assistant\",\"content\":\"Hel\"},\"done\":false,\"x_new\":1}\n",
+        "{\"model\":\"tiny-1\",\"created_at\":\"2023-11-14T22:13:20.2Z\",\"message\":{\"role\":\"assistant\",\"content\":\"lo \\u2603\"},\"done\":false}\r\n",
+        "{\"model\":\"tiny-1\",\"created_at\":\"2023-11-14T22:13:20.3Z\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"total_duration\":9,\"prompt_eval_count\":7,\"eval_count\":3}\n",
+    ],
+    texts: 2,
+    text_at: "/message/content",
+    whole_text_at: "/message/content",
+    ends: &["\"done\":true"],
+    error: r#"{"error":"the provider's own words","x_new":1}"#,
+    is_lines: true,
+};
+
+const OLLAMA_GENERATE: Speech = Speech {
+    name: "ollama-generate",
+    paths: ["/api/generate", "/api/generate"],
+    odd: "\r\n{ \"stream\" : {STREAM} ,\t\"x_unknown\":{\"b\":123456789012345678901234567890,\"a\":1e400, \"e\":-0.0},\n \
+        \"prompt\":\"h\\u00e9llo \\ud83d\\ude00 ☃ \\/ \\u0000 \\\"model\\\":\\\"x\\\"\",  \
+        \"model\" : \"{MODEL}\" , \"options\":{ \"num_predict\": 16}, \"raw\":true, \"metadata\":{\"model\":\"not me\"} }\n ",
+    plain: r#"{"model":"{MODEL}","stream":{STREAM},"prompt":"hi","options":{"num_predict":16}}"#,
+    whole: "{\"model\":\"tiny-1\", \"created_at\":\"2023-11-14T22:13:20.123456789Z\",\"x_new\":{\"n\":123456789012345678901234567890},\n\
+        \"response\":\"Hello \\u2603\",\"done\":true,\"done_reason\":\"stop\",\"context\":[1,2],\
+        \"total_duration\":9,\"prompt_eval_count\":7,\"eval_count\":3} \n",
+    frames: &[
+        "{\"model\":\"tiny-1\",\"created_at\":\"2023-11-14T22:13:20.123456789Z\",\"response\":\"Hel\",\"done\":false,\"x_new\":1}\n",
+        "{\"model\":\"tiny-1\",\"created_at\":\"2023-11-14T22:13:20.2Z\",\"response\":\"lo \\u2603\",\"done\":false}\n",
+        "{\"model\":\"tiny-1\",\"created_at\":\"2023-11-14T22:13:20.3Z\",\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"context\":[1,2],\"total_duration\":9,\"prompt_eval_count\":7,\"eval_count\":3}\n",
+    ],
+    text_at: "/response",
+    whole_text_at: "/response",
+    ..OLLAMA
+};
+
+static TABLE: [Speech; 8] =
+    [OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_RESPONSES, ANTHROPIC, GEMINI, COHERE, OLLAMA, OLLAMA_GENERATE];
 
 /// Every dialect that the codec speaks.
 pub(crate) fn all() -> impl Iterator<Item = &'static Speech> {
@@ -225,7 +302,45 @@ impl Speech {
 
     /// A provider's good stream.
     pub(crate) fn stream(&self) -> Answer {
-        Answer::sse(self.frames.iter().copied())
+        self.framed(self.frames.iter().copied())
+    }
+
+    /// These chunks as a stream of this dialect.
+    pub(crate) fn framed<B: Into<bytes::Bytes>>(&self, chunks: impl IntoIterator<Item = B>) -> Answer {
+        match self.is_lines {
+            true => Answer::status(200).header("content-type", "application/x-ndjson").chunks(chunks),
+            false => Answer::sse(chunks),
+        }
+    }
+
+    /// The media type of its streams.
+    pub(crate) fn media(&self) -> &'static str {
+        if self.is_lines { "application/x-ndjson" } else { "text/event-stream" }
+    }
+
+    /// What may stand in a stream and says nothing.
+    pub(crate) fn odd_frames(&self) -> &'static [&'static str] {
+        match self.is_lines {
+            true => &["{\"type\":\"never_seen\",\"x\":[1,2]}\n", "\n", "\r\n", "{}\n"],
+            false => {
+                &["event: never_seen\ndata: {\"type\":\"never_seen\",\"x\":[1,2]}\n\n", ":\n\n", "id: 7\nretry: 10\n\n", "\n\n"]
+            }
+        }
+    }
+
+    /// What a server that is still at work sends.
+    pub(crate) fn chatter(&self) -> &'static str {
+        if self.is_lines { "\n" } else { ": still here\n\n" }
+    }
+
+    /// A provider's error within a stream.
+    pub(crate) fn error_frame(&self) -> String {
+        match self.name {
+            "anthropic-messages" => format!("event: error\ndata: {}\n\n", self.error),
+            "cohere-chat" => "event: message-end\ndata: {\"type\":\"message-end\",\"id\":\"c1\",\"delta\":{\"finish_reason\":\"ERROR\",\"error\":\"the provider's own words\"}}\n\n".to_owned(),
+            _ if self.is_lines => format!("{}\n", self.error),
+            _ => format!("data: {}\n\n", self.error),
+        }
     }
 
     /// The frames before the answer's end.
@@ -249,6 +364,14 @@ impl Speech {
 
     /// The message of an error body in this dialect's shape; panics at any other shape.
     pub(crate) fn message(&self, body: &Value) -> String {
+        let words = match self.name {
+            "cohere-chat" => body.get("message").filter(|_| body["id"].is_string()).or_else(|| body.pointer("/delta/error")),
+            "ollama" | "ollama-generate" => Some(&body["error"]),
+            _ => None,
+        };
+        if let Some(words) = words {
+            return words.as_str().unwrap_or_else(|| panic!("not an error of {}: {body}", self.name)).to_owned();
+        }
         let error = &body["error"];
         let is_text = |field: &str| error[field].is_string();
         let well = match self.name {
@@ -273,7 +396,7 @@ impl Speech {
             assert!(!stream.contains(end), "{}: a broken stream must not say {end}: {stream}", self.name);
         }
         let events = events(stream);
-        let errors = events.iter().filter(|event| !event["error"].is_null()).count();
+        let errors = events.iter().filter(|event| is_error(event)).count();
         assert_eq!(errors, 1, "{}: one error: {stream}", self.name);
         if self.name == "anthropic-messages" {
             assert!(stream.contains("event: error\n"), "{stream}");
@@ -288,6 +411,12 @@ fn fill(text: &str, model: &str, stream: bool) -> String {
 
 /// The JSON events of a stream (`[DONE]` is none).
 pub(crate) fn events(stream: &str) -> Vec<Value> {
-    let data = stream.lines().filter_map(|line| line.strip_prefix("data:"));
+    // A line may end with CR alone, where its LF would have come with the next piece.
+    let data = stream.split(['\n', '\r']).map(|line| line.strip_prefix("data:").unwrap_or(line));
     data.filter_map(|data| serde_json::from_str(data.trim()).ok()).collect()
+}
+
+/// Whether an event of a stream is an error, in any dialect.
+pub(crate) fn is_error(event: &Value) -> bool {
+    !event["error"].is_null() || !event["delta"]["error"].is_null()
 }

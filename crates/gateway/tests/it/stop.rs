@@ -49,7 +49,8 @@ fn a_running_stream_finishes_and_new_callers_are_not_let_in() {
     each_pair(|caller, provider| {
         let cell = format!("{} → {}", caller.name, provider.name);
         let (first, rest) = provider.frames.split_at(provider.texts - 1);
-        let house = House::new(Answer::sse(first.iter().copied()).pause(Duration::from_millis(400)).chunks(rest.iter().copied()));
+        let house =
+            House::new(provider.framed(first.iter().copied()).pause(Duration::from_millis(400)).chunks(rest.iter().copied()));
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);
         assert_eq!(line.head().status, 200);
         let mut text = line.chunks_until("Hel");
@@ -81,7 +82,7 @@ fn a_stream_that_goes_on_too_long_is_cut_with_an_error() {
     each_pair(|caller, provider| {
         let cell = format!("{} → {}", caller.name, provider.name);
         let house =
-            House::with(Answer::sse(provider.begun().iter().copied()).ending(Ending::Hang), "[server]\ndrain_seconds = 1");
+            House::with(provider.framed(provider.begun().iter().copied()).ending(Ending::Hang), "[server]\ndrain_seconds = 1");
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);
         line.head();
         let mut text = line.chunks_until("Hel");
@@ -101,9 +102,9 @@ fn a_stream_that_goes_on_too_long_is_cut_with_an_error() {
 fn a_stream_that_never_pauses_is_cut_as_well() {
     each_pair(|caller, provider| {
         let cell = format!("{} → {}", caller.name, provider.name);
-        let chatter = std::iter::repeat_n(": still here\n\n", 4000);
+        let chatter = std::iter::repeat_n(provider.chatter(), 4000);
         let house = House::with(
-            Answer::sse(provider.begun().iter().copied().chain(chatter)).drip(Duration::from_micros(300)),
+            provider.framed(provider.begun().iter().copied().chain(chatter)).drip(Duration::from_micros(300)),
             "[server]\ndrain_seconds = 1",
         );
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use trunkline::transport::{Failure, HttpTransport, Options, Phase, Transport};
 
-use super::{ask, post};
+use super::{ask, post, soon};
 
 /// Serves every connection with `serve`; counts them.
 async fn server<F: Future<Output = ()> + Send>(
@@ -115,17 +115,25 @@ async fn a_connection_is_not_used_again_when_its_state_is_in_doubt() {
 
 #[tokio::test]
 async fn a_server_that_speaks_out_of_turn_is_not_listened_to() {
-    let (addr, connections) = server(|mut stream| async move {
-        while read_request(&mut stream).await {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil").await;
+    let spoken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&spoken);
+    let (addr, connections) = server(move |mut stream| {
+        let count = Arc::clone(&count);
+        async move {
+            while read_request(&mut stream).await {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil").await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
         }
     })
     .await;
     let transport = HttpTransport::new(Options::default());
-    for _ in 0..3 {
+    for round in 1..=3 {
         assert_eq!(ask(&transport, format!("http://{addr}")).await.unwrap(), "hello");
+        assert!(soon(Duration::from_secs(10), || spoken.load(Ordering::SeqCst) == round).await);
+        // Over the loopback it has arrived by now; the runtime needs a moment to hear of it.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(connections.load(Ordering::SeqCst), 3);

@@ -150,7 +150,7 @@ impl Auth {
             let files = |auth: &Auth| matches!(auth, Self::ServiceAccount(_));
             let own = way.references().into_iter().filter(|(_, needed)| *needed || files(way));
             let own = own.flat_map(|(reference, _)| reference.env_names().to_vec());
-            own.chain(chain(way).then(|| "AWS_ACCESS_KEY_ID".to_owned()).into_iter()).collect::<Vec<_>>()
+            own.chain(chain(way).then(|| "AWS_ACCESS_KEY_ID".to_owned())).collect::<Vec<_>>()
         });
         let mut seen = Vec::new();
         names.for_each(|name| {

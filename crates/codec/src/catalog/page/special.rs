@@ -20,16 +20,16 @@ pub(super) fn special(provider: &Provider, lang: Lang) -> String {
         ));
     }
     if !quirks.accepts.is_empty() {
-        let what = say(lang, "It takes more than its dialect's standard:", "除协议标准外还接受：");
-        points.push(format!("{what} {}", code(quirks.accepts.iter())));
+        let what = say(lang, "It takes more than its dialect's standard: ", "除协议标准外还接受：");
+        points.push(format!("{what}{}", code(quirks.accepts.iter())));
     }
     for (field, name) in &quirks.rename {
         points.push(format!("`{field}` {} `{name}`", say(lang, "is called", "在这里叫")));
     }
     for (field, value) in &quirks.body {
         points.push(format!(
-            "{} `{field}: {value}`",
-            say(lang, "Sent along with every translated request:", "每个转换后的请求都会带上：")
+            "{}`{field}: {value}`",
+            say(lang, "Sent along with every translated request: ", "每个转换后的请求都会带上：")
         ));
     }
     if let Some(bound) = quirks.max_tokens_default {
@@ -153,17 +153,17 @@ pub(super) fn lost(provider: &Provider, lang: Lang) -> String {
     if !quirks.refuses.is_empty() {
         let what = say(
             lang,
-            "Refused or ignored by the provider, so left out and reported:",
+            "Refused or ignored by the provider, so left out and reported: ",
             "服务商拒绝或忽略，因此不发送并予以报告：",
         );
-        points.push(format!("{what} {}", code(quirks.refuses.iter())));
+        points.push(format!("{what}{}", code(quirks.refuses.iter())));
     }
     if quirks.reasoning == ReasoningStyle::None {
         points.push(say(lang, "How much it thinks cannot be asked for.", "无法指定思考强度。").to_owned());
     }
     if !quirks.efforts.is_empty() {
-        let what = say(lang, "Efforts other than these become the nearest of them:", "其他思考强度会换成其中最接近的一个：");
-        points.push(format!("{what} {}", code(quirks.efforts.iter())));
+        let what = say(lang, "Efforts other than these become the nearest of them: ", "其他思考强度会换成其中最接近的一个：");
+        points.push(format!("{what}{}", code(quirks.efforts.iter())));
     }
     let thousandths =
         |value: u32| format!("{}.{:03}", value / 1000, value % 1000).trim_end_matches('0').trim_end_matches('.').to_owned();

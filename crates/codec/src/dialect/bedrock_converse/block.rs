@@ -16,6 +16,7 @@ const CARRIER: &str = "tl.part.";
 const SEAL: &str = "tl.";
 
 /// What a block is.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is a part; a box would be an allocation for each")]
 enum Block {
     Part(Part),
     /// Everything up to here may be cached.

@@ -20,6 +20,9 @@ pub(super) struct Answer<'a> {
     pub(super) message: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) finish_reason: Option<Scalar<'a>>,
+    /// Ours: another provider's own word for it.
+    #[serde(borrow)]
+    pub(super) native_finish_reason: Option<Scalar<'a>>,
     pub(super) usage: Option<UsageIn>,
     #[serde(borrow)]
     pub(super) logprobs: Option<&'a RawValue>,
@@ -51,6 +54,9 @@ pub(super) struct Delta<'a> {
     pub(super) message: Option<Said<'a>>,
     #[serde(borrow)]
     pub(super) finish_reason: Option<Scalar<'a>>,
+    /// Ours: another provider's own word for it.
+    #[serde(borrow)]
+    pub(super) native_finish_reason: Option<Scalar<'a>>,
     pub(super) usage: Option<UsageIn>,
     #[serde(borrow)]
     pub(super) error: Option<Scalar<'a>>,
@@ -199,7 +205,7 @@ impl UsageIn {
 }
 
 /// Why an answer ended.
-pub(super) fn read_finish(word: &str, calls: bool) -> Finish {
+pub(super) fn read_finish(word: &str, native: Option<&Scalar<'_>>, calls: bool) -> Finish {
     let reason = match word {
         "" | "COMPLETE" if calls => Reason::ToolCalls,
         "TOOL_CALL" => Reason::ToolCalls,
@@ -212,7 +218,8 @@ pub(super) fn read_finish(word: &str, calls: bool) -> Finish {
         _ => Reason::Stop,
     };
     let usual = matches!(word, "" | "COMPLETE" | "TOOL_CALL" | "STOP_SEQUENCE" | "MAX_TOKENS" | "ERROR_TOXIC" | "ERROR");
-    Finish { reason, stop_sequence: None, detail: (!usual).then(|| word.to_owned()) }
+    let native = native.and_then(Scalar::word);
+    Finish { reason, stop_sequence: None, detail: native.or((!usual).then(|| word.to_owned())) }
 }
 
 /// A stretch of text and the probabilities of its tokens.

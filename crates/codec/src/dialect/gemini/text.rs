@@ -7,6 +7,8 @@ use crate::ir::Extra;
 
 use super::NAME;
 
+pub(crate) use crate::dialect::shared::compact;
+
 /// Writes one value.
 pub(crate) fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let start = out.len();
@@ -14,20 +16,6 @@ pub(crate) fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
         out.truncate(start);
         out.extend_from_slice(b"null");
     }
-}
-
-/// Checked JSON without the white space between its tokens: providers indent whole answers, and streamed ones not.
-pub(crate) fn compact(json: &str) -> String {
-    let (mut text, mut escaped) = (false, false);
-    let significant = json.chars().filter(|letter| {
-        let keep = text || !letter.is_ascii_whitespace();
-        if !escaped && *letter == '"' {
-            text = !text;
-        }
-        escaped = text && !escaped && *letter == '\\';
-        keep
-    });
-    significant.collect()
 }
 
 /// An object that is being written.

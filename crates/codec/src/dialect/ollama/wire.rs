@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::error::read_within;
 use crate::dialect::openai_chat::response::read_call_signature;
 use crate::dialect::openai_chat::wire::{Count, Many, Scalar, Str, list_of};
+use crate::dialect::shared::compact;
 use crate::error::{Error, Result};
 use crate::ir::{Content, Part, Reason, Signature, TokenLogprob, TopLogprob, Usage};
 use crate::ir::{Finish, Source};
@@ -111,7 +112,7 @@ impl Call<'_> {
         match self.function.as_ref().and_then(|function| function.arguments).map(RawValue::get) {
             None | Some("null") => String::new(),
             Some(text) if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
-            Some(object) => object.to_owned(),
+            Some(object) => compact(object),
         }
     }
 

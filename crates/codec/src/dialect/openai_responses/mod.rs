@@ -11,6 +11,7 @@ mod stream;
 mod wire;
 
 use http::HeaderMap;
+use serde_json::json;
 
 use super::openai_chat::{self, cannot_count};
 use super::{Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
@@ -99,7 +100,7 @@ impl Downstream for OpenAiResponses {
     }
 
     fn write_count(&self, count: TokenCount) -> Vec<u8> {
-        openai_chat::write_count(count)
+        json!({ "object": "response.input_tokens", "input_tokens": count.input }).to_string().into_bytes()
     }
 
     fn write_models(&self, models: &[Model]) -> Vec<u8> {

@@ -11,6 +11,7 @@
 mod cohere;
 mod gemini;
 mod lane;
+mod list;
 pub mod multipart;
 mod number;
 mod ollama;
@@ -27,6 +28,7 @@ use crate::ir::{
 };
 
 pub use lane::{forward, peek};
+pub use list::{list_path, read_list};
 pub use usage::Watch;
 
 const OPENAI: &str = "openai-chat";

@@ -633,17 +633,17 @@ pub(crate) fn error_frame(dialect: &str) -> Vec<u8> {
     let body = error(dialect, 429);
     let text = match dialect {
         "anthropic-messages" => format!("event: error\n{}", data(&body)),
+        "openai-responses" => {
+            let flat = json!({"type": "error", "sequence_number": 9, "code": "rate_limit_exceeded",
+                "message": body["error"]["message"], "param": null});
+            format!("event: error\n{}", data(&flat))
+        }
         "bedrock-converse" => return message::write_all(&json!([{"exception": "throttlingException", "payload": body}])),
         "cohere-chat" => {
             let end = json!({"type": "message-end", "id": "c1", "delta": {"finish_reason": "ERROR", "error": body["message"]}});
             format!("event: message-end\n{}", data(&end))
         }
         "ollama" | "ollama-generate" => format!("{body}\n"),
-        "openai-responses" => {
-            let words = &body["error"];
-            let flat = json!({"type": "error", "sequence_number": 9, "code": "rate_limit_exceeded", "message": words["message"], "param": null});
-            format!("event: error\n{}", data(&flat))
-        }
         other => native::error_frame(other).unwrap_or_else(|| data(&body)),
     };
     text.into_bytes()

@@ -33,7 +33,7 @@ pub(crate) fn check(case: &mut Case<'_>) -> bool {
                 continue;
             }
             // A budget is told as a budget where there is a word for it.
-            let is_effort = ["/output_config", "/thinking/type", "/generationConfig/thinkingConfig"]
+            let is_effort = ["/output_config", "/outputConfig", "/thinking/type", "/generationConfig/thinkingConfig"]
                 .iter()
                 .any(|start| pointer.starts_with(start));
             if is_effort && request.reasoning.as_ref().is_some_and(|asked| asked.effort.is_none()) {

@@ -62,11 +62,11 @@ pub(super) fn write_tools<'a>(
 /// The tools that the history tells of.
 fn called(request: &Request) -> BTreeSet<&str> {
     let parts = request.messages.iter().flat_map(|message| &message.parts);
-    let name = |content| match content {
-        &Content::ToolCall { ref name, .. } => Some(name.as_str()),
+    let calls = parts.filter_map(|part| match &part.content {
+        Content::ToolCall { name, .. } => Some(name.as_str()),
         _ => None,
-    };
-    parts.filter_map(|part| name(&part.content)).collect()
+    });
+    calls.collect()
 }
 
 fn declare(name: &str) -> Out<'_> {

@@ -208,11 +208,11 @@ impl Writing {
         match (delta, &mut self.body) {
             (Delta::Text(text) | Delta::Transcript(text), Body::Text)
             | (Delta::Text(text), Body::Reasoning)
-            | (Delta::Arguments(text), Body::Tool) => {
-                if !text.is_empty() {
-                    self.begin(wire);
-                    wire.delta(&self.head, text, tail, out);
-                }
+            | (Delta::Arguments(text), Body::Tool)
+                if !text.is_empty() =>
+            {
+                self.begin(wire);
+                wire.delta(&self.head, text, tail, out);
             }
             (Delta::Citation(citation), Body::Text) => {
                 #[derive(Serialize)]

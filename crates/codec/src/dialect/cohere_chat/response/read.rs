@@ -24,7 +24,7 @@ pub(in super::super) fn read(body: &[u8]) -> Result<Response> {
     let word = answer.finish_reason.as_ref().and_then(Scalar::text).unwrap_or_default();
     let parts = read_parts(said);
     let calls = parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
-    let finish = read_finish(word, calls);
+    let finish = read_finish(word, answer.native_finish_reason.as_ref(), calls);
     if finish.reason == Reason::Failed && parts.is_empty() {
         return Err(give_up(word, None));
     }
@@ -88,7 +88,7 @@ fn read_parts(said: Said<'_>) -> Vec<Part> {
 
 /// The top-level fields that mean nothing to us.
 fn read_extra(body: &[u8]) -> Map<String, Value> {
-    const KNOWN: [&str; 5] = ["id", "message", "finish_reason", "usage", "logprobs"];
+    const KNOWN: [&str; 6] = ["id", "message", "finish_reason", "native_finish_reason", "usage", "logprobs"];
     let all: std::collections::BTreeMap<Str<'_>, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
     all.into_iter()
         .filter(|(key, value)| !KNOWN.contains(&&**key) && value.get() != "null")

@@ -1,7 +1,5 @@
 //! A canonical answer as this dialect says it.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +10,9 @@ use crate::ir::{Choice, Content, Finish, Part, Reason, Response, TokenLogprob, U
 #[derive(Serialize)]
 struct ReplyOut<'a> {
     id: &'a str,
-    finish_reason: Cow<'a, str>,
+    finish_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_finish_reason: Option<&'a str>,
     message: MessageOut<'a>,
     usage: Option<UsageOut>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +55,7 @@ pub(in super::super) fn write(response: &Response, cx: &Cx) -> Vec<u8> {
     let reply = ReplyOut {
         id: if response.id.is_empty() { &cx.id } else { &response.id },
         finish_reason: write_finish(&choice.finish),
+        native_finish_reason: choice.finish.detail.as_deref(),
         message: write_parts(&choice.parts),
         usage: response.usage.as_ref().map(UsageOut::new),
         logprobs: (!tokens.is_empty()).then(|| tokens.iter().map(logprob_out).collect()),
@@ -70,7 +71,8 @@ fn write_parts(parts: &[Part]) -> MessageOut<'_> {
         let signature = part.signature.as_ref().map(|signature| signature.sealed(NAME));
         let text = |text| BlockOut { r#type: "text", text: Some(text), ..BlockOut::default() };
         match &part.content {
-            Content::Text { text, .. } if part.extra.of(NAME).is_some_and(|own| own.contains_key("tool_plan")) => {
+            Content::Text { text, citations } if part.extra.of(NAME).is_some_and(|own| own.contains_key("tool_plan")) => {
+                out.citations.extend(citations.iter().map(|cited| citation::write(cited, text, 0)));
                 out.tool_plan.push_str(text);
             }
             Content::Text { text: words, citations } => {
@@ -104,8 +106,8 @@ fn write_parts(parts: &[Part]) -> MessageOut<'_> {
 }
 
 /// The word for why an answer ended.
-pub(in super::super) fn write_finish(finish: &Finish) -> Cow<'_, str> {
-    Cow::Borrowed(match finish.reason {
+pub(in super::super) fn write_finish(finish: &Finish) -> &'static str {
+    match finish.reason {
         Reason::Stop | Reason::Pause => "COMPLETE",
         Reason::StopSequence => "STOP_SEQUENCE",
         Reason::Length => "MAX_TOKENS",
@@ -117,7 +119,7 @@ pub(in super::super) fn write_finish(finish: &Finish) -> Cow<'_, str> {
             Some("TIMEOUT") => "TIMEOUT",
             _ => "ERROR",
         },
-    })
+    }
 }
 
 /// Tokens; what was billed is not known and taken to be the same.

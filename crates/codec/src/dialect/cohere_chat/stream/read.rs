@@ -143,7 +143,7 @@ impl Reader {
     fn end(&mut self, delta: &Wire<'_>, json: &[u8], out: &mut Vec<Event>) -> Result<()> {
         let word = delta.finish_reason.as_ref().and_then(Scalar::text).unwrap_or_default();
         let words = delta.error.as_ref().and_then(Scalar::text).filter(|words| !words.is_empty());
-        let finish = read_finish(word, self.called > 0);
+        let finish = read_finish(word, delta.native_finish_reason.as_ref(), self.called > 0);
         if delta.code.is_some() && words.is_some() {
             // Written by one of us, class and all.
             let inner = serde_json::from_slice::<serde_json::Value>(json).ok().and_then(|json| json.get("delta").cloned());

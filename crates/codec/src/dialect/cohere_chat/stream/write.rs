@@ -236,17 +236,20 @@ impl WriteStream for Writer {
     fn finish(&mut self, out: &mut Vec<u8>) {
         #[derive(Serialize)]
         struct Last<'a> {
-            finish_reason: &'a str,
+            finish_reason: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            native_finish_reason: Option<&'a str>,
             usage: Option<UsageOut>,
         }
         self.begin(out);
         let usage = self.usage.as_ref().map(UsageOut::new);
-        let (id, word) = (&self.id, write_finish(&self.finish));
+        let (id, finish) = (&self.id, &self.finish);
         frame("message-end", None, out, |out| {
             out.extend_from_slice(b",\"id\":");
             put(out, id);
             out.extend_from_slice(b",\"delta\":");
-            put(out, &Last { finish_reason: &word, usage });
+            let (finish_reason, native_finish_reason) = (write_finish(finish), finish.detail.as_deref());
+            put(out, &Last { finish_reason, native_finish_reason, usage });
         });
     }
 

@@ -88,7 +88,7 @@ fn read_format(raw: Option<&RawValue>) -> Result<Format> {
         text if text.starts_with('{') => {
             Ok(Format::Schema { name: None, description: None, schema: Raw(raw.to_owned()), strict: None })
         }
-        other => Err(Error::bad_request(format!("format: expected \"json\" or a JSON schema, found {other}")).at("format")),
+        _ => Err(Error::bad_request("format: expected \"json\" or a JSON schema").at("format")),
     }
 }
 
@@ -100,7 +100,7 @@ fn read_think(raw: Option<&RawValue>) -> Result<Option<Reasoning>> {
         text => {
             let effort = serde_json::from_str::<String>(text).ok().and_then(|word| Effort::parse(&word));
             if effort.is_none() {
-                let what = format!("think: expected true, false, \"low\", \"medium\", \"high\" or \"max\", found {text}");
+                let what = "think: expected true, false, \"low\", \"medium\", \"high\" or \"max\"";
                 return Err(Error::bad_request(what).at("think"));
             }
             Reasoning { effort, ..Reasoning::default() }

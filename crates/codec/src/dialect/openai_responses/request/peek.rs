@@ -11,8 +11,8 @@ const STORED: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
 
 /// Looks at a request.
 pub(crate) fn peek(body: &[u8], operation: Operation) -> Result<Peek> {
-    if operation != Operation::Chat {
-        return Err(Error::new(Kind::Unsupported, Origin::Caller, "this dialect cannot count tokens"));
+    if !matches!(operation, Operation::Chat | Operation::CountTokens) {
+        return Err(Error::new(Kind::Unsupported, Origin::Caller, "this dialect has answers and token counts only"));
     }
     let members = read_members(body)?;
     let seen = Seen { body, members: &members };

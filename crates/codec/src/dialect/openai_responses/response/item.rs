@@ -183,6 +183,8 @@ impl Items {
             Content::Text { text, citations } => self.say(false, text, citations),
             Content::Refusal { text } => self.say(true, text, &[]),
             Content::Audio { transcript: Some(text), .. } => self.say(false, text, &[]),
+            // An item of a picture has its bytes; where there are none, its address is told.
+            Content::Image { source: Source::Url { url, .. }, .. } => self.say(false, url, &[]),
             Content::Reasoning { text, redacted } => {
                 let at = self.add(Body::Reasoning { text: text.clone(), encrypted: None }, own());
                 if let Some(signature) = &part.signature {
@@ -247,6 +249,15 @@ impl Items {
         if let Some(said) = pieces.flatten().find(|said| !said.refusal) {
             said.logprobs.extend_from_slice(tokens);
         }
+    }
+}
+
+/// Whether a part is told as a piece of a message.
+pub(crate) fn is_piece(content: &Content) -> bool {
+    match content {
+        Content::Text { .. } | Content::Refusal { .. } | Content::Audio { transcript: Some(_), .. } => true,
+        Content::Image { source, .. } => matches!(source, Source::Url { .. }),
+        _ => false,
     }
 }
 

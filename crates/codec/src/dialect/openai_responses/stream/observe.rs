@@ -1,5 +1,7 @@
 //! A look at frames that pass by unchanged.
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -7,7 +9,7 @@ use super::super::wire::Tokens;
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
-use crate::json;
+use crate::json::{self, KeyFinder};
 
 /// Watches one stream.
 #[derive(Default)]
@@ -31,8 +33,10 @@ struct Step {
     error: Option<IgnoredAny>,
 }
 
-/// How far into a frame without a name we look for what it is.
-const FRONT: usize = 4096;
+/// What the frames hold that may end a stream.
+static RESPONSE: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("response"));
+static ERROR: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("error"));
+static MESSAGE: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("message"));
 
 /// The names of the events that end a stream.
 pub(super) fn is_last(name: &str) -> bool {
@@ -43,11 +47,8 @@ impl Observe for Watch {
     fn frame(&mut self, frame: Frame<'_>) {
         let may_end = match frame.event {
             Some(name) => is_last(name),
-            // Frames without a name are not by the book; their data says the same. Deltas are many and short.
-            None => {
-                let front = frame.data.get(..FRONT).unwrap_or(frame.data);
-                memchr::memmem::find(front, b".delta\"").is_none()
-            }
+            // Frames without a name are not by the book; their data says the same. Deltas have none of these.
+            None => RESPONSE.is_set(frame.data) || ERROR.is_set(frame.data) || MESSAGE.is_set(frame.data),
         };
         if !may_end {
             return;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::error::write_error_frame;
-use super::super::response::{Body, Item, Items, Reply, Said, annotation};
+use super::super::response::{Body, Item, Items, Reply, Said, annotation, is_piece};
 use super::slot::{Kind, Slot};
 use crate::dialect::object::Object;
 use crate::dialect::openai_chat::response::logprobs_out;
@@ -241,9 +241,8 @@ impl Writer {
     /// A part that comes whole and is no encrypted thinking.
     fn whole(&mut self, part: &Part, out: &mut Vec<u8>) {
         let before = self.items.all.len();
-        let is_piece = matches!(part.content, Content::Text { .. } | Content::Refusal { .. } | Content::Audio { .. });
         self.close_message(out);
-        if is_piece {
+        if is_piece(&part.content) {
             // A message of its own, so that none that was told grows unseen.
             self.items.add(Body::Message(Vec::new()), Map::new());
         }
