@@ -108,8 +108,7 @@ struct Reader<V> {
 
 impl<V: Variant> Reader<V> {
     fn new(variant: V, quirks: &Quirks) -> Self {
-        let quirks = Quirks { done: false, ..quirks.clone() };
-        Reader { variant, chat: stream::Reader::new(V::NAME, &quirks) }
+        Reader { variant, chat: stream::Reader::new(V::NAME, quirks).without_done() }
     }
 }
 

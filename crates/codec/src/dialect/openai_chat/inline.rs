@@ -1,6 +1,6 @@
 //! Thinking that stands in the text, and texts that are told anew from their beginning with every chunk.
 
-use crate::catalog::{Chunks, Quirks};
+use crate::catalog::Chunks;
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
@@ -38,9 +38,9 @@ pub(crate) enum Piece {
 }
 
 impl ThinkTags {
-    /// A text that may begin with thinking; `None` where the provider does not write so.
-    pub(crate) fn new(quirks: &Quirks) -> Option<Self> {
-        quirks.think_tags.then(|| ThinkTags { place: Place::Front, held: String::new() })
+    /// At the start of a text.
+    pub(crate) fn new() -> Self {
+        ThinkTags { place: Place::Front, held: String::new() }
     }
 
     /// Whether everything that is to come is text.
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     fn split(pieces: &[&str]) -> (String, String) {
-        let mut tags = ThinkTags { place: Place::Front, held: String::new() };
+        let mut tags = ThinkTags::new();
         let mut all: Vec<Piece> = pieces.iter().flat_map(|piece| tags.push((*piece).to_owned())).collect();
         all.extend(tags.flush());
         let (mut thought, mut text) = (String::new(), String::new());

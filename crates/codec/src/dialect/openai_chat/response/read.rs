@@ -94,8 +94,8 @@ fn read_choice(position: u32, choice: Choice<'_>, cited: &[Citation], quirks: &Q
     if let Some(text) = choice.text.as_ref().and_then(Scalar::text).filter(|text| parts.is_empty() && !text.is_empty()) {
         parts.push(Part::text(text));
     }
-    if let Some(tags) = ThinkTags::new(quirks) {
-        take_out_thinking(tags, &mut parts);
+    if quirks.think_tags {
+        take_out_thinking(ThinkTags::new(), &mut parts);
     }
     if let Some(Content::Text { citations, .. }) =
         parts.iter_mut().map(|part| &mut part.content).rfind(|content| matches!(content, Content::Text { .. }))

@@ -25,8 +25,10 @@ const MOST: usize = 1024;
 pub(crate) struct Reader {
     /// The dialect that is read: plain completions come in frames of the same kind.
     name: &'static str,
-    /// Where the provider departs from the dialect.
-    quirks: Quirks,
+    /// Whether the provider ends a stream with `[DONE]`.
+    done: bool,
+    think_tags: bool,
+    chunks: Chunks,
     started: bool,
     ended: bool,
     choices: Vec<State>,
@@ -74,13 +76,20 @@ impl Reader {
     pub(crate) fn new(name: &'static str, quirks: &Quirks) -> Self {
         Reader {
             name,
-            quirks: quirks.clone(),
+            done: quirks.done,
+            think_tags: quirks.think_tags,
+            chunks: quirks.chunks,
             started: false,
             ended: false,
             choices: Vec::new(),
             cited: Vec::new(),
             known: Known::default(),
         }
+    }
+
+    /// A stream whose end is the end of the input.
+    pub(crate) fn without_done(self) -> Self {
+        Reader { done: false, ..self }
     }
 
     fn start(&mut self, answer: &Answer<'_>, body: &[u8], out: &mut Vec<Event>) {
@@ -98,7 +107,7 @@ impl Reader {
             Some(at) => at,
             None if self.choices.len() >= MOST => return Err(Error::malformed("the answer has too many choices")),
             None => {
-                let (think, chunks) = (ThinkTags::new(&self.quirks), self.quirks.chunks);
+                let (think, chunks) = (self.think_tags.then(ThinkTags::new), self.chunks);
                 self.choices.push(State { index, think, chunks, ..State::default() });
                 self.choices.len() - 1
             }
@@ -192,11 +201,11 @@ impl ReadStream for Reader {
             return Ok(());
         }
         let all_finished = !self.choices.is_empty() && self.choices.iter().all(|state| state.finished);
-        if all_finished && !self.quirks.done {
+        if all_finished && !self.done {
             self.end(out);
             return Ok(());
         }
-        Err(Error::truncated(if self.quirks.done && all_finished {
+        Err(Error::truncated(if self.done && all_finished {
             "the stream ended without [DONE]"
         } else {
             "the stream broke off before the answer was complete"
