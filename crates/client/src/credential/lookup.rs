@@ -55,7 +55,7 @@ impl<'a> Lookup<'a> {
     /// A value that is no secret: it is not looked for in what others say.
     pub(crate) fn find_plain(&mut self, reference: &SecretRef) -> Result<Option<Secret>> {
         match reference {
-            SecretRef::Env(names) => Ok(self.environment.first(names).map(Secret::new)),
+            SecretRef::Env(_) => Ok(self.first(reference).map(Secret::new)),
             SecretRef::Literal(text) => Ok(Some(Secret::new(text))),
             SecretRef::File(path) => self.read(&self.expand(path)).map(Some),
             SecretRef::Cmd { command, lifetime } => {
@@ -70,6 +70,14 @@ impl<'a> Lookup<'a> {
         self.find_plain(reference)?.ok_or_else(|| not_set(reference))
     }
 
+    /// What the first of its variables says that is set, or what it is without them.
+    pub(crate) fn first<'b>(&self, reference: &'b SecretRef) -> Option<&'b str>
+    where
+        'a: 'b,
+    {
+        self.environment.first(reference.env_names()).or_else(|| reference.default_text())
+    }
+
     /// A variable.
     pub(crate) fn variable(&self, name: &str) -> Option<&'a str> {
         self.environment.get(name)
@@ -78,7 +86,7 @@ impl<'a> Lookup<'a> {
     /// The path that is named by a variable or written out, if there is such a file.
     pub(crate) fn path(&self, reference: &SecretRef) -> Option<PathBuf> {
         let named = match reference {
-            SecretRef::Env(names) => self.environment.first(names).map(str::to_owned),
+            SecretRef::Env(_) => self.first(reference).map(str::to_owned),
             SecretRef::Literal(path) | SecretRef::File(path) => Some(path.clone()),
             SecretRef::Cmd { .. } => None,
         };

@@ -249,7 +249,7 @@ fn is_there(way: &Auth, lookup: &Lookup<'_>) -> bool {
         Auth::SigV4(SigV4 { keys: AwsKeys::Chain { profile }, .. }) => chain::is_there(profile.as_deref(), lookup),
         Auth::ServiceAccount(account) if account.json.is_none() => account.files.iter().any(|file| lookup.path(file).is_some()),
         way => way.secrets().into_iter().all(|reference| match reference {
-            SecretRef::Env(names) => names.iter().any(|name| lookup.variable(name).is_some()),
+            SecretRef::Env(_) => lookup.first(reference).is_some(),
             _ => true,
         }),
     }
@@ -257,7 +257,8 @@ fn is_there(way: &Auth, lookup: &Lookup<'_>) -> bool {
 
 /// What to set for this way to be there.
 fn missing(way: &Auth, environment: &Environment) -> String {
-    let unset = |reference: &&SecretRef| matches!(reference, SecretRef::Env(names) if environment.first(names).is_none());
+    let lookup = Lookup::new(environment, Duration::ZERO);
+    let unset = |reference: &&SecretRef| matches!(reference, SecretRef::Env(_)) && lookup.first(reference).is_none();
     let secrets = way.secrets();
     let needed: Vec<String> = secrets.iter().copied().filter(unset).map(|reference| reference.env_names().join(" or ")).collect();
     match (needed.is_empty(), way) {

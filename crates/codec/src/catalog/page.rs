@@ -106,8 +106,10 @@ fn setup(provider: &Provider, lang: Lang) -> String {
         }
         _ => {}
     }
-    let model = example(provider);
-    let _ = writeln!(text, "```\n\n```sh\ntrunkline ask -m {id}/{model} \"{}\"\n```\n", say(lang, "Hello", "你好"));
+    text.push_str("```\n\n");
+    if let Some(model) = example(provider) {
+        let _ = writeln!(text, "```sh\ntrunkline ask -m {id}/{model} \"{}\"\n```\n", say(lang, "Hello", "你好"));
+    }
     text.push_str(&facts(provider, lang, &code));
     text
 }
@@ -125,15 +127,22 @@ fn ways(provider: &Provider, lang: Lang) -> String {
     provider.auth.ways().iter().map(way).filter(|names| !names.is_empty()).collect::<Vec<_>>().join(say(lang, ", or ", "，或 "))
 }
 
-/// A model to show: one with data, else one that is listed by its whole name.
-fn example(provider: &Provider) -> String {
+/// A model to show: the most able with data, and of these the cheapest; else one that is listed by its whole name. `None`
+/// where nothing chats.
+fn example(provider: &Provider) -> Option<String> {
     let models = Models::default();
     let chats = |model: &Cow<'_, Model>| model.able.has(super::Ability::Chat) && !model.id.contains(['*', ':']);
-    // The most able, and of these the shortest name.
-    let rank = |model: &Cow<'_, Model>| (model.able.iter().count(), std::cmp::Reverse(model.id.len()));
-    let known = models.of(&provider.id).into_iter().filter(chats).max_by_key(rank).map(|model| model.id.clone());
-    let listed = provider.models.iter().find(|pattern| !pattern.contains('*')).cloned();
-    listed.or(known).unwrap_or_else(|| "MODEL".to_owned())
+    let rank = |model: &Cow<'_, Model>| {
+        let input = model.price.as_ref().and_then(|price| price.base().input);
+        (model.able.iter().count(), std::cmp::Reverse(input), std::cmp::Reverse(model.id.len()))
+    };
+    let best = |id: &str| models.of(id).into_iter().filter(chats).max_by_key(rank).map(|model| model.id.clone());
+    let known = best(&provider.id).or_else(|| Models::like(&provider.id).iter().find_map(|other| best(other)));
+    let listed = || provider.models.iter().find(|pattern| !pattern.contains('*')).cloned();
+    if known.is_none() && !models.of(&provider.id).is_empty() {
+        return None;
+    }
+    known.or_else(listed).or_else(|| Some("MODEL".to_owned()))
 }
 
 fn facts(provider: &Provider, lang: Lang, code: &dyn Fn(&[String]) -> String) -> String {

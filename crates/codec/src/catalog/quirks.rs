@@ -94,19 +94,15 @@ words! {
 
 words! {
     /// What each chunk of a stream holds of a text that grows.
+    #[derive(Default)]
     Chunks {
         /// What is new.
+        #[default]
         Delta = "delta",
         /// All of it so far.
         Whole = "whole",
         /// One of both, and the second chunk shows which.
         Either = "either",
-    }
-}
-
-impl Default for Chunks {
-    fn default() -> Self {
-        Self::Delta
     }
 }
 

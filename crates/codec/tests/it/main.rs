@@ -3,6 +3,7 @@
 
 mod anthropic_messages;
 mod catalog;
+mod cohere_chat;
 mod fixture;
 mod frame;
 mod gemini;
@@ -11,6 +12,7 @@ mod json;
 mod law;
 mod matrix;
 mod message;
+mod ollama;
 mod openai_chat;
 mod openai_responses;
 mod operation;

@@ -78,6 +78,29 @@ async fn a_message_signature_is_made_anew_for_each_try() {
     assert_ne!(first.header("signature"), second.header("signature"), "the nonce is the same");
 }
 
+/// The catalogue's own entry, by the variables that its SDK reads.
+#[tokio::test]
+async fn bedrock_takes_a_bearer_key_or_the_usual_chain() {
+    let provider = LocalProvider::start(Answer::json(
+        200,
+        r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hello."}]}},"stopReason":"end_turn","usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2}}"#,
+    ));
+    let url = provider.url();
+    let moved = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", url.as_str());
+    let keys = [("AWS_ACCESS_KEY_ID", "AKFAKE"), ("AWS_SECRET_ACCESS_KEY", "fake-secret-key"), ("AWS_SESSION_TOKEN", "session")];
+    let none = ("AWS_SHARED_CREDENTIALS_FILE", "/no/such/file");
+    for (more, wanted) in [
+        (vec![("AWS_REGION", "eu-west-1")], "AWS4-HMAC-SHA256 Credential=AKFAKE/20260102/eu-west-1/bedrock/aws4_request"),
+        (vec![], "AWS4-HMAC-SHA256 Credential=AKFAKE/20260102/us-east-1/bedrock/aws4_request"),
+        (vec![("AWS_BEARER_TOKEN_BEDROCK", "a-bearer-key")], "Bearer a-bearer-key"),
+    ] {
+        let world = World::new("", &[&[moved, none][..], &keys, &more].concat());
+        assert_eq!(world.ask("bedrock/amazon.nova-lite-v1:0").await.unwrap(), "Hello.");
+        let seen = provider.requests().pop().unwrap();
+        assert!(seen.header("authorization").starts_with(wanted), "{wanted}: {:?}", seen.headers);
+    }
+}
+
 #[tokio::test]
 async fn a_refused_signature_blames_a_wrong_clock() {
     let date = Arc::new(Mutex::new("Fri, 02 Jan 2026 03:04:05 GMT"));

@@ -165,7 +165,7 @@ impl Auth {
     /// a command or a literal counts as there.
     pub fn is_ready(&self, set: &dyn Fn(&str) -> bool) -> bool {
         let there = |secret: &SecretRef| match secret {
-            SecretRef::Env(names) => names.iter().any(|name| set(name)),
+            SecretRef::Env(_) => secret.default_text().is_some() || secret.env_names().iter().any(|name| set(name)),
             _ => true,
         };
         self.ways().iter().any(|way| match way {
@@ -292,6 +292,12 @@ mod tests {
         assert!(!misplaced.contains("very-secret"), "{misplaced}");
         assert!(SecretRef::try_from("env:".to_owned()).is_err());
         assert!(SecretRef::try_from("cmd: ".to_owned()).is_err());
+        let region = SecretRef::try_from("env:REGION|OTHER|=here".to_owned()).unwrap();
+        assert_eq!(
+            (region.env_names().len(), region.default_text(), region.to_string().as_str()),
+            (2, Some("here"), "env:REGION|OTHER|=here")
+        );
+        assert!(SecretRef::try_from("env:=here".to_owned()).is_err());
         assert_eq!(SecretRef::try_from("http://literal".to_owned()), Ok(SecretRef::Literal("http://literal".to_owned())));
     }
 

@@ -11,7 +11,8 @@ pub const CMD_LIFETIME: u64 = 300;
 
 /// Where a secret (or any other value that does not belong in a file) comes from. Written as one string:
 ///
-/// - `env:NAME` or `env:NAME|OTHER`: the first of these environment variables that is set and not empty
+/// - `env:NAME` or `env:NAME|OTHER`: the first of these environment variables that is set and not empty;
+///   `env:NAME|=text` is that text where none of them is, for settings that are no secrets
 /// - `file:PATH`: the content of a file, without the line end; read again when it changes
 /// - `cmd:COMMAND`: what a command prints, without the line end; run again after [`CMD_LIFETIME`], or after what
 ///   `{ cmd = "COMMAND", lifetime_seconds = 3600 }` says
@@ -20,7 +21,7 @@ pub const CMD_LIFETIME: u64 = 300;
 /// `Debug` and `Serialize` show a literal as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretRef {
-    /// Environment variables, the first that is set wins. Never empty.
+    /// Environment variables, the first that is set wins. Never empty. The last may be a default, `=` before it.
     Env(Vec<String>),
     /// The path of a file.
     File(String),
@@ -39,8 +40,19 @@ impl SecretRef {
     /// The environment variables that this looks at, in order; none for the other kinds.
     pub fn env_names(&self) -> &[String] {
         match self {
-            Self::Env(names) => names,
+            Self::Env(names) => match names.split_last() {
+                Some((last, others)) if last.starts_with('=') => others,
+                _ => names,
+            },
             Self::File(_) | Self::Cmd { .. } | Self::Literal(_) => &[],
+        }
+    }
+
+    /// What it is where none of its variables is set.
+    pub fn default_text(&self) -> Option<&str> {
+        match self {
+            Self::Env(names) => names.last()?.strip_prefix('='),
+            Self::File(_) | Self::Cmd { .. } | Self::Literal(_) => None,
         }
     }
 
@@ -56,7 +68,11 @@ impl TryFrom<String> for SecretRef {
     fn try_from(text: String) -> Result<Self, String> {
         let (kind, rest) = text.split_once(':').unwrap_or(("", ""));
         match kind {
-            "env" => Ok(Self::Env(rest.split('|').map(env_name).collect::<Result<_, _>>()?)),
+            "env" => {
+                let (names, default) = rest.split_once("|=").map_or((rest, None), |(names, text)| (names, Some(text)));
+                let names = names.split('|').map(env_name).chain(default.map(|text| Ok(format!("={text}"))));
+                Ok(Self::Env(names.collect::<Result<_, _>>()?))
+            }
             "file" | "cmd" if rest.trim().is_empty() => Err(format!("nothing follows `{kind}:`")),
             "file" => Ok(Self::File(rest.to_owned())),
             "cmd" => Ok(Self::Cmd { command: rest.to_owned(), lifetime: CMD_LIFETIME }),

@@ -84,18 +84,19 @@ impl Reader {
 
     fn block(&mut self, block: &Block<'_>, out: &mut Vec<Event>) -> Result<()> {
         let kind = if block.is_thinking() { Kind::Reasoning } else { Kind::Text };
-        let signature = block.signature();
-        if let (true, Some(signature)) = (block.redacted, &signature) {
+        if block.redacted {
             let hidden: Part = Content::Reasoning { text: String::new(), redacted: true }.into();
-            let whole = Part { signature: Some(signature.clone()), ..hidden };
             self.close(out);
-            let part = self.begin(PartStart::Whole { content: Box::new(whole) }, out)?;
+            let part = self.begin(PartStart::Whole { content: Box::new(hidden) }, out)?;
             self.open = Some((part, Kind::Redacted));
-            return Ok(());
+        } else {
+            self.grow(kind, block.words(), out)?;
         }
-        self.grow(kind, block.words(), out)?;
-        if let Some(signature) = signature {
-            let part = self.part(kind, out)?;
+        if let Some(signature) = block.signature() {
+            let part = match self.open {
+                Some((part, Kind::Redacted)) => part,
+                _ => self.part(kind, out)?,
+            };
             out.push(Event::Delta { choice: 0, part, delta: Delta::Signature(signature) });
         }
         Ok(())

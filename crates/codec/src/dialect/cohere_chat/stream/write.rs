@@ -78,8 +78,8 @@ impl Writer {
         self.blocks += 1;
         self.text.clear();
         let mut block = json!({ "type": kind, kind: "" });
-        if let (Some(object), Some(signature)) = (block.as_object_mut(), signature) {
-            object.insert("signature".to_owned(), signature.sealed(NAME).into());
+        if let Some(object) = block.as_object_mut() {
+            object.extend(signature.map(|signature| ("signature".to_owned(), signature.sealed(NAME).into())));
             if redacted {
                 object.insert("redacted".to_owned(), true.into());
             }

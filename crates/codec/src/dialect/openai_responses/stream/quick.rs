@@ -136,8 +136,8 @@ mod tests {
         let last = |n: &str, text: &str, rest: &str| {
             format!(r#"{{"delta":{text},"item_id":"m","sequence_number":{n},"type":"x"{rest}}}"#)
         };
-        let orders: [&dyn Fn(&str, &str, &str) -> String; 2] = [&first, &last];
-        for frame in orders {
+        type Frame<'a> = &'a dyn Fn(&str, &str, &str) -> String;
+        for frame in [&first as Frame<'_>, &last] {
             let mut known = Known::default();
             assert_eq!(known.read(frame("4", r#""a""#, "").as_bytes()), None);
             known.keep(frame("4", r#""a""#, r#","obfuscation":"x1""#).as_bytes(), &delta("a"));

@@ -192,10 +192,7 @@ impl Reader {
     fn item_done(&mut self, index: u64, raw: Option<&RawValue>, out: &mut Vec<Event>) -> Result<()> {
         let place = (index, None);
         let Some(raw) = raw else { return Ok(()) };
-        let item: Item<'_> = match serde_json::from_str(raw.get()) {
-            Ok(item) => item,
-            Err(_) => Item::default(),
-        };
+        let item: Item<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
         match text(&item.r#type) {
             "message" => {
                 for (at, raw, piece) in pieces_of(&item) {
