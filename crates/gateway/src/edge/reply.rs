@@ -200,8 +200,8 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
     if let Some(seconds) = error.retry_after_seconds() {
         headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));
     }
-    if status >= 500 && error.retry == Retry::Never {
-        // The SDKs try every 5xx again unless they are told that it is of no use.
+    if (status >= 500 || status == 429) && error.retry == Retry::Never {
+        // The SDKs try every 5xx and 429 again unless they are told that it is of no use.
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     if error.kind == Kind::MethodNotAllowed {
