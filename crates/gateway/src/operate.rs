@@ -45,7 +45,11 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
-    match ran.unwrap_or_else(|error| Err((error.into(), Facts::new(id, errors)))) {
+    let ran = match ran {
+        Ok(ran) => ran,
+        Err(error) => Err((error.into(), Facts::new(id, errors))),
+    };
+    match ran {
         Ok(Ready::Reply(reply)) => {
             call.close(None);
             *reply

@@ -78,7 +78,11 @@ pub(crate) async fn answer(
     }
     let parcel = Parcel { method: head.method.clone(), path, headers: own_headers(&head.headers), payload };
     let sent = worker.unless_cut(pass_through(&worker.client, &target, parcel)).await;
-    match sent.unwrap_or_else(|error| Err(error.into())) {
+    let sent = match sent {
+        Ok(sent) => sent,
+        Err(error) => Err(error.into()),
+    };
+    match sent {
         Ok(answer) => {
             let (mut theirs, body) = answer.into_parts();
             theirs.headers = own_headers(&theirs.headers);

@@ -28,10 +28,13 @@ pub struct Payload {
     tail: Option<Tail>,
 }
 
+/// Bytes as somebody makes them.
+type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
+
 /// The part of a payload that is not there yet.
 struct Tail {
     // Locked never: it makes a payload `Sync`, whatever the stream is.
-    stream: Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>>,
+    stream: Mutex<Pieces>,
     is_counted: bool,
 }
 
@@ -157,7 +160,7 @@ enum Kind {
     Whole(Bytes),
     /// Bytes that come before another body's.
     After(Bytes, Box<Body>),
-    Stream(Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>),
+    Stream(Pieces),
 }
 
 impl Body {

@@ -122,7 +122,13 @@ fn ways(provider: &Provider, lang: Lang) -> String {
     let way = |way: &super::Auth| {
         let needed: Vec<String> = way.secrets().iter().map(|secret| join(quoted(secret.env_names()), or)).collect();
         let needed: Vec<String> = needed.into_iter().filter(|names| !names.is_empty()).collect();
-        if needed.is_empty() { join(quoted(&way.env_names()), or) } else { join(needed, say(lang, " and ", " 和 ")) }
+        let and = say(lang, " and ", " 和 ");
+        match (needed.is_empty(), way) {
+            (false, _) => join(needed, and),
+            // The usual chain names no variable of its own.
+            (true, super::Auth::SigV4(_)) => join(quoted(&["AWS_ACCESS_KEY_ID".into(), "AWS_SECRET_ACCESS_KEY".into()]), and),
+            (true, way) => join(quoted(&way.env_names()), or),
+        }
     };
     provider.auth.ways().iter().map(way).filter(|names| !names.is_empty()).collect::<Vec<_>>().join(say(lang, ", or ", "，或 "))
 }

@@ -54,7 +54,9 @@ pub(crate) fn pair_functions(messages: Vec<Value>, chat: &mut Chat) -> Vec<Value
         // What was said beside the calls goes with the first.
         let mut said = Some(text);
         open.extend(calls.into_iter().map(|mut call| {
-            call["said"] = said.take().unwrap_or_default().into();
+            if let Some(call) = call.as_object_mut() {
+                call.insert("said".to_owned(), said.take().unwrap_or_default().into());
+            }
             call
         }));
     }
@@ -72,8 +74,10 @@ pub(crate) fn merge_turns(messages: Vec<Value>, alike: &[&str]) -> Vec<Value> {
         let last = out.last_mut().filter(|last| is_alike && is_plain(last) && last.get("role") == message.get("role"));
         match (last, message.get("content")) {
             (Some(last), Some(Value::String(more))) if last.get("content").is_some_and(Value::is_string) => {
-                let text = last.get("content").and_then(Value::as_str).unwrap_or_default();
-                last["content"] = format!("{text}\n\n{more}").into();
+                if let Some(Value::String(text)) = last.get_mut("content") {
+                    text.push_str("\n\n");
+                    text.push_str(more);
+                }
             }
             _ => out.push(message),
         }

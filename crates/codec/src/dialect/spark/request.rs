@@ -22,11 +22,12 @@ pub(super) fn write_request(mut chat: Chat, request: &Request, quirks: &Quirks) 
     }
     let messages = chat.take_list("messages");
     let text = pair_functions(messages, &mut chat);
-    let mut payload = json!({ "message": { "text": text } });
+    let mut payload = Map::new();
+    payload.insert("message".to_owned(), json!({ "text": text }));
     let tools = chat.take_list("tools");
     let functions: Vec<Value> = tools.into_iter().filter_map(|mut tool| tool.get_mut("function").map(Value::take)).collect();
     if !functions.is_empty() {
-        payload["functions"] = json!({ "text": functions });
+        payload.insert("functions".to_owned(), json!({ "text": functions }));
     }
     let mut parameters = Map::new();
     chat.pass("model", &mut parameters, "domain");

@@ -29,7 +29,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Vec<Message>> {
 
 /// Writes `system`, `prompt` and `images`: one turn of the person as it is, more with the speakers' roles before them.
 pub(super) fn write(request: &Request, body: &mut Object, losses: &mut Losses) -> Result<()> {
-    let (mut system, mut turns, mut images): (Vec<Cow<'_, str>>, Vec<(Role, Cow<'_, str>)>, Vec<&str>) = Default::default();
+    let mut system: Vec<Cow<'_, str>> = Vec::new();
+    let mut turns: Vec<(Role, Cow<'_, str>)> = Vec::new();
+    let mut images: Vec<&str> = Vec::new();
     for (index, message) in request.messages.iter().enumerate() {
         let at = format!("messages[{index}]");
         let text = write_turn(message, &at, &mut images, losses);
