@@ -11,7 +11,7 @@ use crate::config::{Config, Environment};
 use crate::ir::{Model, Usage};
 use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
 use crate::target::{Service, Target};
-use crate::transport::{HttpTransport, Options, SimTransport, Transport};
+use crate::transport::{HttpTransport, Options, SimTransport, Transport, WebSocketTransport};
 
 /// Calls models. Cheap to clone; clones share one pool of connections.
 #[derive(Clone)]
@@ -19,6 +19,7 @@ pub struct Client {
     runtime: Arc<Runtime>,
     http: Arc<dyn Transport>,
     wire: Arc<HttpTransport>,
+    socket: Arc<dyn Transport>,
     sim: Arc<dyn Transport>,
 }
 
@@ -98,23 +99,25 @@ impl Builder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let tell = self.tell.unwrap_or_else(|| Box::new(|_| {}));
         let runtime = Arc::new(Runtime::new(written, variables, clock, tell)?);
-        let wire = Arc::new(http_transport(&runtime));
+        let options = options(&runtime);
+        let socket = Arc::new(WebSocketTransport::new(&options));
+        let wire = Arc::new(HttpTransport::new(options));
         let http = self.transport.unwrap_or_else(|| Arc::clone(&wire) as _);
-        Ok(Client { runtime, http, wire, sim: Arc::new(SimTransport::default()) })
+        Ok(Client { runtime, http, wire, socket, sim: Arc::new(SimTransport::default()) })
     }
 }
 
-fn http_transport(runtime: &Runtime) -> HttpTransport {
+fn options(runtime: &Runtime) -> Options {
     let state = runtime.state();
     let network = &state.config.network;
     let variable = |name: &&str| Some(((*name).to_owned(), state.environment.get(name)?.to_owned()));
-    HttpTransport::new(Options {
+    Options {
         ca_file: network.ca_file.clone(),
         connect_timeout: Duration::from_secs(network.connect_seconds),
         head_timeout: Duration::from_secs(network.head_seconds),
         proxy: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
         ..Options::default()
-    })
+    }
 }
 
 impl Client {
@@ -250,6 +253,10 @@ impl Client {
     }
 
     pub(crate) fn transport(&self, scheme: Option<&str>) -> &dyn Transport {
-        if scheme == Some("sim") { &*self.sim } else { &*self.http }
+        match scheme {
+            Some("sim") => &*self.sim,
+            Some("ws" | "wss") => &*self.socket,
+            _ => &*self.http,
+        }
     }
 }

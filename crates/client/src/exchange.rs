@@ -204,7 +204,7 @@ struct Written {
 }
 
 fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Written, Error> {
-    let quirks = &target.service.provider.quirks;
+    let quirks = target.quirks();
     match ask {
         Ask::Forward { head, peek, body } => {
             let Forward { path, edits, drop_usage } = dialect.upstream.forward(&head, peek, body, &target.model, quirks)?;
@@ -218,6 +218,7 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
         Ask::Write { request, operation, headers: callers } => {
             let renamed = (request.model != target.model).then(|| Request { model: target.model.clone(), ..request.clone() });
             let mut outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
+            target.service.body_values.apply(&mut outgoing.body);
             let path = target.service.provider.path(dialect.name, operation, request.stream, &target.model);
             outgoing.path = path.unwrap_or(outgoing.path);
             let (parcel, losses) = Parcel::new(outgoing, callers);

@@ -14,6 +14,7 @@
 
 pub use trunkline_codec as codec;
 
+mod body_values;
 pub mod call;
 mod client;
 pub mod clock;

@@ -89,7 +89,7 @@ pub async fn operate<W: Wanted>(
     wanted.model_mut().clone_from(&target.model);
     let most = wire.most(&wanted);
     for piece in wanted.split(most) {
-        let outgoing = wire.write_request(&piece, &target.service.provider.quirks)?;
+        let outgoing = wire.write_request(&piece, target.quirks())?;
         let (parcel, lost) = Parcel::new(outgoing, callers);
         losses.extend(lost);
         let (answer, headers) = ask(client, target, dialect, wire, parcel).await?;
@@ -128,7 +128,7 @@ pub async fn pass(client: &Client, target: &Target, own: Own<'_>) -> Result<Pass
     let Own { dialect, head, peek, body } = own;
     target.service.credentials()?;
     let bytes: &[u8] = if let OwnBody::Json(bytes) = &body { bytes } else { &[] };
-    let quirks = &target.service.provider.quirks;
+    let quirks = target.quirks();
     let forward = operation::forward((dialect, peek.operation), &head, peek, bytes, &target.model, quirks)?;
     let mut headers = wire_headers::defaults(dialect, quirks);
     wire_headers::forward(dialect, head.headers, &mut headers);
@@ -179,7 +179,7 @@ pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> R
 
 /// Reads what stands at a path of a provider.
 pub(crate) async fn fetch(client: &Client, target: &Target, dialect: &str, path: String) -> Result<Bytes, Failed> {
-    let headers = wire_headers::defaults(dialect, &target.service.provider.quirks);
+    let headers = wire_headers::defaults(dialect, target.quirks());
     let mut headers = with_usual(headers);
     headers.remove(header::CONTENT_TYPE);
     let parcel = Parcel { method: Method::GET, path, headers, payload: Payload::empty() };

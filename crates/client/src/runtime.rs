@@ -206,7 +206,7 @@ impl State {
         let service = self.services.get(&provider.id);
         let service =
             service.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, format!("{} is not set up", provider.id)))?;
-        Ok(Target { service: Arc::clone(service), model: model.to_owned() })
+        Ok(Target::new(Arc::clone(service), model))
     }
 
     fn check_aliases(&self) -> Result<()> {

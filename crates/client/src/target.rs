@@ -1,10 +1,12 @@
 //! A provider that can be called, and one model of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::body_values::BodyValues;
 use crate::client::Client;
-use crate::codec::catalog::{Auth, Catalog, Provider, SecretRef};
+use crate::codec::catalog::{Auth, Catalog, Provider, Quirks, SecretRef};
 use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
@@ -17,6 +19,7 @@ pub struct Service {
     /// Named in the configuration.
     pub configured: bool,
     credentials: Result<Credentials, Lack>,
+    pub(crate) body_values: BodyValues,
 }
 
 /// Why a provider cannot be called.
@@ -35,6 +38,8 @@ pub struct Target {
     pub service: Arc<Service>,
     /// The provider's own name for the model.
     pub model: String,
+    /// The provider's quirks with this model, where they are special.
+    special: Option<Arc<Quirks>>,
 }
 
 impl Service {
@@ -121,6 +126,21 @@ impl Service {
 }
 
 impl Target {
+    /// One model of a provider, by the provider's own name for it.
+    pub fn new(service: Arc<Service>, model: impl Into<String>) -> Self {
+        let model = model.into();
+        let special = match service.provider.quirks.of_model(&model) {
+            Cow::Owned(quirks) => Some(Arc::new(quirks)),
+            Cow::Borrowed(_) => None,
+        };
+        Target { service, model, special }
+    }
+
+    /// Where the provider departs from its dialects with this model.
+    pub fn quirks(&self) -> &Quirks {
+        self.special.as_deref().unwrap_or(&self.service.provider.quirks)
+    }
+
     /// `provider/model`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.service.provider.id, self.model)
@@ -170,7 +190,13 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             unset => Err(Lack::Variables(unset.to_vec())),
         };
         let configured = config.providers.contains_key(&provider.id);
-        Service { provider: provider.clone(), configured, credentials }
+        let (credentials, body_values) = match (credentials, BodyValues::find(provider, environment)) {
+            (Ok(credentials), Ok(Ok(values))) => (Ok(credentials), values),
+            (Ok(_), Ok(Err(names))) => (Err(Lack::Variables(names)), BodyValues::default()),
+            (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
+            (Err(lack), _) => (Err(lack), BodyValues::default()),
+        };
+        Service { provider: provider.clone(), configured, credentials, body_values }
     });
     let services = services.collect();
     Ok((catalog, services, notices))

@@ -42,12 +42,12 @@ pub(crate) fn bench(c: &mut Criterion) {
         let body = body(kib);
         group.throughput(Throughput::Bytes(body.len() as u64));
         let case = |what: &str| BenchmarkId::new(what, format!("{kib}k"));
-        let peek = || chat.downstream.peek(&head, black_box(&body), Operation::Chat).unwrap();
+        let peek = || chat.downstream().peek(&head, black_box(&body), Operation::Chat).unwrap();
         group.bench_function(case("peek"), |b| b.iter(peek));
         let peeked = peek();
         let forward = || chat.upstream.forward(&head, &peeked, black_box(&body), "gpt-4o-mini", &quirks).unwrap();
         group.bench_function(case("forward"), |b| b.iter(forward));
-        let read = || chat.downstream.read_request(&head, black_box(&body), Operation::Chat).unwrap();
+        let read = || chat.downstream().read_request(&head, black_box(&body), Operation::Chat).unwrap();
         group.bench_function(case("read"), |b| b.iter(read));
         let request = read();
         let write = || chat.upstream.write_request(black_box(&request), Operation::Chat, &quirks).unwrap();
@@ -81,7 +81,7 @@ pub(crate) fn bench(c: &mut Criterion) {
     let starts = [PartStart::Text, PartStart::ToolCall { id: "call_1".to_owned(), name: "look_up".to_owned() }];
     let deltas = [Delta::Text(" fox jumps".to_owned()), Delta::Arguments("\"wo".to_owned())];
     for ((name, start), delta) in ["text", "arguments"].into_iter().zip(starts).zip(deltas) {
-        let mut writer = chat.downstream.write_stream(&cx);
+        let mut writer = chat.downstream().write_stream(&cx);
         let mut out = Vec::with_capacity(4096);
         writer.push(&Event::PartStart { choice: 0, part: 0, start }, &mut out);
         let event = Event::Delta { choice: 0, part: 0, delta };

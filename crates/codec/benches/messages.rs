@@ -55,7 +55,7 @@ pub(crate) fn bench(c: &mut Criterion) {
     group.bench_function("read_stream", |b| b.iter(read));
     group.bench_function("write_stream", |b| {
         b.iter(|| {
-            let mut writer = dialect.downstream.write_stream(&cx);
+            let mut writer = dialect.downstream().write_stream(&cx);
             let mut out = Vec::with_capacity(64 * 1024);
             events.iter().for_each(|event| writer.push(black_box(event), &mut out));
             writer.finish(&mut out);
@@ -80,11 +80,11 @@ pub(crate) fn bench(c: &mut Criterion) {
     let headers = http::HeaderMap::new();
     let head = Head { path: "/v1/messages", query: None, headers: &headers };
     group.throughput(Throughput::Bytes(body.len() as u64));
-    group.bench_function("peek", |b| b.iter(|| dialect.downstream.peek(&head, black_box(&body), Operation::Chat)));
+    group.bench_function("peek", |b| b.iter(|| dialect.downstream().peek(&head, black_box(&body), Operation::Chat)));
     group.bench_function("read_request", |b| {
-        b.iter(|| dialect.downstream.read_request(&head, black_box(&body), Operation::Chat).unwrap());
+        b.iter(|| dialect.downstream().read_request(&head, black_box(&body), Operation::Chat).unwrap());
     });
-    let request = dialect.downstream.read_request(&head, &body, Operation::Chat).unwrap();
+    let request = dialect.downstream().read_request(&head, &body, Operation::Chat).unwrap();
     group.bench_function("write_request", |b| {
         b.iter(|| dialect.upstream.write_request(black_box(&request), Operation::Chat, &quirks).unwrap());
     });

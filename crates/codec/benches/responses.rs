@@ -46,9 +46,9 @@ pub(crate) fn bench(c: &mut Criterion) {
         let body = body(kib);
         group.throughput(Throughput::Bytes(body.len() as u64));
         let case = |what: &str| BenchmarkId::new(what, format!("{kib}k"));
-        let peek = || responses.downstream.peek(&head, black_box(&body), Operation::Chat).unwrap();
+        let peek = || responses.downstream().peek(&head, black_box(&body), Operation::Chat).unwrap();
         group.bench_function(case("peek"), |b| b.iter(peek));
-        let read = || responses.downstream.read_request(&head, black_box(&body), Operation::Chat).unwrap();
+        let read = || responses.downstream().read_request(&head, black_box(&body), Operation::Chat).unwrap();
         group.bench_function(case("read"), |b| b.iter(read));
         let request = read();
         let write = || responses.upstream.write_request(black_box(&request), Operation::Chat, &quirks).unwrap();
@@ -85,7 +85,7 @@ pub(crate) fn bench(c: &mut Criterion) {
     group.bench_function("write", |b| {
         b.iter_batched_ref(
             || {
-                let mut writer = responses.downstream.write_stream(&cx);
+                let mut writer = responses.downstream().write_stream(&cx);
                 writer.push(&Event::PartStart { choice: 0, part: 0, start: PartStart::Text }, &mut Vec::new());
                 (writer, Vec::with_capacity(1 << 20))
             },

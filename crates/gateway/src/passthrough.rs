@@ -126,7 +126,7 @@ fn prepare(worker: &Worker, head: &Parts, rest: &str) -> Result<(Target, String)
         path.push('?');
         path.push_str(&query);
     }
-    Ok((Target { service, model: "*".to_owned() }, path))
+    Ok((Target::new(service, "*"), path))
 }
 
 /// Refuses paths that could mean another place to a server than they say here.

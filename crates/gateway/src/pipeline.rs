@@ -104,7 +104,7 @@ async fn run(
     let mut facts = Facts::new(id, dialect);
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
-    let peeked = dialect.downstream.peek(&seen, &body, operation);
+    let peeked = dialect.downstream().peek(&seen, &body, operation);
     let planned = peeked.and_then(|peek| worker.client.plan(&peek.model).map(|plan| (peek, plan)));
     let (peek, plan) = planned.map_err(|error| (error.into(), facts.clone()))?;
     if let Some(outcome) = call.outcome() {
@@ -149,7 +149,7 @@ async fn try_target(
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller, facts)?);
     };
-    if dialect.name == caller.dialect.name && dialect.upstream.forwards(&target.service.provider.quirks) {
+    if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = exchange(&worker.client, target, dialect, ask).await?;
         return Ok(Tried::Answered(Box::new(answer)));
@@ -162,7 +162,7 @@ async fn try_target(
 }
 
 fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
-    let mut request = caller.dialect.downstream.read_request(&caller.head, caller.body, caller.operation)?;
+    let mut request = caller.dialect.downstream().read_request(&caller.head, caller.body, caller.operation)?;
     request.model.clone_from(&target.model);
     request.stream = caller.peek.stream;
     Ok(request)
@@ -176,7 +176,7 @@ fn estimate(target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> Result<T
     }
     let count = call::estimate(&read(caller, target)?);
     facts.estimated = true;
-    Ok(Tried::Counted(Box::new(reply::json(caller.dialect.downstream.write_count(count), facts))))
+    Ok(Tried::Counted(Box::new(reply::json(caller.dialect.downstream().write_count(count), facts))))
 }
 
 /// The head is good: whole answers are collected, streams are handed over.
@@ -208,7 +208,7 @@ async fn finish(
             Whole::Same { body, usage } => (body, usage, "application/json"),
             Whole::Read(response) => {
                 facts.losses.extend(caller.dialect.lost_of(&response));
-                (caller.dialect.downstream.write_response(&response, &cx).into(), response.usage, "application/json")
+                (caller.dialect.downstream().write_response(&response, &cx).into(), response.usage, "application/json")
             }
         })
     };
@@ -226,7 +226,7 @@ async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Resul
     if dialect.name == inbound.name {
         return Ok(body);
     }
-    Ok(inbound.downstream.write_count(dialect.upstream.read_count(&body)?).into())
+    Ok(inbound.downstream().write_count(dialect.upstream.read_count(&body)?).into())
 }
 
 fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {

@@ -20,7 +20,7 @@ impl Client {
             let what = format!("{provider} speaks no dialect that lists models");
             Error::new(Kind::Unsupported, Origin::Gateway, what)
         })?;
-        let target = Target { service, model: "*".to_owned() };
+        let target = Target::new(service, "*");
         let body = fetch(self, &target, &dialect, path).await.map_err(|failed| failed.error)?;
         read_list(&body).map_err(|error| target.service.sign(error))
     }

@@ -21,7 +21,7 @@ pub struct Reader {
 impl Reader {
     /// A reader of `answer`'s dialect.
     pub fn new(answer: &Answer, frame_limit: usize) -> Self {
-        let quirks = &answer.target.service.provider.quirks;
+        let quirks = answer.target.quirks();
         let media = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let upstream = answer.dialect.upstream;
         let framing = Framing::announced(media.unwrap_or_default()).unwrap_or(upstream.framing());

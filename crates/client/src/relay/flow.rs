@@ -77,7 +77,7 @@ impl Flow {
             Some((dialect, cx)) => {
                 // Half an event may have gone out; an empty line ends it.
                 let mut bytes = b"\n\n".to_vec();
-                bytes.extend(dialect.downstream.write_stream_error(&error, cx));
+                bytes.extend(dialect.downstream().write_stream_error(&error, cx));
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from(bytes)))))
             }
             None => {

@@ -42,7 +42,7 @@ pub enum Whole {
 pub async fn whole(answer: Answer, limit: usize) -> Result<Whole> {
     let Answer { target, dialect, lane, body, .. } = answer;
     let body = body.collect(limit).await.map_err(|failure| explain(&failure, &target))?;
-    let read = || match dialect.upstream.read_response(&body) {
+    let read = || match dialect.upstream.read_reply(&body, target.quirks()) {
         Ok(response) => Ok(response),
         Err(error) => Err(target.service.sign(describe(error, &body))),
     };
@@ -121,7 +121,7 @@ pub async fn read(answer: Answer, limit: usize) -> Result<Response> {
 
 /// Writes a whole answer as the stream that the caller asked for.
 pub fn write_as_stream(response: Response, inbound: &'static Dialect, cx: &Cx) -> Bytes {
-    let mut writer = inbound.downstream.write_stream(cx);
+    let mut writer = inbound.downstream().write_stream(cx);
     let mut bytes = Vec::new();
     for event in fold::unfold(response) {
         writer.push(&event, &mut bytes);

@@ -52,7 +52,7 @@ struct Translation {
 impl Pipe {
     /// The reply's body for `answer` towards a caller of `inbound`.
     pub fn new(answer: Answer, inbound: &'static Dialect, cx: Cx, call: OpenCall, settings: Settings) -> Self {
-        let quirks = &answer.target.service.provider.quirks;
+        let quirks = answer.target.quirks();
         let stage = match answer.lane {
             Lane::Same => {
                 let observe = answer.dialect.upstream.observe(quirks);
@@ -60,7 +60,7 @@ impl Pipe {
             }
             Lane::Translate => Stage::Translate(Translation {
                 reader: Reader::new(&answer, settings.frame_limit),
-                writer: inbound.downstream.write_stream(&cx),
+                writer: inbound.downstream().write_stream(&cx),
                 inbound,
                 events: Vec::new(),
                 usage: None,
@@ -108,7 +108,7 @@ impl Pipe {
             Stage::Same(sift) => {
                 out.push(sift.finish());
                 let service = &self.target.service;
-                if let Some(fault) = sift.fault(self.upstream.read_stream(&service.provider.quirks)) {
+                if let Some(fault) = sift.fault(self.upstream.read_stream(self.target.quirks())) {
                     let fault = service.sign(fault);
                     self.close(Some(fault));
                     return Ok(());
@@ -135,7 +135,7 @@ impl Pipe {
         let error = if error.origin == Origin::Gateway { error } else { self.target.service.sign(error) };
         let mut frame = Vec::new();
         match &mut self.stage {
-            Stage::Same(_) => frame = self.inbound.downstream.write_stream_error(&error, &self.cx),
+            Stage::Same(_) => frame = self.inbound.downstream().write_stream_error(&error, &self.cx),
             Stage::Translate(translation) => translation.writer.fail(&error, &mut frame),
         }
         out.many().extend_from_slice(&frame);

@@ -24,9 +24,9 @@ struct Suspect {
 }
 
 impl Suspect {
-    fn look(&mut self, frame: Frame<'_>) {
+    fn look(&mut self, frame: Frame<'_>, observe: &dyn Observe) {
         let is_named = frame.event.is_some_and(|name| name == "error" || name.ends_with("Exception"));
-        if is_named || super::mentions_error(frame.data) {
+        if is_named || super::mentions_error(frame.data) || observe.may_be_error(frame) {
             self.event = frame.event.map(str::to_owned);
             self.data.clear();
             self.data.extend_from_slice(frame.data);
@@ -83,7 +83,7 @@ impl Sift {
                     match reader.next(&mut rest) {
                         Ok(Some(frame)) => {
                             observe.frame(frame);
-                            suspect.look(frame);
+                            suspect.look(frame, &**observe);
                             good = chunk.len() - rest.len();
                         }
                         Ok(None) => return (chunk, Ok(())),
@@ -95,7 +95,7 @@ impl Sift {
                 return feed_messages(&chunk, held, *limit, &mut |bytes| {
                     let frame = read_message(bytes)?.frame(scratch);
                     observe.frame(frame);
-                    suspect.look(frame);
+                    suspect.look(frame, &**observe);
                     Ok(())
                 });
             }
@@ -119,7 +119,7 @@ impl Sift {
             }
             if let Some(frame) = read(if is_begun { held } else { part }, joined) {
                 observe.frame(frame);
-                suspect.look(frame);
+                suspect.look(frame, &**observe);
             }
             let dropped = *drop_usage && observe.is_usage_only();
             if is_begun && !dropped {
@@ -143,7 +143,7 @@ impl Sift {
                 let block = std::mem::take(held);
                 if let Some(frame) = split.reader()(&block, joined) {
                     self.observe.frame(frame);
-                    self.suspect.look(frame);
+                    self.suspect.look(frame, &*self.observe);
                 }
                 // Half a block of a stream that was cut would swallow the error that follows it.
                 let dropped = !self.observe.is_complete() || (self.drop_usage && self.observe.is_usage_only());
@@ -154,7 +154,7 @@ impl Sift {
             Blocks::Array(reader) => {
                 if let Some(frame) = reader.finish().frame {
                     self.observe.frame(frame);
-                    self.suspect.look(frame);
+                    self.suspect.look(frame, &*self.observe);
                 }
                 Bytes::new()
             }

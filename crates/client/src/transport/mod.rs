@@ -1,4 +1,4 @@
-//! How a request reaches a provider and its reply comes back: real HTTP here, a simulator or a recording elsewhere.
+//! How a request reaches a provider and its reply comes back: real HTTP and WebSockets here, a simulator or a recording elsewhere.
 
 mod body;
 mod connect;
@@ -8,11 +8,13 @@ mod pool;
 mod proxy;
 mod sim;
 mod tls;
+mod websocket;
 
 pub use body::{Body, Payload};
 pub use http::{HttpTransport, Options};
 pub use proxy::VARIABLES as PROXY_VARIABLES;
 pub use sim::SimTransport;
+pub use websocket::WebSocketTransport;
 
 use std::error::Error;
 use std::fmt;

@@ -47,7 +47,7 @@ impl Transport for SimTransport {
                 Ok((media, bytes)) => reply(StatusCode::OK, HeaderValue::from_static(media), bytes),
                 Err(error) => {
                     let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    let down = route.0.downstream;
+                    let down = route.0.downstream();
                     let media = HeaderValue::from_static("application/json");
                     let mut reply = reply(status, media, down.write_error(&error, &id(number)));
                     reply.headers_mut().extend(down.error_headers(&error));
@@ -65,19 +65,19 @@ fn simulate(
     body: &Bytes,
     number: u64,
 ) -> Result<(&'static str, Vec<u8>)> {
-    let peek = dialect.downstream.peek(head, body, operation)?;
-    let mut request = dialect.downstream.read_request(head, body, operation)?;
+    let peek = dialect.downstream().peek(head, body, operation)?;
+    let mut request = dialect.downstream().read_request(head, body, operation)?;
     request.model.clone_from(&peek.model);
     if operation == Operation::CountTokens {
         let input = answer::count_input(&request);
-        return Ok(("application/json", dialect.downstream.write_count(crate::ir::TokenCount { input, estimated: false })));
+        return Ok(("application/json", dialect.downstream().write_count(crate::ir::TokenCount { input, estimated: false })));
     }
     let cx = context(&peek, number);
     let response = answer::answer(&request, &cx.id)?;
     if !peek.stream {
-        return Ok(("application/json", dialect.downstream.write_response(&response, &cx)));
+        return Ok(("application/json", dialect.downstream().write_response(&response, &cx)));
     }
-    let mut writer = dialect.downstream.write_stream(&cx);
+    let mut writer = dialect.downstream().write_stream(&cx);
     let mut out = Vec::new();
     for event in answer::in_words(fold::unfold(response)) {
         writer.push(&event, &mut out);
@@ -90,7 +90,7 @@ fn simulate(
 fn list() -> Reply {
     let model = |name: &&str| Model { id: (*name).to_owned(), owner: "trunkline".to_owned(), created: 0 };
     let models: Vec<Model> = MODELS.iter().map(model).collect();
-    let body = dialect::find("openai-chat").map(|dialect| dialect.downstream.write_models(&models)).unwrap_or_default();
+    let body = dialect::find("openai-chat").map(|dialect| dialect.downstream().write_models(&models)).unwrap_or_default();
     reply(StatusCode::OK, HeaderValue::from_static("application/json"), body)
 }
 
@@ -112,7 +112,7 @@ fn operate(dialect: &str, wanted: Operation, head: &Parts, body: &Bytes, number:
             reply(StatusCode::OK, media.unwrap_or(HeaderValue::from_static("application/json")), told.body)
         }
         Err(error) => {
-            let body = crate::operate::error_dialect(dialect).map(|errors| errors.downstream.write_error(&error, &id(number)));
+            let body = crate::operate::error_dialect(dialect).map(|errors| errors.downstream().write_error(&error, &id(number)));
             let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             reply(status, HeaderValue::from_static("application/json"), body.unwrap_or_default())
         }

@@ -4,6 +4,7 @@
 mod cost;
 mod credential;
 mod documents;
+mod native;
 mod operation;
 mod sign;
 mod transport;

@@ -5,11 +5,11 @@ use http::Uri;
 use super::placeholder::stand_in;
 
 /// Splits `https://host:port/path` into origin (`https://host:port`) and path (`""` or `/path`, no slash at the end).
-/// `None` when it is no such address, or carries a query. `sim` is the scheme of the built-in simulator. Placeholders
+/// `None` when it is no such address, or carries a query. `ws` and `wss` are WebSockets, `sim` is the built-in simulator. Placeholders
 /// are looked through, and stay.
 pub(super) fn split_address(url: &str) -> Option<(&str, &str)> {
     let uri: Uri = stand_in(url).parse().ok()?;
-    let known = matches!(uri.scheme_str(), Some("http" | "https" | "sim"));
+    let known = matches!(uri.scheme_str(), Some("http" | "https" | "ws" | "wss" | "sim"));
     if !known || uri.host().is_none_or(str::is_empty) || uri.query().is_some() || url.contains('#') {
         return None;
     }

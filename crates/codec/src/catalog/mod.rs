@@ -39,8 +39,8 @@ pub use parse::{Fault, ParseError, parse_patch, parse_provider};
 pub use price::{Level, ModelPatch, OffPeak, Pieces, Price, Rates, Tier, Work};
 pub use provider::{API_KEYS_MAX, DIALECTS, Provider, ProviderPatch};
 pub use quirks::{
-    GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay, ReasoningStyle,
-    SystemRole,
+    Chunks, GEMINI_VERSIONS, MaxTokensField, Quirks, QuirksPatch, REQUEST_FIELDS, ReasoningField, ReasoningReplay,
+    ReasoningStyle, SystemRole,
 };
 pub use resolve::{ResolveError, matches};
 pub use table::{Lang, provider_table};

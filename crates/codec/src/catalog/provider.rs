@@ -8,7 +8,7 @@ use super::address::{complete_local, split_address};
 use super::auth::{ApiKey, ApiKeyPatch, Auth, SecretRef};
 use super::parse::ParseError;
 use super::placeholder::{check, fill};
-use super::quirks::{GEMINI_VERSIONS, Quirks, QuirksPatch, REQUEST_FIELDS};
+use super::quirks::{Quirks, QuirksPatch};
 use super::resolve::matches;
 use crate::dialect::Operation;
 
@@ -23,6 +23,10 @@ pub const DIALECTS: &[&str] = &[
     "ollama",
     "ollama-generate",
     "bedrock-converse",
+    "dashscope",
+    "hunyuan",
+    "qianfan",
+    "spark",
 ];
 
 /// The most entries of `api_keys`.
@@ -64,6 +68,9 @@ pub struct Provider {
     pub api_keys: Vec<ApiKey>,
     /// Headers sent with every call. One whose variable is not set is left out.
     pub headers: BTreeMap<String, SecretRef>,
+    /// Values that stand in the body of every translated request, by JSON pointers (`/header/app_id`): the id of an
+    /// account, where a wire format has it there. They must be known like the secret.
+    pub body_values: BTreeMap<String, SecretRef>,
     /// Where it departs from its dialects.
     pub quirks: Quirks,
     /// Patterns (`*` only) of the bare model names that lead here.
@@ -110,6 +117,8 @@ pub struct ProviderPatch {
     pub api_keys: Option<Vec<ApiKeyPatch>>,
     /// See [`Provider::headers`]; added to those that are there.
     pub headers: BTreeMap<String, SecretRef>,
+    /// See [`Provider::body_values`]; added to those that are there.
+    pub body_values: BTreeMap<String, SecretRef>,
     /// See [`Provider::quirks`]; only those named change.
     pub quirks: QuirksPatch,
     /// See [`Provider::models`].
@@ -154,6 +163,7 @@ impl Provider {
             auth: Auth::None,
             api_keys: Vec::new(),
             headers: BTreeMap::new(),
+            body_values: BTreeMap::new(),
             quirks: Quirks::default(),
             models: Vec::new(),
             operations: BTreeMap::new(),
@@ -198,6 +208,7 @@ impl Provider {
         next.dialect_models.extend(patch.dialect_models);
         next.paths.extend(patch.paths);
         next.headers.extend(patch.headers);
+        next.body_values.extend(patch.body_values);
         next.quirks.merge(patch.quirks);
         next.tidy()?;
         *self = next;
@@ -352,14 +363,9 @@ impl Provider {
         for text in std::iter::once(&self.base_url).chain(self.dialect_url.values()).chain(paths) {
             check(text).map_err(|what| ParseError::wrong(id, format!("a placeholder of `{text}` {what}")))?;
         }
-        for field in self.quirks.refuses.iter().chain(self.quirks.rename.keys()) {
-            if !REQUEST_FIELDS.contains(&field.as_str()) {
-                return Err(ParseError::unknown(id, "request field", field, REQUEST_FIELDS));
-            }
-        }
-        let version = self.quirks.gemini_version.as_str();
-        if !GEMINI_VERSIONS.contains(&version) {
-            return Err(ParseError::unknown(id, "gemini_version", version, GEMINI_VERSIONS));
+        self.quirks.check(id)?;
+        if let Some(pointer) = self.body_values.keys().find(|pointer| !pointer.starts_with('/')) {
+            return Err(ParseError::wrong(id, format!("`{pointer}` is not a JSON pointer; it begins with a slash")));
         }
         for name in self.headers.keys() {
             if http::HeaderName::from_bytes(name.as_bytes()).is_err() {

@@ -1,11 +1,15 @@
 //! Where a provider departs from the dialect that it speaks. Dialects ask these fields, never the provider's name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+
+use super::parse::ParseError;
+use super::resolve::matches;
 
 /// Declares an enum of words with their spelling on the wire, which is also their spelling in TOML.
 macro_rules! words {
@@ -61,12 +65,16 @@ words! {
 }
 
 words! {
-    /// The field of an assistant's message in which its earlier reasoning is sent back. Both are read.
+    /// The place in an assistant's message where its earlier reasoning is sent back. The fields are all read.
     ReasoningField {
         /// `reasoning_content`.
         ReasoningContent = "reasoning_content",
         /// `reasoning`.
         Reasoning = "reasoning",
+        /// The list `reasoning_details`.
+        Details = "reasoning_details",
+        /// `<think>…</think>` before the text.
+        Think = "think",
     }
 }
 
@@ -77,8 +85,24 @@ words! {
         Never = "never",
         /// With assistant messages that called tools.
         Tools = "tools",
+        /// The same, and a blank where there was none: the provider refuses a message that called tools without it.
+        Required = "required",
         /// With every assistant message.
         Always = "always",
+    }
+}
+
+words! {
+    /// What each chunk of a stream holds of a text that grows.
+    #[derive(Default)]
+    Chunks {
+        /// What is new.
+        #[default]
+        Delta = "delta",
+        /// All of it so far.
+        Whole = "whole",
+        /// One of both, and the second chunk shows which.
+        Either = "either",
     }
 }
 
@@ -153,6 +177,10 @@ quirks! {
     reasoning_field: ReasoningField = ReasoningField::ReasoningContent;
     /// When earlier reasoning is sent back.
     reasoning_replay: ReasoningReplay = ReasoningReplay::Never;
+    /// Thinking stands in the text, as `<think>…</think>` before the answer. It is taken out when translating.
+    think_tags: bool = false;
+    /// What the chunks of a stream hold.
+    chunks: Chunks = Chunks::Delta;
     /// The effort words that it takes, weakest first. Another word becomes the nearest of these, and is reported as a
     /// loss. Empty means all of them (none, beside `thinking`).
     efforts: Vec<String> = Vec::new();
@@ -183,6 +211,10 @@ quirks! {
     rename: BTreeMap<String, String> = BTreeMap::new();
     /// Fields that are sent with every translated openai-chat request, unless the caller set them.
     body: Map<String, Value> = Map::new();
+    /// The end of the path for a model (`*` patterns allowed in its name), where a dialect's paths differ by model.
+    endpoints: BTreeMap<String, String> = BTreeMap::new();
+    /// What differs for some models, by patterns (`*` only) of the provider's own names for them.
+    models: BTreeMap<String, QuirksPatch> = BTreeMap::new();
 }
 
 impl Quirks {
@@ -194,6 +226,45 @@ impl Quirks {
     /// Whether a field beyond the dialect's standard may be sent.
     pub fn accepts(&self, field: &str) -> bool {
         self.accepts.iter().any(|accepted| accepted == field)
+    }
+
+    /// Checks the words that the types cannot, those of the models too. `id` is the provider's.
+    pub(super) fn check(&self, id: &str) -> Result<(), ParseError> {
+        for field in self.refuses.iter().chain(self.rename.keys()) {
+            if !REQUEST_FIELDS.contains(&field.as_str()) {
+                return Err(ParseError::unknown(id, "request field", field, REQUEST_FIELDS));
+            }
+        }
+        let version = self.gemini_version.as_str();
+        if !GEMINI_VERSIONS.contains(&version) {
+            return Err(ParseError::unknown(id, "gemini_version", version, GEMINI_VERSIONS));
+        }
+        for (pattern, patch) in &self.models {
+            if patch.models.is_some() {
+                return Err(ParseError::wrong(id, format!("`models` stands within `models.\"{pattern}\"`")));
+            }
+            Self::from(patch.clone()).check(id)?;
+        }
+        Ok(())
+    }
+
+    /// The quirks of one model: what the patterns in `models` say that match its name, on top of the provider's. Where
+    /// several do, the longest has the last word.
+    pub fn of_model(&self, model: &str) -> Cow<'_, Self> {
+        let mut special: Vec<_> = self.models.iter().filter(|(pattern, _)| matches(pattern, model)).collect();
+        if special.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        special.sort_by_key(|(pattern, _)| pattern.len());
+        let mut quirks = self.clone();
+        special.into_iter().for_each(|(_, patch)| quirks.merge(patch.clone()));
+        Cow::Owned(quirks)
+    }
+
+    /// The end of the path for a model, where one is listed; the longest matching pattern counts.
+    pub fn endpoint(&self, model: &str) -> Option<&str> {
+        let listed = self.endpoints.iter().filter(|(pattern, _)| matches(pattern, model));
+        listed.max_by_key(|(pattern, _)| pattern.len()).map(|(_, endpoint)| endpoint.as_str())
     }
 
     /// The name of a request field on this provider's wire.
@@ -278,6 +349,17 @@ mod tests {
         quirks.merge(toml::from_str("temperature_max = 2").unwrap());
         assert_eq!(quirks.temperature_max, Some(2000));
         assert_eq!(quirks.max_tokens, MaxTokensField::MaxCompletionTokens);
+    }
+
+    #[test]
+    fn a_model_has_quirks_of_its_own() {
+        let text = "refuses = ['n']\ndone = false\n[models.'o*']\nrefuses = ['temperature']\n[models.'o3-mini*']\nrefuses = []\nthink_tags = true";
+        let quirks: Quirks = toml::from_str(text).unwrap();
+        assert!(matches!(quirks.of_model("gpt-4o"), Cow::Borrowed(same) if same.refuses("n")));
+        let (o1, o3) = (quirks.of_model("o1"), quirks.of_model("o3-mini-high"));
+        assert!(o1.refuses("temperature") && !o1.refuses("n") && !o1.think_tags && !o1.done);
+        assert!(o3.refuses.is_empty() && o3.think_tags && !o3.done);
+        assert!(toml::from_str::<Quirks>("[models.'o*']\nrefuse = []").is_err());
     }
 
     #[test]

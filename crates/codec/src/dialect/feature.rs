@@ -105,7 +105,7 @@ impl Dialect {
     }
 
     fn note(&self, feature: Feature, losses: &mut Losses) {
-        if self.downstream.lacks().contains(&feature) {
+        if self.downstream().lacks().contains(&feature) {
             losses.add(feature.field(), format!("{} has no words for it", self.name));
         }
     }

@@ -17,19 +17,26 @@ mod anthropic_messages;
 mod aside;
 mod bedrock_converse;
 mod cohere_chat;
+mod dashscope;
 mod fault;
 mod feature;
 mod fields;
 mod gemini;
 pub mod headers;
+mod hunyuan;
+mod native;
 mod object;
 mod ollama;
 mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 pub mod operation;
+mod qianfan;
 mod shared;
+mod spark;
 mod time;
+
+use native::{Native, Variant};
 
 pub use crate::json::Edit;
 pub use aside::{Aside, aside};
@@ -42,46 +49,63 @@ pub struct Dialect {
     pub name: &'static str,
     /// How we speak it to providers.
     pub upstream: &'static dyn Upstream,
-    /// How callers speak it to us.
-    pub downstream: &'static dyn Downstream,
+    /// How callers speak it to us; `None` where only providers speak it.
+    pub downstream: Option<&'static dyn Downstream>,
+}
+
+impl Dialect {
+    /// How callers speak it to us. No path leads to a dialect that only providers speak ([`route`]); should one be asked
+    /// for all the same, its caller is answered in the most common dialect.
+    pub fn downstream(&self) -> &'static dyn Downstream {
+        self.downstream.unwrap_or(&openai_chat::OpenAiChat)
+    }
 }
 
 /// Every dialect. The only list of them.
 pub static ALL: &[Dialect] = &[
-    Dialect { name: openai_chat::NAME, upstream: &openai_chat::OpenAiChat, downstream: &openai_chat::OpenAiChat },
+    Dialect { name: openai_chat::NAME, upstream: &openai_chat::OpenAiChat, downstream: Some(&openai_chat::OpenAiChat) },
     Dialect {
         name: openai_completions::NAME,
         upstream: &openai_completions::OpenAiCompletions,
-        downstream: &openai_completions::OpenAiCompletions,
+        downstream: Some(&openai_completions::OpenAiCompletions),
     },
     Dialect {
         name: openai_responses::NAME,
         upstream: &openai_responses::OpenAiResponses,
-        downstream: &openai_responses::OpenAiResponses,
+        downstream: Some(&openai_responses::OpenAiResponses),
     },
     Dialect {
         name: anthropic_messages::NAME,
         upstream: &anthropic_messages::AnthropicMessages,
-        downstream: &anthropic_messages::AnthropicMessages,
+        downstream: Some(&anthropic_messages::AnthropicMessages),
     },
-    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: &gemini::Gemini },
-    Dialect { name: cohere_chat::NAME, upstream: &cohere_chat::CohereChat, downstream: &cohere_chat::CohereChat },
+    Dialect { name: gemini::NAME, upstream: &gemini::Gemini, downstream: Some(&gemini::Gemini) },
+    Dialect { name: cohere_chat::NAME, upstream: &cohere_chat::CohereChat, downstream: Some(&cohere_chat::CohereChat) },
     Dialect {
         name: ollama::CHAT,
         upstream: &ollama::Ollama(ollama::Shape::Chat),
-        downstream: &ollama::Ollama(ollama::Shape::Chat),
+        downstream: Some(&ollama::Ollama(ollama::Shape::Chat)),
     },
     Dialect {
         name: ollama::GENERATE,
         upstream: &ollama::Ollama(ollama::Shape::Generate),
-        downstream: &ollama::Ollama(ollama::Shape::Generate),
+        downstream: Some(&ollama::Ollama(ollama::Shape::Generate)),
     },
     Dialect {
         name: bedrock_converse::NAME,
         upstream: &bedrock_converse::BedrockConverse,
-        downstream: &bedrock_converse::BedrockConverse,
+        downstream: Some(&bedrock_converse::BedrockConverse),
     },
+    native(&Native(dashscope::DashScope)),
+    native(&Native(hunyuan::Hunyuan)),
+    native(&Native(qianfan::Qianfan)),
+    native(&Native(spark::Spark)),
 ];
+
+/// A dialect that only providers speak.
+const fn native<V: Variant>(upstream: &'static Native<V>) -> Dialect {
+    Dialect { name: V::NAME, upstream, downstream: None }
+}
 
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static Dialect> {
@@ -256,6 +280,12 @@ pub trait Upstream: Sync {
     /// Reads a whole answer. A body that holds an error in spite of its status 200 is an `Err`.
     fn read_response(&self, body: &[u8]) -> Result<Response>;
 
+    /// Reads a whole answer of a provider with these quirks.
+    fn read_reply(&self, body: &[u8], quirks: &Quirks) -> Result<Response> {
+        let _ = quirks;
+        self.read_response(body)
+    }
+
     /// Reads the answer of [`Operation::CountTokens`].
     fn read_count(&self, body: &[u8]) -> Result<TokenCount>;
 
@@ -361,6 +391,13 @@ pub trait Observe: Send {
 
     /// True once the dialect's own terminator (or its error frame) was seen.
     fn is_complete(&self) -> bool;
+
+    /// Whether this frame may be the provider's error although it has no member of that name: then it is read when the
+    /// stream is over.
+    fn may_be_error(&self, frame: Frame<'_>) -> bool {
+        let _ = frame;
+        false
+    }
 
     /// True when the frame just seen is the extra usage chunk that the caller did not ask for.
     fn is_usage_only(&self) -> bool {

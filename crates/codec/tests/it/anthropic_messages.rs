@@ -16,7 +16,7 @@ fn up() -> &'static dyn Upstream {
 }
 
 fn down() -> &'static dyn Downstream {
-    dialect::find(NAME).unwrap().downstream
+    dialect::find(NAME).unwrap().downstream()
 }
 
 pub(crate) fn cx() -> Cx {

@@ -47,6 +47,7 @@ fn every_provider_is_complete() {
         for url in urls {
             assert_eq!(url.starts_with("http://127.0.0.1"), provider.local, "{id}: {url}");
             let scheme = if provider.id == "sim" { "sim://" } else { "https://" };
+            let scheme = if provider.speaks("spark") { "wss://" } else { scheme };
             assert!(provider.local || url.starts_with(scheme) || url.starts_with("{env:"), "{id}: {url}");
         }
         // The anthropic-messages and gemini dialects bring their own version segment.

@@ -15,7 +15,7 @@ fn cohere() -> &'static Dialect {
 fn read(dialect: &str, path: &str, body: Value) -> Request {
     let headers = HeaderMap::new();
     let head = Head { path, query: None, headers: &headers };
-    find(dialect).unwrap().downstream.read_request(&head, body.to_string().as_bytes(), Operation::Chat).unwrap()
+    find(dialect).unwrap().downstream().read_request(&head, body.to_string().as_bytes(), Operation::Chat).unwrap()
 }
 
 /// What is sent, and the fields that are lost.
@@ -40,7 +40,7 @@ fn cx() -> Cx {
 }
 
 fn written(events: &[Event]) -> String {
-    let mut writer = cohere().downstream.write_stream(&cx());
+    let mut writer = cohere().downstream().write_stream(&cx());
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.finish(&mut out);
@@ -140,7 +140,7 @@ fn citations_of_others_quote_the_answer_whole_and_streamed() {
     let thought = Content::Reasoning { text: "Hm.".to_owned(), redacted: false };
     let parts = vec![thought.into(), text.into()];
     let response = Response { choices: vec![Choice { parts, ..Choice::default() }], ..Response::default() };
-    let whole: Value = serde_json::from_slice(&cohere().downstream.write_response(&response, &cx())).unwrap();
+    let whole: Value = serde_json::from_slice(&cohere().downstream().write_response(&response, &cx())).unwrap();
     let cited = whole["message"]["citations"].as_array().unwrap().clone();
     assert_eq!((&cited[0]["text"], &cited[0]["content_index"]), (&json!(" séh"), &json!(1)));
     assert_eq!((&cited[1]["start"], &cited[1]["end"], &cited[1]["text"]), (&json!(0), &json!(9), &json!("Ja, séhr.")));
@@ -168,7 +168,7 @@ fn state_of_others_travels_sealed_whole_and_streamed() {
     ];
     let choice = Choice { parts: parts.clone(), finish: Reason::ToolCalls.into(), ..Choice::default() };
     let response = Response { choices: vec![choice], ..Response::default() };
-    let whole = cohere().downstream.write_response(&response, &cx());
+    let whole = cohere().downstream().write_response(&response, &cx());
     assert_eq!(cohere().upstream.read_response(&whole).unwrap().choices[0].parts, parts);
     assert_eq!(read_stream(&written(&unfold(response))).choices[0].parts, parts);
     let message = serde_json::from_slice::<Value>(&whole).unwrap()["message"].clone();
@@ -198,7 +198,7 @@ fn pictures_that_a_tool_gave_back_follow_in_a_message_of_their_own() {
 #[test]
 fn models_have_the_shape_of_the_dialect() {
     let model = Model { id: "a/b".to_owned(), owner: "a".to_owned(), created: 0 };
-    let list: Value = serde_json::from_slice(&cohere().downstream.write_models(std::slice::from_ref(&model))).unwrap();
-    let one: Value = serde_json::from_slice(&cohere().downstream.write_model(&model)).unwrap();
+    let list: Value = serde_json::from_slice(&cohere().downstream().write_models(std::slice::from_ref(&model))).unwrap();
+    let one: Value = serde_json::from_slice(&cohere().downstream().write_model(&model)).unwrap();
     assert_eq!((&list["models"][0], &one["name"], &one["endpoints"]), (&one, &json!("a/b"), &json!(["chat"])));
 }

@@ -20,7 +20,7 @@ fn head<'a>(path: &'a str, query: Option<&'a str>, headers: &'a HeaderMap) -> He
 fn read(body: Value) -> Result<Request, Error> {
     let headers = HeaderMap::new();
     let head = head("/v1beta/models/gemini-3-pro:generateContent", None, &headers);
-    gemini().downstream.read_request(&head, body.to_string().as_bytes(), Operation::Chat)
+    gemini().downstream().read_request(&head, body.to_string().as_bytes(), Operation::Chat)
 }
 
 fn sent(request: &Request) -> (Value, Vec<String>) {
@@ -50,7 +50,7 @@ fn cx(framing: Framing) -> Cx {
 }
 
 fn written(events: &[Event], framing: Framing) -> String {
-    let mut writer = gemini().downstream.write_stream(&cx(framing));
+    let mut writer = gemini().downstream().write_stream(&cx(framing));
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.finish(&mut out);
@@ -172,7 +172,11 @@ fn errors_are_read() {
 fn the_model_is_read_from_the_path() {
     let headers = HeaderMap::new();
     let peek = |path: &str, query| {
-        gemini().downstream.peek(&head(path, query, &headers), b"{\"generationConfig\":{\"maxOutputTokens\":9}}", Operation::Chat)
+        gemini().downstream().peek(
+            &head(path, query, &headers),
+            b"{\"generationConfig\":{\"maxOutputTokens\":9}}",
+            Operation::Chat,
+        )
     };
     for path in ["/v1beta/models/house/small:generateContent", "/v1beta/models/house%2Fsmall:generateContent"] {
         let peek = peek(path, None).unwrap();
@@ -213,7 +217,7 @@ fn state_of_others_travels_sealed() {
     let hidden = Part { signature, ..Content::Reasoning { text: String::new(), redacted: true }.into() };
     let choice = Choice { parts: vec![thought.clone(), hidden.clone(), Part::text("Hi")], ..Choice::default() };
     let response = Response { choices: vec![choice], ..Response::default() };
-    let whole: Value = serde_json::from_slice(&gemini().downstream.write_response(&response, &cx(Framing::Sse))).unwrap();
+    let whole: Value = serde_json::from_slice(&gemini().downstream().write_response(&response, &cx(Framing::Sse))).unwrap();
     let back = read(json!({"contents": [{"parts": [{"text": "?"}]}, whole["candidates"][0]["content"]]})).unwrap();
     assert_eq!(back.messages[1].parts, response.choices[0].parts);
     // As chunks that the SDK keeps, each as a content of its own.
@@ -232,7 +236,7 @@ fn state_of_others_travels_sealed() {
 fn what_breaks_ends_as_json() {
     let error = Error::truncated("it broke");
     for begun in [false, true] {
-        let mut writer = gemini().downstream.write_stream(&cx(Framing::Array));
+        let mut writer = gemini().downstream().write_stream(&cx(Framing::Array));
         let mut out = Vec::new();
         if begun {
             events(&[text_chunk("a"), last_chunk("STOP")]).unwrap().iter().take(3).for_each(|event| writer.push(event, &mut out));
@@ -243,7 +247,7 @@ fn what_breaks_ends_as_json() {
         assert_eq!(array.len(), 1 + usize::from(begun));
         assert_eq!(array.last().unwrap()["error"]["status"], "UNAVAILABLE");
     }
-    let tail = gemini().downstream.write_stream_error(&error, &cx(Framing::Array));
+    let tail = gemini().downstream().write_stream_error(&error, &cx(Framing::Array));
     let array: Vec<Value> = serde_json::from_slice(&[b"[{}".as_slice(), &tail].concat()).unwrap();
     assert_eq!(array[1]["error"]["message"], "it broke");
 }
@@ -266,7 +270,7 @@ fn arguments_of_any_kind_become_an_object_on_one_line() {
 
 #[test]
 fn no_call_may_fill_the_memory() {
-    let mut writer = gemini().downstream.write_stream(&cx(Framing::Sse));
+    let mut writer = gemini().downstream().write_stream(&cx(Framing::Sse));
     let mut out = Vec::new();
     writer.push(&Event::Start { id: "r".into(), model: "m".into(), created: None, extra: Extra::default() }, &mut out);
     let piece = Delta::Arguments("x".repeat(1 << 20));
@@ -285,7 +289,7 @@ fn errors_are_told_in_the_words_of_the_service() {
     let wait = std::time::Duration::from_millis(1500);
     let mut error = Error::new(Kind::RateLimited, trunkline_codec::Origin::Gateway, "too many").at("contents");
     error.retry = Retry::After(wait);
-    let body: Value = serde_json::from_slice(&gemini().downstream.write_error(&error, "req_1")).unwrap();
+    let body: Value = serde_json::from_slice(&gemini().downstream().write_error(&error, "req_1")).unwrap();
     assert_eq!(body["error"]["code"], 429);
     assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED");
     let details = body["error"]["details"].to_string();
@@ -299,13 +303,13 @@ fn errors_are_told_in_the_words_of_the_service() {
 #[test]
 fn models_and_counts_have_their_shape() {
     let model = Model { id: "house/small".into(), owner: "house".into(), created: 0 };
-    let list: Value = serde_json::from_slice(&gemini().downstream.write_models(std::slice::from_ref(&model))).unwrap();
+    let list: Value = serde_json::from_slice(&gemini().downstream().write_models(std::slice::from_ref(&model))).unwrap();
     assert_eq!(list["models"][0]["name"], "models/house/small");
-    let one: Value = serde_json::from_slice(&gemini().downstream.write_model(&model)).unwrap();
+    let one: Value = serde_json::from_slice(&gemini().downstream().write_model(&model)).unwrap();
     assert_eq!(one, list["models"][0]);
     let count = gemini().upstream.read_count(b"{\"totalTokens\": 31, \"promptTokensDetails\": []}").unwrap();
     assert_eq!(count.input, 31);
-    assert_eq!(gemini().downstream.write_count(count), b"{\"totalTokens\":31}");
+    assert_eq!(gemini().downstream().write_count(count), b"{\"totalTokens\":31}");
     assert_eq!(
         gemini().upstream.read_count(b"{\"error\":{\"code\":404,\"status\":\"NOT_FOUND\"}}").unwrap_err().kind,
         Kind::NotFound

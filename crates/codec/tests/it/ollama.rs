@@ -18,7 +18,7 @@ fn head(headers: &HeaderMap) -> Head<'_> {
 }
 
 fn read(name: &str, body: Value) -> Result<Request, Error> {
-    dialect(name).downstream.read_request(&head(&HeaderMap::new()), body.to_string().as_bytes(), Operation::Chat)
+    dialect(name).downstream().read_request(&head(&HeaderMap::new()), body.to_string().as_bytes(), Operation::Chat)
 }
 
 /// What is sent, and the fields that are lost.
@@ -44,7 +44,7 @@ fn cx() -> Cx {
 }
 
 fn written(name: &str, events: &[Event]) -> Vec<Value> {
-    let mut writer = dialect(name).downstream.write_stream(&cx());
+    let mut writer = dialect(name).downstream().write_stream(&cx());
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.finish(&mut out);
@@ -58,7 +58,7 @@ fn answer(parts: Vec<Part>, reason: Reason) -> Response {
 
 #[test]
 fn a_stream_is_asked_for_unless_it_is_refused() {
-    let down = dialect("ollama").downstream;
+    let down = dialect("ollama").downstream();
     let headers = HeaderMap::new();
     let peek = |body: &str| down.peek(&head(&headers), body.as_bytes(), Operation::Chat).unwrap();
     for (body, stream) in [
@@ -79,7 +79,7 @@ fn a_stream_is_asked_for_unless_it_is_refused() {
 fn the_same_lane_changes_the_models_name_and_nothing_else() {
     let headers = HeaderMap::new();
     let forward = |body: &str, model: &str| {
-        let peek = dialect("ollama").downstream.peek(&head(&headers), body.as_bytes(), Operation::Chat).unwrap();
+        let peek = dialect("ollama").downstream().peek(&head(&headers), body.as_bytes(), Operation::Chat).unwrap();
         let mut forward =
             dialect("ollama").upstream.forward(&head(&headers), &peek, body.as_bytes(), model, &Quirks::default()).unwrap();
         assert!(!forward.drop_usage);
@@ -170,7 +170,7 @@ fn arguments_become_an_object_on_one_line() {
         Part::from(Content::ToolCall { id: "c".to_owned(), name: "f".to_owned(), arguments: arguments.to_owned() })
     });
     let response = answer(calls.to_vec(), Reason::ToolCalls);
-    let whole: Value = serde_json::from_slice(&dialect("ollama").downstream.write_response(&response, &cx())).unwrap();
+    let whole: Value = serde_json::from_slice(&dialect("ollama").downstream().write_response(&response, &cx())).unwrap();
     let lines = written("ollama", &unfold(response));
     let streamed: Vec<Value> = lines.iter().filter_map(|line| line["message"].get("tool_calls")?.get(0).cloned()).collect();
     assert_eq!(whole["message"]["tool_calls"], json!(streamed));
@@ -200,7 +200,7 @@ fn state_of_others_travels_sealed_whole_and_streamed() {
     ];
     let response = answer(parts.clone(), Reason::ToolCalls);
     let up = dialect("ollama").upstream;
-    let whole = dialect("ollama").downstream.write_response(&response, &cx());
+    let whole = dialect("ollama").downstream().write_response(&response, &cx());
     assert_eq!(up.read_response(&whole).unwrap().choices[0].parts, parts);
     let (mut reader, mut events) = (up.read_stream(&Quirks::default()), Vec::new());
     for line in written("ollama", &unfold(response)) {

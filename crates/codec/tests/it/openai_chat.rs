@@ -11,7 +11,7 @@ fn up() -> &'static dyn Upstream {
 }
 
 fn down() -> &'static dyn Downstream {
-    dialect::find("openai-chat").unwrap().downstream
+    dialect::find("openai-chat").unwrap().downstream()
 }
 
 fn read(body: &str) -> Result<trunkline_codec::ir::Request, trunkline_codec::Error> {

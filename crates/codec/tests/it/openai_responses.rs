@@ -27,7 +27,7 @@ fn cx() -> Cx {
 fn read(body: &Value) -> Request {
     let headers = HeaderMap::new();
     let head = Head { path: "/v1/responses", query: None, headers: &headers };
-    dialect().downstream.read_request(&head, body.to_string().as_bytes(), Operation::Chat).unwrap()
+    dialect().downstream().read_request(&head, body.to_string().as_bytes(), Operation::Chat).unwrap()
 }
 
 fn sent(name: &str, request: &Request) -> Value {
@@ -45,7 +45,7 @@ fn stop(reason: Reason) -> [Event; 2] {
 
 /// The stream of these events, and the answer that its last frame repeats.
 fn written(events: &[Event]) -> (String, Value) {
-    let mut writer = dialect().downstream.write_stream(&cx());
+    let mut writer = dialect().downstream().write_stream(&cx());
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.finish(&mut out);
@@ -120,7 +120,7 @@ fn a_call_of_a_tool_that_takes_free_text_stays_one() {
             {"id": "call_1", "type": "custom", "custom": {"name": "patch", "input": "say \"hi\""}}]}}]});
     let chat = dialect::find("openai-chat").unwrap();
     let response = chat.upstream.read_response(body.to_string().as_bytes()).unwrap();
-    let answer: Value = serde_json::from_slice(&dialect().downstream.write_response(&response, &cx())).unwrap();
+    let answer: Value = serde_json::from_slice(&dialect().downstream().write_response(&response, &cx())).unwrap();
     let item = &answer["output"][0];
     assert_eq!((item["type"].as_str(), item["input"].as_str()), (Some("custom_tool_call"), Some("say \"hi\"")));
 }

@@ -183,7 +183,7 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
     let readable = theirs.filter(|theirs| matches!(theirs.body.trim_ascii_start().first(), Some(b'{' | b'[')));
     let bytes = match readable {
         Some(theirs) => theirs.body.clone(),
-        None => dialect.downstream.write_error(error, &facts.id).into(),
+        None => dialect.downstream().write_error(error, &facts.id).into(),
     };
     let from = theirs.map(|theirs| &theirs.headers);
     let media = readable.and_then(|theirs| theirs.headers.get(header::CONTENT_TYPE).cloned());
@@ -194,14 +194,14 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
         wire_headers::reply(true, from, headers);
     }
     if readable.is_none() {
-        headers.extend(dialect.downstream.error_headers(error));
+        headers.extend(dialect.downstream().error_headers(error));
     }
     headers.insert(header::CONTENT_TYPE, media.unwrap_or(HeaderValue::from_static("application/json")));
     if let Some(seconds) = error.retry_after_seconds() {
         headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));
     }
-    if status >= 500 && error.retry == Retry::Never {
-        // The SDKs try every 5xx again unless they are told that it is of no use.
+    if (status >= 500 || status == 429) && error.retry == Retry::Never {
+        // The SDKs try every 5xx and 429 again unless they are told that it is of no use.
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     if error.kind == Kind::MethodNotAllowed {
@@ -215,7 +215,7 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
 /// `/v1/models`, `/v1/models/{id}`, `/stats`.
 pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
     match route {
-        Route::Models(dialect) => json(dialect.downstream.write_models(&worker.client.models()), &Facts::new(id, dialect)),
+        Route::Models(dialect) => json(dialect.downstream().write_models(&worker.client.models()), &Facts::new(id, dialect)),
         Route::Model(dialect, name) => model(worker, dialect, &percent_decode(name), id),
         Route::Stats(dialect) => {
             let snapshot = worker.counters.snapshot();
@@ -238,7 +238,7 @@ pub fn model(worker: &Worker, dialect: &'static Dialect, name: &str, id: &str) -
         }),
     };
     match model {
-        Ok(model) => json(dialect.downstream.write_model(&model), &Facts::new(id, dialect)),
+        Ok(model) => json(dialect.downstream().write_model(&model), &Facts::new(id, dialect)),
         Err(error) => self::error(dialect, &error, id),
     }
 }

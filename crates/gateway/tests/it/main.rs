@@ -23,6 +23,7 @@ mod ollama;
 mod operation;
 mod oversize;
 mod passthrough;
+mod quirk;
 mod responses;
 mod stop;
 mod upload;

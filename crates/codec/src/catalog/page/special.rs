@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::{MaxTokensField, Provider, Quirks, ReasoningField, ReasoningReplay, ReasoningStyle, SystemRole};
+use super::super::{Chunks, MaxTokensField, Provider, Quirks, ReasoningField, ReasoningReplay, ReasoningStyle, SystemRole};
 use super::{Lang, say};
 
 /// What is special: quirks that change what is sent or read, and lose nothing.
@@ -40,6 +40,19 @@ pub(super) fn special(provider: &Provider, lang: Lang) -> String {
         );
         points.push(text.replace("{}", &bound.to_string()));
     }
+    for (pattern, patch) in &quirks.models {
+        let own = Quirks::from(patch.clone());
+        if !own.refuses.is_empty() {
+            let what = say(lang, "refuses, so left out and reported:", "拒绝，因此不发送并予以报告：");
+            points.push(format!("`{pattern}` {what} {}", code(own.refuses.iter())));
+        } else {
+            points.push(format!("`{pattern}` {}", say(lang, "departs from the others.", "与其他模型不同。")));
+        }
+    }
+    if !quirks.endpoints.is_empty() {
+        let what = say(lang, "Models with a path of their own:", "有各自路径的模型：");
+        points.push(format!("{what} {}", code(quirks.endpoints.keys())));
+    }
     list(say(lang, "What is special", "特别之处"), &points)
 }
 
@@ -47,7 +60,7 @@ pub(super) fn special(provider: &Provider, lang: Lang) -> String {
 type Point = (bool, &'static str, &'static str);
 
 /// What is special in openai-chat.
-fn chat(quirks: &Quirks) -> [Point; 5] {
+fn chat(quirks: &Quirks) -> [Point; 9] {
     [
         (
             !quirks.stream_usage,
@@ -74,11 +87,31 @@ fn chat(quirks: &Quirks) -> [Point; 5] {
             "Reasoning sent back stands in the field `reasoning`.",
             "带回的思考内容放在 `reasoning` 字段。",
         ),
+        (
+            quirks.reasoning_field == ReasoningField::Details,
+            "Reasoning sent back stands in the list `reasoning_details`.",
+            "带回的思考内容放在 `reasoning_details` 列表。",
+        ),
+        (
+            quirks.reasoning_field == ReasoningField::Think,
+            "Reasoning sent back stands before the text, as `<think>…</think>`.",
+            "带回的思考内容以 `<think>…</think>` 放在正文之前。",
+        ),
+        (
+            quirks.think_tags,
+            "Thinking may stand in the text, as `<think>…</think>`; in translation it is taken out and told as thinking.",
+            "思考内容可能以 `<think>…</think>` 写在正文里；转换时会取出并作为思考内容返回。",
+        ),
+        (
+            quirks.chunks != Chunks::Delta,
+            "The chunks of a stream may tell everything so far; in translation only what is new is told.",
+            "流的每一块可能重复此前的全部内容；转换时只传出新增部分。",
+        ),
     ]
 }
 
 /// What is special about thinking.
-fn reasoning(quirks: &Quirks) -> [Point; 5] {
+fn reasoning(quirks: &Quirks) -> [Point; 6] {
     [
         (
             quirks.reasoning == ReasoningStyle::Thinking,
@@ -99,6 +132,11 @@ fn reasoning(quirks: &Quirks) -> [Point; 5] {
             quirks.reasoning_replay == ReasoningReplay::Tools,
             "Earlier reasoning is sent back with the messages that called tools: without it the provider refuses or gets worse.",
             "调用过工具的消息会带回先前的思考内容；否则服务商会拒绝请求或效果变差。",
+        ),
+        (
+            quirks.reasoning_replay == ReasoningReplay::Required,
+            "Messages that called tools must bring earlier reasoning back, and a blank where there was none.",
+            "调用过工具的消息必须带回先前的思考内容，没有时以空白代替。",
         ),
         (
             quirks.reasoning_replay == ReasoningReplay::Always,

@@ -166,17 +166,22 @@ fn read_faults(raw: &RawValue) -> Option<String> {
 
 fn read_base(base: &BaseResp<'_>) -> Option<Said> {
     let code = base.status_code.as_ref()?.number().filter(|code| *code != 0)?;
-    let kind = match code {
+    let kind = kind_of_base(code).unwrap_or(Kind::Server);
+    let message = base.status_msg.as_ref().and_then(Scalar::word).filter(|message| !message.is_empty());
+    Some(Said { message, code: Some(code.to_string()), kind: Some(kind), ..Said::default() })
+}
+
+/// What the numbers in `base_resp` mean, which also stand in brackets at the end of messages.
+fn kind_of_base(code: i64) -> Option<Kind> {
+    Some(match code {
         1001 => Kind::Timeout,
         1002 | 1039 | 1041 | 2045 => Kind::RateLimited,
         1004 | 2049 => Kind::Unauthenticated,
         1008 | 2056 => Kind::QuotaExhausted,
         1026 | 1027 => Kind::Filtered,
         1042 | 2013 => Kind::BadRequest,
-        _ => Kind::Server,
-    };
-    let message = base.status_msg.as_ref().and_then(Scalar::word).filter(|message| !message.is_empty());
-    Some(Said { message, code: Some(code.to_string()), kind: Some(kind), ..Said::default() })
+        _ => return None,
+    })
 }
 
 /// Words that providers use in `code` or `type`, and what they mean. Compared without case, `_`, `-` and `.`.
@@ -191,6 +196,11 @@ const WORDS: &[(&str, Kind)] = &[
     ("billing", Kind::QuotaExhausted),
     ("paymentrequired", Kind::QuotaExhausted),
     ("arrear", Kind::QuotaExhausted),
+    ("billoverdue", Kind::QuotaExhausted),
+    ("accountoverdue", Kind::QuotaExhausted),
+    ("notpurchased", Kind::QuotaExhausted),
+    ("freetieronly", Kind::QuotaExhausted),
+    ("setlimitexceeded", Kind::QuotaExhausted),
     ("ratelimit", Kind::RateLimited),
     ("toomanyrequests", Kind::RateLimited),
     ("throttling", Kind::RateLimited),
@@ -213,6 +223,7 @@ const WORDS: &[(&str, Kind)] = &[
     ("modelnotexist", Kind::NotFound),
     ("deploymentnotfound", Kind::NotFound),
     ("notfound", Kind::NotFound),
+    ("unsaferequest", Kind::Filtered),
     ("contentfilter", Kind::Filtered),
     ("contentpolicy", Kind::Filtered),
     ("datainspectionfailed", Kind::Filtered),
@@ -242,6 +253,21 @@ const NUMBERS: &[(&str, Kind)] = &[
     ("1301", Kind::Filtered),
     ("1305", Kind::Overloaded),
     ("1312", Kind::Overloaded),
+    ("10006", Kind::RateLimited),
+    ("10007", Kind::RateLimited),
+    ("10008", Kind::Overloaded),
+    ("10010", Kind::Overloaded),
+    ("10012", Kind::Overloaded),
+    ("10013", Kind::Filtered),
+    ("10014", Kind::Filtered),
+    ("10019", Kind::Filtered),
+    ("10110", Kind::Overloaded),
+    ("10222", Kind::Overloaded),
+    ("10907", Kind::ContextTooLong),
+    ("11200", Kind::QuotaExhausted),
+    ("11201", Kind::QuotaExhausted),
+    ("11202", Kind::RateLimited),
+    ("11203", Kind::RateLimited),
     ("30001", Kind::QuotaExhausted),
     ("50505", Kind::Overloaded),
 ];
@@ -308,8 +334,11 @@ fn is_too_long(message: &str) -> bool {
 }
 
 fn is_unpaid(message: &str) -> bool {
+    let bracketed = message.trim_end().strip_suffix(')').and_then(|rest| rest.rsplit_once('(')?.1.parse().ok());
     let message = message.to_ascii_lowercase();
-    message.contains("insufficient balance") || message.contains("exceeded your current quota")
+    bracketed.and_then(kind_of_base) == Some(Kind::QuotaExhausted)
+        || message.contains("insufficient balance")
+        || message.contains("exceeded your current quota")
 }
 
 /// One sentence for a body that says nothing itself.

@@ -4,6 +4,7 @@
 //! servers that speak it with words of their own are read as well.
 
 pub(crate) mod error;
+mod inline;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod stream;
@@ -43,7 +44,11 @@ impl Upstream for OpenAiChat {
     }
 
     fn read_response(&self, body: &[u8]) -> Result<Response> {
-        response::read_response(body, NAME)
+        response::read_response(body, NAME, &Quirks::default())
+    }
+
+    fn read_reply(&self, body: &[u8], quirks: &Quirks) -> Result<Response> {
+        response::read_response(body, NAME, quirks)
     }
 
     fn read_count(&self, _: &[u8]) -> Result<TokenCount> {
@@ -51,7 +56,7 @@ impl Upstream for OpenAiChat {
     }
 
     fn read_stream(&self, quirks: &Quirks) -> Box<dyn ReadStream> {
-        Box::new(stream::Reader::new(NAME, quirks.done))
+        Box::new(stream::Reader::new(NAME, quirks))
     }
 
     fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {

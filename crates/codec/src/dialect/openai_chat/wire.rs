@@ -371,6 +371,7 @@ pub(crate) struct Tokens {
     pub(crate) prompt_tokens_details: Option<Details>,
     pub(crate) prompt_token_details: Option<Details>,
     pub(crate) completion_tokens_details: Option<Details>,
+    pub(crate) output_tokens_details: Option<Details>,
     pub(crate) prompt_cache_hit_tokens: Option<Count>,
     pub(crate) cached_tokens: Option<Count>,
     pub(crate) num_cached_tokens: Option<Count>,
@@ -391,7 +392,7 @@ impl Tokens {
             return None;
         }
         let prompt = self.prompt_tokens_details.or(self.prompt_token_details).unwrap_or_default();
-        let answer = self.completion_tokens_details.unwrap_or_default();
+        let answer = self.completion_tokens_details.or(self.output_tokens_details).unwrap_or_default();
         let (input, mut output) = (input.unwrap_or(0), output.unwrap_or(0));
         let reasoning = first(&[answer.reasoning_tokens, self.reasoning_tokens]);
         // Some servers count reasoning beside the answer instead of within it; their total gives it away.

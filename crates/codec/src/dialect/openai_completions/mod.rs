@@ -41,7 +41,7 @@ impl Upstream for OpenAiCompletions {
     }
 
     fn read_response(&self, body: &[u8]) -> Result<Response> {
-        openai_chat::response::read_response(body, NAME)
+        openai_chat::response::read_response(body, NAME, &Quirks::default())
     }
 
     fn read_count(&self, _: &[u8]) -> Result<TokenCount> {
@@ -49,7 +49,7 @@ impl Upstream for OpenAiCompletions {
     }
 
     fn read_stream(&self, quirks: &Quirks) -> Box<dyn ReadStream> {
-        Box::new(openai_chat::stream::Reader::new(NAME, quirks.done))
+        Box::new(openai_chat::stream::Reader::new(NAME, quirks))
     }
 
     fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Feature;
+use super::{Feature, native};
 
 const PICTURE: &str = "iVBORw0KGgo=";
 
@@ -382,7 +382,7 @@ pub(crate) fn must_stand(provider: &str, feature: Feature) -> Vec<(&'static str,
             vec![("/outputConfig/textFormat/structure/jsonSchema/schema", json!(weather_schema().to_string()))]
         }
         ("bedrock-converse", Feature::Reasoning) => vec![("/outputConfig/effort", json!("high"))],
-        _ => Vec::new(),
+        _ => native::must_stand(provider, feature, &weather_schema(), &format!("data:image/png;base64,{PICTURE}")),
     }
 }
 

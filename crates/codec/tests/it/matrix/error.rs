@@ -26,7 +26,7 @@ pub(crate) fn check(case: &mut Case<'_>) {
         if status == 429 {
             case.expect(error.retry_after_seconds() == Some(7), format_args!("{status}: the wait is {:?}", error.retry));
         }
-        let written = case.caller.downstream.write_error(&error, "req_1");
+        let written = case.caller.downstream().write_error(&error, "req_1");
         let again = case.caller.upstream.read_error(error.caller_status(), &HeaderMap::new(), &written);
         let text = String::from_utf8_lossy(&written);
         case.expect(error.caller_status() == towards, format_args!("{status}: becomes {}", error.caller_status()));
@@ -41,7 +41,8 @@ pub(crate) fn check(case: &mut Case<'_>) {
         frames(case.provider.upstream.framing(), &whole).into_iter().take_while(mark).flatten().copied().collect();
     let broken = [&begun[..], &reply::error_frame(case.provider.name)].concat();
     // Where an error within a stream is just words, its class is not known.
-    let is_words = case.provider.name.starts_with("ollama") || case.provider.name == "cohere-chat";
+    let is_words =
+        case.provider.name.starts_with("ollama") || case.provider.name == "hunyuan" || case.provider.name == "cohere-chat";
     fail(case, &broken, if is_words { Kind::Server } else { Kind::RateLimited });
     fail(case, &begun, Kind::Truncated);
 }
@@ -84,7 +85,7 @@ fn fail(case: &mut Case<'_>, stream: &[u8], kind: Kind) {
 }
 
 fn write_failed(case: &Case<'_>, events: &[Event], error: &Error, framing: Framing) -> Vec<u8> {
-    let mut writer = case.caller.downstream.write_stream(&cx(framing));
+    let mut writer = case.caller.downstream().write_stream(&cx(framing));
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));
     writer.fail(error, &mut out);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Feature;
+use super::{Feature, native};
 use crate::message::{self, event};
 
 /// One piece of an answer.
@@ -81,7 +81,7 @@ pub(crate) fn whole(dialect: &str, sample: &Sample) -> Value {
         "cohere-chat" => cohere_whole(sample),
         "ollama" | "ollama-generate" => ollama_whole(dialect, sample),
         "bedrock-converse" => bedrock_whole(sample),
-        other => panic!("write down an answer of {other}"),
+        other => native::whole(other, sample),
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn stream(dialect: &str, sample: &Sample) -> Vec<u8> {
         "cohere-chat" => cohere_stream(sample),
         "ollama" | "ollama-generate" => ollama_stream(dialect, sample),
         "bedrock-converse" => return bedrock_stream(sample),
-        other => panic!("write down a stream of {other}"),
+        other => native::stream(other, sample),
     };
     text.into_bytes()
 }
@@ -115,6 +115,7 @@ pub(crate) fn can_answer(dialect: &str, sample: &Sample) -> bool {
         "openai-completions" => sample.pieces.iter().all(|piece| matches!(piece, Text(..))),
         "ollama" | "cohere-chat" => sample.end != End::Refused,
         "ollama-generate" => sample.end != End::Refused && !sample.calls(),
+        name if native::NAMES.contains(&name) => native::can_answer(name, sample),
         _ => true,
     }
 }
@@ -623,7 +624,7 @@ pub(crate) fn error(dialect: &str, status: u16) -> Value {
         "cohere-chat" => json!({"id": "e1", "message": message}),
         "ollama" | "ollama-generate" => json!({"error": message}),
         "bedrock-converse" => json!({"message": message}),
-        other => panic!("write down an error of {other}"),
+        other => native::error(other, status),
     }
 }
 
@@ -643,7 +644,7 @@ pub(crate) fn error_frame(dialect: &str) -> Vec<u8> {
             format!("event: message-end\n{}", data(&end))
         }
         "ollama" | "ollama-generate" => format!("{body}\n"),
-        _ => data(&body),
+        other => native::error_frame(other).unwrap_or_else(|| data(&body)),
     };
     text.into_bytes()
 }

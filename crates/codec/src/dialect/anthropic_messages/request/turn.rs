@@ -141,7 +141,7 @@ impl<'a> Order<'a, '_> {
         let calls = || message.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
         let unproven = match self.quirks.reasoning_replay {
             ReasoningReplay::Never => false,
-            ReasoningReplay::Tools => calls(),
+            ReasoningReplay::Tools | ReasoningReplay::Required => calls(),
             ReasoningReplay::Always => true,
         };
         for (at, part) in message.parts.iter().enumerate() {

@@ -34,6 +34,9 @@ pub(super) struct MessageOut<'a> {
     reasoning_details: Vec<DetailOut<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<CallOut<'a>>,
+    /// Goes before the text, in tags.
+    #[serde(skip)]
+    think: String,
     #[serde(flatten)]
     extra: Option<&'a Map<String, Value>>,
 }
@@ -224,7 +227,7 @@ impl<'a> Pen<'a, '_> {
         let calls = message.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
         let replay = match self.quirks.reasoning_replay {
             ReasoningReplay::Never => false,
-            ReasoningReplay::Tools => calls,
+            ReasoningReplay::Tools | ReasoningReplay::Required => calls,
             ReasoningReplay::Always => true,
         };
         for (index, part) in message.parts.iter().enumerate() {
@@ -246,12 +249,19 @@ impl<'a> Pen<'a, '_> {
         if !said.is_empty() {
             out.content = Some(join(self.content(said.into_iter(), at)));
         }
+        if self.quirks.reasoning_replay == ReasoningReplay::Required && calls && out.reasoning_content.is_empty() {
+            out.reasoning_content.push(' ');
+        }
         if let (None, Some(text)) = (&out.content, spoken) {
             out.content = Some(ContentOut::Text(Cow::Borrowed(text)));
         }
         if out.content.is_none() {
             let silent = out.tool_calls.is_empty() && out.refusal.is_none() && out.audio.is_none();
             out.content = Some(if silent { ContentOut::Text(Cow::Borrowed("")) } else { ContentOut::Null(()) });
+        }
+        if !out.think.is_empty() {
+            let think = format!("<think>{}</think>\n\n", out.think);
+            out.content = out.content.map(|content| content.after(think));
         }
         out
     }
@@ -269,6 +279,12 @@ impl<'a> Pen<'a, '_> {
             match self.quirks.reasoning_field {
                 ReasoningField::ReasoningContent => out.reasoning_content.push_str(text),
                 ReasoningField::Reasoning => out.reasoning.push_str(text),
+                ReasoningField::Think => out.think.push_str(text),
+                ReasoningField::Details if own.is_some() => {}
+                ReasoningField::Details => {
+                    let detail = detail_out(part, None, out.reasoning_details.len());
+                    out.reasoning_details.extend(detail);
+                }
             }
         } else if own.is_none() {
             self.losses.add(at.to_owned(), "this provider does not take thinking back");
@@ -370,6 +386,20 @@ impl<'a> Pen<'a, '_> {
         }
         self.losses.add(format!("{at}.cache"), "the provider caches by itself");
         (None, None)
+    }
+}
+
+impl ContentOut<'_> {
+    /// The same with a text before it.
+    fn after(self, front: String) -> Self {
+        match self {
+            ContentOut::Null(()) => ContentOut::Text(Cow::Owned(front)),
+            ContentOut::Text(text) => ContentOut::Text(Cow::Owned(front + &text)),
+            ContentOut::Parts(mut parts) => {
+                parts.insert(0, PartOut::plain(BodyOut::Own(json!({ "type": "text", "text": front }))));
+                ContentOut::Parts(parts)
+            }
+        }
     }
 }
 

@@ -6,15 +6,21 @@ use serde_json::{Map, Value};
 
 use super::super::NAME;
 use super::super::error::read_error_within;
+use super::super::inline::{Piece, ThinkTags};
 use super::super::wire::{Answer, Audio, Call, Choice, Content as Wire, Detail, Function, Said, Scalar, Str, list_of};
+use crate::catalog::Quirks;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::ir::{
     self, Citation, Content, Extra, Finish, Part, Raw, Reason, Response, Signature, Source, TokenLogprob, TopLogprob,
 };
 
 /// Reads a whole answer of this dialect, or of plain completions, which has the same frame.
-pub(crate) fn read_response(body: &[u8], dialect: &'static str) -> Result<Response> {
-    let answer: Answer<'_> = read_answer(body)?;
+pub(crate) fn read_response(body: &[u8], dialect: &'static str, quirks: &Quirks) -> Result<Response> {
+    read_whole(read_answer(body)?, body, dialect, quirks)
+}
+
+/// The answer that was read from `body`.
+pub(crate) fn read_whole(answer: Answer<'_>, body: &[u8], dialect: &'static str, quirks: &Quirks) -> Result<Response> {
     let choices = answer.choices.unwrap_or_default();
     if choices.is_empty() {
         return Err(Error::malformed("the answer has no choices").with_raw(body));
@@ -30,7 +36,7 @@ pub(crate) fn read_response(body: &[u8], dialect: &'static str) -> Result<Respon
     };
     for (position, choice) in (0..).zip(choices) {
         usage = usage.or_else(|| choice.usage.and_then(|tokens| tokens.usage()));
-        response.choices.push(read_choice(position, choice, &cited)?);
+        response.choices.push(read_choice(position, choice, &cited, quirks)?);
     }
     response.usage = usage;
     Ok(response)
@@ -79,7 +85,7 @@ pub(crate) fn read_extra(body: &[u8]) -> Map<String, Value> {
         .collect()
 }
 
-fn read_choice(position: u32, choice: Choice<'_>, cited: &[Citation]) -> Result<ir::Choice> {
+fn read_choice(position: u32, choice: Choice<'_>, cited: &[Citation], quirks: &Quirks) -> Result<ir::Choice> {
     let index = choice.index.as_ref().and_then(Scalar::count).and_then(|index| u32::try_from(index).ok());
     let index = index.unwrap_or(position);
     let finish = read_finish(&choice);
@@ -87,6 +93,9 @@ fn read_choice(position: u32, choice: Choice<'_>, cited: &[Citation]) -> Result<
     let mut parts = read_said(index, said);
     if let Some(text) = choice.text.as_ref().and_then(Scalar::text).filter(|text| parts.is_empty() && !text.is_empty()) {
         parts.push(Part::text(text));
+    }
+    if quirks.think_tags {
+        take_out_thinking(ThinkTags::new(), &mut parts);
     }
     if let Some(Content::Text { citations, .. }) =
         parts.iter_mut().map(|part| &mut part.content).rfind(|content| matches!(content, Content::Text { .. }))
@@ -100,6 +109,28 @@ fn read_choice(position: u32, choice: Choice<'_>, cited: &[Citation]) -> Result<
     }
     settle_finish(&mut finish, parts.iter().map(|part| &part.content));
     Ok(ir::Choice { index, parts, finish, logprobs: read_logprobs(choice.logprobs), extra: Extra::default() })
+}
+
+/// Makes the thinking that stands before the answer's text a part of its own.
+fn take_out_thinking(mut tags: ThinkTags, parts: &mut Vec<Part>) {
+    let Some(at) = parts.iter().position(|part| matches!(part.content, Content::Text { .. })) else { return };
+    let Some(Content::Text { text, .. }) = parts.get_mut(at).map(|part| &mut part.content) else { return };
+    let mut pieces = tags.push(std::mem::take(text));
+    pieces.extend(tags.flush());
+    let mut thought = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Thought(more) => thought.push_str(&more),
+            Piece::Text(more) => text.push_str(&more),
+        }
+    }
+    let is_silent = text.is_empty();
+    if is_silent {
+        parts.remove(at);
+    }
+    if !thought.is_empty() {
+        parts.insert(at, Content::Reasoning { text: thought, redacted: false }.into());
+    }
 }
 
 /// The provider broke off before it said anything: as good as no answer.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::super::wire::Tokens;
+use super::super::wire::{BaseResp, Tokens};
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
@@ -77,6 +77,11 @@ impl Observe for Watch {
         self.complete
     }
 
+    fn may_be_error(&self, frame: Frame<'_>) -> bool {
+        let holds = |word: &[u8]| memchr::memmem::find(frame.data, word).is_some();
+        holds(b"\"base_resp\"") || (holds(b"\"code\"") && !holds(b"\"choices\""))
+    }
+
     fn is_usage_only(&self) -> bool {
         self.usage_only
     }
@@ -84,6 +89,9 @@ impl Observe for Watch {
 
 /// The usage of a whole answer, without reading the rest of it.
 pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
+    if is_failed(body) {
+        return None;
+    }
     let told = json::member(body, "usage").and_then(|span| serde_json::from_slice::<Tokens>(body.get(span)?).ok());
     if let Some(usage) = told.and_then(|tokens| tokens.usage()) {
         return Some(usage);
@@ -91,4 +99,13 @@ pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
     // Some providers tell it beside the answer's text.
     let glance: Glance = serde_json::from_slice(body).ok()?;
     glance.choices?.iter().find_map(|choice| choice.usage)?.usage()
+}
+
+/// Whether a status at the end of the body says that the answer is none.
+fn is_failed(body: &[u8]) -> bool {
+    const LATE: usize = 512;
+    let end = body.get(body.len().saturating_sub(LATE)..).unwrap_or(body);
+    let Some(_) = memchr::memmem::find(end, b"\"base_resp\"") else { return false };
+    let base = json::member(body, "base_resp").and_then(|span| serde_json::from_slice::<BaseResp<'_>>(body.get(span)?).ok());
+    base.and_then(|base| base.status_code?.number()).is_some_and(|code| code != 0)
 }

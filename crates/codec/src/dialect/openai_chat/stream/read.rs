@@ -5,12 +5,14 @@ use serde_json::{Map, Value};
 
 use super::super::NAME;
 use super::super::error::read_error_within;
+use super::super::inline::{Piece, ThinkTags, Told};
 use super::super::response::{
     failed, flatten, made_up_id, read_answer, read_arguments, read_call_signature, read_citation, read_detail, read_extra,
     read_finish, read_image, read_logprobs, reasoning_text,
 };
 use super::super::wire::{Answer, Audio, Call, Choice, Content as Wire, Said, Scalar, list_of};
 use super::quick::{Grows, Known, Quick};
+use crate::catalog::{Chunks, Quirks};
 use crate::dialect::ReadStream;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -25,6 +27,8 @@ pub(crate) struct Reader {
     name: &'static str,
     /// Whether the provider ends a stream with `[DONE]`.
     done: bool,
+    think_tags: bool,
+    chunks: Chunks,
     started: bool,
     ended: bool,
     choices: Vec<State>,
@@ -42,6 +46,9 @@ struct State {
     calls: Vec<Slot>,
     refused: bool,
     finished: bool,
+    think: Option<ThinkTags>,
+    chunks: Chunks,
+    told: [Told; 2],
 }
 
 /// Parts that grow one at a time.
@@ -62,11 +69,27 @@ struct Slot {
     /// Arguments that came before the name.
     early: String,
     is_custom: bool,
+    told: Told,
 }
 
 impl Reader {
-    pub(crate) fn new(name: &'static str, done: bool) -> Self {
-        Reader { name, done, started: false, ended: false, choices: Vec::new(), cited: Vec::new(), known: Known::default() }
+    pub(crate) fn new(name: &'static str, quirks: &Quirks) -> Self {
+        Reader {
+            name,
+            done: quirks.done,
+            think_tags: quirks.think_tags,
+            chunks: quirks.chunks,
+            started: false,
+            ended: false,
+            choices: Vec::new(),
+            cited: Vec::new(),
+            known: Known::default(),
+        }
+    }
+
+    /// A stream whose end is the end of the input.
+    pub(crate) fn without_done(self) -> Self {
+        Reader { done: false, ..self }
     }
 
     fn start(&mut self, answer: &Answer<'_>, body: &[u8], out: &mut Vec<Event>) {
@@ -84,7 +107,8 @@ impl Reader {
             Some(at) => at,
             None if self.choices.len() >= MOST => return Err(Error::malformed("the answer has too many choices")),
             None => {
-                self.choices.push(State { index, ..State::default() });
+                let (think, chunks) = (self.think_tags.then(ThinkTags::new), self.chunks);
+                self.choices.push(State { index, think, chunks, ..State::default() });
                 self.choices.len() - 1
             }
         };
@@ -109,6 +133,9 @@ impl Reader {
     fn quick(&mut self, data: &[u8]) -> Option<Event> {
         let Quick { choice, part, grows, text } = self.known.read(data)?;
         let state = self.choices.iter().find(|state| state.index == choice && !state.finished)?;
+        if state.chunks != Chunks::Delta || state.think.as_ref().is_some_and(|think| !think.is_past()) {
+            return None;
+        }
         let delta = match grows {
             Grows::Text => state.open.filter(|(open, _)| *open == part).map(|_| Delta::Text(text)),
             Grows::Arguments => {
@@ -118,9 +145,8 @@ impl Reader {
         Some(Event::Delta { choice, part, delta: delta? })
     }
 
-    /// Any frame that is JSON.
-    fn frame(&mut self, data: &[u8], out: &mut Vec<Event>) -> Result<()> {
-        let answer = read_answer(data)?;
+    /// What a frame says. `data` is the frame, of which the first one's other fields are kept.
+    pub(crate) fn answer(&mut self, answer: Answer<'_>, data: &[u8], out: &mut Vec<Event>) -> Result<()> {
         // Some servers introduce the stream with a frame that has neither choices nor names.
         let is_preamble = answer.choices.as_ref().is_none_or(Vec::is_empty) && answer.usage.is_none();
         if !self.started && !is_preamble {
@@ -165,7 +191,7 @@ impl ReadStream for Reader {
             return Ok(());
         }
         let before = out.len();
-        self.frame(data, out)?;
+        self.answer(read_answer(data)?, data, out)?;
         self.known.keep(data, out.get(before..).unwrap_or_default());
         Ok(())
     }
@@ -197,7 +223,7 @@ impl State {
             self.said(said, out)?;
         }
         if let Some(text) = choice.text.as_ref().and_then(Scalar::text) {
-            self.grow(Kind::Text, text.to_owned(), out);
+            self.say(text.to_owned(), out);
         }
         if logprobs.is_some() {
             let tokens = read_logprobs(logprobs);
@@ -216,7 +242,7 @@ impl State {
     fn said(&mut self, said: Said<'_>, out: &mut Vec<Event>) -> Result<()> {
         self.reasoning(&said, out);
         match said.content {
-            Some(Wire::Text(text)) => self.grow(Kind::Text, text, out),
+            Some(Wire::Text(text)) => self.say(text, out),
             Some(Wire::Parts(parts)) => parts.into_iter().for_each(|raw| self.part(raw, out)),
             None => {}
         }
@@ -247,7 +273,7 @@ impl State {
     fn reasoning(&mut self, said: &Said<'_>, out: &mut Vec<Event>) {
         let text = reasoning_text(said);
         if let Some(text) = text {
-            self.grow(Kind::Reasoning, text.to_owned(), out);
+            self.think(text.to_owned(), out);
         }
         for detail in list_of::<&RawValue>(said.reasoning_details).into_iter().filter_map(read_detail) {
             let Part { content, signature, .. } = detail;
@@ -255,7 +281,7 @@ impl State {
                 Content::Reasoning { text: more, redacted: false } => {
                     // The plain field says the same.
                     if text.is_none() {
-                        self.grow(Kind::Reasoning, more, out);
+                        self.think(more, out);
                     }
                     if let Some(signature) = signature {
                         let part = self.open(Kind::Reasoning, out);
@@ -271,15 +297,15 @@ impl State {
 
     fn part(&mut self, raw: &RawValue, out: &mut Vec<Event>) {
         #[derive(serde::Deserialize)]
-        struct Piece<'a> {
+        struct Chunk<'a> {
             #[serde(default)]
             text: Option<String>,
             #[serde(borrow, default)]
             thinking: Option<Wire<'a>>,
         }
-        match serde_json::from_str::<Piece<'_>>(raw.get()) {
-            Ok(Piece { thinking: Some(thinking), .. }) => self.grow(Kind::Reasoning, flatten(thinking), out),
-            Ok(Piece { text: Some(text), .. }) => self.grow(Kind::Text, text, out),
+        match serde_json::from_str::<Chunk<'_>>(raw.get()) {
+            Ok(Chunk { thinking: Some(thinking), .. }) => self.grow(Kind::Reasoning, flatten(thinking), out),
+            Ok(Chunk { text: Some(text), .. }) => self.say(text, out),
             _ => {
                 if let Some(part) = super::super::response::read_part(raw) {
                     self.whole(part, out);
@@ -327,12 +353,13 @@ impl State {
                 let early = if is_custom { "{\"input\":\"".to_owned() } else { String::new() };
                 let made_up = || made_up_id(self.index, u32::try_from(self.calls.len()).unwrap_or(u32::MAX));
                 let id = if id.is_empty() { made_up() } else { id };
-                self.calls.push(Slot { index, id, part: None, early, is_custom });
+                self.calls.push(Slot { index, id, part: None, early, is_custom, told: Told::default() });
                 self.calls.len() - 1
             }
         };
-        let choice = self.index;
+        let (choice, chunks) = (self.index, self.chunks);
         let Some(slot) = self.calls.get_mut(at) else { return Ok(()) };
+        let arguments = slot.told.news(arguments, chunks);
         let arguments = if slot.is_custom { escape(&arguments) } else { arguments };
         match slot.part {
             Some(part) if !arguments.is_empty() => {
@@ -366,6 +393,7 @@ impl State {
     }
 
     fn begin_call(&mut self, at: usize, name: String, out: &mut Vec<Event>) {
+        self.flush(out);
         self.close(out);
         let (choice, part) = (self.index, self.next);
         let Some(slot) = self.calls.get_mut(at) else { return };
@@ -375,6 +403,37 @@ impl State {
         out.push(Event::PartStart { choice, part, start: PartStart::ToolCall { id: slot.id.clone(), name } });
         if !early.is_empty() {
             out.push(Event::Delta { choice, part, delta: Delta::Arguments(early) });
+        }
+    }
+
+    /// More of the text, in which thinking may stand.
+    fn say(&mut self, text: String, out: &mut Vec<Event>) {
+        let [told, _] = &mut self.told;
+        let text = told.news(text, self.chunks);
+        match &mut self.think {
+            None => self.grow(Kind::Text, text, out),
+            Some(think) => think.push(text).into_iter().for_each(|piece| self.tell(piece, out)),
+        }
+    }
+
+    /// More thinking that is told as such.
+    fn think(&mut self, text: String, out: &mut Vec<Event>) {
+        let [_, told] = &mut self.told;
+        let text = told.news(text, self.chunks);
+        self.grow(Kind::Reasoning, text, out);
+    }
+
+    fn tell(&mut self, piece: Piece, out: &mut Vec<Event>) {
+        match piece {
+            Piece::Thought(text) => self.grow(Kind::Reasoning, text, out),
+            Piece::Text(text) => self.grow(Kind::Text, text, out),
+        }
+    }
+
+    /// What was held back because it could have been a tag.
+    fn flush(&mut self, out: &mut Vec<Event>) {
+        if let Some(piece) = self.think.as_mut().and_then(ThinkTags::flush) {
+            self.tell(piece, out);
         }
     }
 
@@ -425,6 +484,7 @@ impl State {
     }
 
     fn finish(&mut self, mut finish: Finish, cited: &[Citation], out: &mut Vec<Event>) {
+        self.flush(out);
         if let (Some((part, Kind::Text)), false) = (self.open, cited.is_empty()) {
             let delta = |citation: &Citation| Event::Delta { choice: self.index, part, delta: Delta::Citation(citation.clone()) };
             out.extend(cited.iter().map(delta));

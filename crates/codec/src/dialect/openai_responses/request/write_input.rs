@@ -196,7 +196,7 @@ impl<'a> Pen<'a, '_> {
         let calls = || message.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
         let replay = match self.quirks.reasoning_replay {
             ReasoningReplay::Never => false,
-            ReasoningReplay::Tools => calls(),
+            ReasoningReplay::Tools | ReasoningReplay::Required => calls(),
             ReasoningReplay::Always => true,
         };
         if own.is_none() && extra.is_empty() && !replay {
