@@ -86,10 +86,12 @@ impl Live {
     /// at its end they wait.
     pub(super) async fn grant(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Renewed {
         let now = client.clock().ticks();
+        // Asked before it is taken up: were a new one stored in between, this would be the new one.
+        let (settled, look) = (self.is_settled(), self.is_look_due(now));
         let held = self.held.load_full();
         let good = held.filter(|held| now < held.term.end);
         if let Some(held) = &good {
-            let replaced = !self.is_settled() || self.looks_different(held, now);
+            let replaced = !settled || (look && self.looks_different(held, now));
             if !replaced && now < held.term.mandatory {
                 if now >= held.term.advisory {
                     // Who waits for it is nobody yet.
@@ -134,7 +136,7 @@ impl Live {
             tokio::spawn(async move {
                 let wanted = live.wanted.load(Ordering::Acquire);
                 let made = Arc::clone(&recipe).make(&client, &model).await;
-                let kept = live.keep(made, &recipe, &client);
+                let kept = live.keep(made, wanted, &recipe, &client);
                 live.settled.fetch_max(wanted, Ordering::Release);
                 landing.land(kept);
             });
@@ -143,21 +145,24 @@ impl Live {
     }
 
     /// Remembers what came of a renewal.
-    fn keep(&self, made: Result<Held>, recipe: &Recipe, client: &Client) -> Renewed {
+    fn keep(&self, made: Result<Held>, wanted: u64, recipe: &Recipe, client: &Client) -> Renewed {
         let now = client.clock().ticks();
         let mut trouble = self.trouble();
         match made {
             Ok(held) => {
                 let held = Arc::new(held);
                 trouble.failed = None;
-                self.looked.store(millis(now), Ordering::Relaxed);
                 self.held.store(Some(Arc::clone(&held)));
+                self.looked.store(millis(now), Ordering::Release);
                 Ok(held)
             }
             Err(error) => {
                 let error = error.from_provider(&recipe.provider);
                 let news = trouble.failed.as_ref().is_none_or(|(_, before)| before.message != error.message);
-                trouble.failed = Some((now.saturating_add(REST), error.clone()));
+                // One that was begun before the operator did something says nothing of what is there now.
+                if wanted == self.wanted.load(Ordering::Acquire) {
+                    trouble.failed = Some((now.saturating_add(REST), error.clone()));
+                }
                 drop(trouble);
                 if news {
                     let good = self.held.load().as_ref().is_some_and(|held| now < held.term.end);
@@ -195,7 +200,9 @@ impl Live {
 
     /// Has it made anew before the next call, unless it is certain to be the same.
     pub(super) fn recheck(&self) {
-        self.trouble().failed = None;
+        // Held until it is known what is wanted: a renewal that fails meanwhile is judged by that.
+        let mut trouble = self.trouble();
+        trouble.failed = None;
         let held = self.held.load();
         // A token stays for as long as what it was asked for with is the same.
         if held.as_ref().is_some_and(|held| !held.minted || held.stamps.iter().any(Stamp::is_stale)) {
@@ -213,19 +220,17 @@ impl Live {
         }
     }
 
-    /// Whether one of the files that it was made from has changed. Looks once a second.
+    /// Files are looked at once a second.
+    fn is_look_due(&self, now: Duration) -> bool {
+        millis(now) >= self.looked.load(Ordering::Acquire).saturating_add(millis(LOOK))
+    }
+
+    /// Whether one of the files that it was made from has changed.
     fn looks_different(&self, held: &Held, now: Duration) -> bool {
-        if held.stamps.is_empty() {
-            return false;
-        }
-        let (before, now) = (self.looked.load(Ordering::Relaxed), millis(now));
-        if now < before.saturating_add(millis(LOOK)) {
-            return false;
-        }
         // Several may look at once; that does no harm.
         let different = held.stamps.iter().any(Stamp::is_stale);
         if !different {
-            self.looked.store(now, Ordering::Relaxed);
+            self.looked.store(millis(now), Ordering::Release);
         }
         different
     }
