@@ -3,7 +3,8 @@
 use http::Response;
 use http::request::Parts;
 use hyper::body::Incoming;
-use trunkline::codec::{Dialect, Error};
+use trunkline::codec::Dialect;
+use trunkline::codec::dialect::ReadName;
 
 use crate::edge::body;
 use crate::edge::reply::{self, ReplyBody};
@@ -14,7 +15,7 @@ pub(crate) async fn answer(
     worker: &Worker,
     head: &Parts,
     incoming: Incoming,
-    (dialect, read): (&'static Dialect, fn(&[u8]) -> Result<String, Error>),
+    (dialect, read): (&'static Dialect, ReadName),
     id: &str,
 ) -> Response<ReplyBody> {
     let limit = worker.client.config().server.body_limit;

@@ -5,6 +5,9 @@ use http::Method;
 use super::{Dialect, find, ollama};
 use crate::error::Result;
 
+/// Reads a model's name in the body of a request.
+pub type ReadName = fn(&[u8]) -> Result<String>;
+
 /// What is asked there.
 #[derive(Clone, Copy, Debug)]
 pub enum Aside {
@@ -18,7 +21,7 @@ pub enum Aside {
     /// The list of models.
     Models,
     /// One model, whose name this reads from the request's body.
-    Model(fn(&[u8]) -> Result<String>),
+    Model(ReadName),
 }
 
 impl Aside {

@@ -39,7 +39,7 @@ mod time;
 use native::{Native, Variant};
 
 pub use crate::json::Edit;
-pub use aside::{Aside, aside};
+pub use aside::{Aside, ReadName, aside};
 pub use feature::Feature;
 pub use shared::read_retry;
 

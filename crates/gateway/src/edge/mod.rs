@@ -6,7 +6,7 @@ pub mod reply;
 
 use http::Method;
 use http::request::Parts;
-use trunkline::codec::dialect::{self, Aside, Operation, operation};
+use trunkline::codec::dialect::{self, Aside, Operation, ReadName, operation};
 use trunkline::codec::{Dialect, Error, Kind, Origin};
 use trunkline::operate::error_dialect;
 
@@ -23,7 +23,7 @@ pub enum Route {
     /// One model.
     Model(&'static Dialect, String),
     /// One model, whose name this reads from the body.
-    Show(&'static Dialect, fn(&[u8]) -> Result<String, Error>),
+    Show(&'static Dialect, ReadName),
     /// What is always answered alike, and to everybody: media type and body.
     Fixed(&'static str, &'static str),
     /// Running totals.
