@@ -115,6 +115,7 @@ fn options(runtime: &Runtime) -> Options {
         ca_file: network.ca_file.clone(),
         connect_timeout: Duration::from_secs(network.connect_seconds),
         head_timeout: Duration::from_secs(network.head_seconds),
+        piece_timeout: Duration::from_secs(network.idle_seconds),
         proxy: crate::transport::PROXY_VARIABLES.iter().filter_map(variable).collect(),
         ..Options::default()
     }

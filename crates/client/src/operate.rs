@@ -164,12 +164,14 @@ pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> R
     let told: Vec<_> = head.headers.iter().filter(|(_, value)| turn.is_in(value.as_bytes())).collect();
     let told: Vec<_> = told.into_iter().map(|(name, _)| name.clone()).collect();
     told.iter().for_each(|name| _ = head.headers.remove(name));
-    if head.status.is_client_error() || head.status.is_server_error() {
-        let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
-        if turn.is_in(&body) {
+    if !head.status.is_success() {
+        let body = body.collect(ERROR_LIMIT).await.map_err(|failure| explain(&failure, target))?;
+        // What is encoded in spite of our asking cannot be looked into.
+        let hidden = head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+        if hidden || turn.is_in(&body) {
             let read = |dialect: &'static Dialect| dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
             let error = service.provider.dialects.first().and_then(|name| error_dialect(name)).map(read);
-            let error = error.unwrap_or_else(|| Error::malformed("answered with our credential in its words"));
+            let error = error.unwrap_or_else(|| Error::malformed("answered in a way that may show our credential"));
             return Err(turn.explain(service.sign(error), head.status, &head.headers).into());
         }
         return Ok(Reply::from_parts(head, Body::whole(body)));

@@ -13,7 +13,7 @@ use crate::codec::catalog::{Catalog, Models, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Config, Environment, locate};
 use crate::credential::Stamp;
-use crate::target::{Service, Target, assemble};
+use crate::target::{Lack, Service, Target, assemble};
 
 /// Where the variables come from, each time that they are read.
 pub(crate) type Variables = Box<dyn Fn() -> Result<Environment> + Send + Sync>;
@@ -130,11 +130,17 @@ impl Runtime {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = self.written.look();
         let environment = (self.variables)()?;
-        let (mut state, notices) = State::new(self.written.read(&environment)?, environment)?;
+        let (mut state, mut notices) = State::new(self.written.read(&environment)?, environment)?;
         accept(&state.config, &state.environment)?;
         let old = self.state.load_full();
         for (id, service) in &mut state.services {
-            if let Some(before) = old.services.get(id).filter(|before| before.is_like(service)) {
+            let Some(before) = old.services.get(id) else { continue };
+            let spoilt = service.lack().is_some_and(|lack| matches!(lack, Lack::Unusable(_)));
+            if spoilt && before.lack().is_none() && before.provider == service.provider {
+                // A file that is gone for a moment takes no call along.
+                notices.push(format!("{id}: its credential cannot be read now; calls go on with the one that is still good"));
+                *service = Arc::clone(before);
+            } else if before.is_like(service) {
                 *service = Arc::clone(before);
             }
         }

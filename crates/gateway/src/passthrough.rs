@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use hyper::body::{Body as _, Incoming};
 use trunkline::Target;
 use trunkline::codec::{Dialect, Error, Kind, Origin, Result};
@@ -41,6 +41,11 @@ const DROPPED: &[&str] = &[
     "api-key",
     "x-api-key",
     "x-goog-api-key",
+    "x-goog-user-project",
+    "x-amz-security-token",
+    "x-amz-date",
+    "x-amz-content-sha256",
+    "ocp-apim-subscription-key",
     "openai-organization",
     "openai-project",
     "cookie",
@@ -76,7 +81,10 @@ pub(crate) async fn answer(
         outcome.target.clone_from(&facts.target);
         outcome.attempts = 1;
     }
-    let parcel = Parcel { method: head.method.clone(), path, headers: own_headers(&head.headers), payload };
+    let mut headers = own_headers(&head.headers);
+    // What is encoded cannot be searched for our credential, nor be watched.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let parcel = Parcel { method: head.method.clone(), path, headers, payload };
     let sent = worker.unless_cut(pass_through(&worker.client, &target, parcel)).await;
     let sent = match sent {
         Ok(sent) => sent,
@@ -85,9 +93,16 @@ pub(crate) async fn answer(
     match sent {
         Ok(answer) => {
             let (mut theirs, body) = answer.into_parts();
+            // There is no body to tell it.
+            let length = (head.method == Method::HEAD).then(|| theirs.headers.get(header::CONTENT_LENGTH).cloned()).flatten();
             theirs.headers = own_headers(&theirs.headers);
+            theirs.headers.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
             let dialect = target.service.provider.dialects.first().cloned().unwrap_or_default();
-            let flow = Flow::new(body, target, call, settings(worker)).watch(&dialect);
+            let mut flow = Flow::new(body, target, call, settings(worker));
+            // What is fetched may tell of tokens that another call has taken.
+            if head.method == Method::POST {
+                flow = flow.watch(&dialect);
+            }
             reply::passthrough(flow, theirs, &facts)
         }
         Err(failed) => {

@@ -20,9 +20,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// When it cannot be run, fails, takes too long or prints nothing. What it printed is never repeated.
 pub(super) fn run(command: &str, patience: Duration) -> Result<Secret> {
+    let name = name(command);
     let deadline = Instant::now() + patience;
-    let late = || refuse(format!("the secret command `{command}` did not end within {} s", patience.as_secs_f32()));
-    let mut child = start(command).map_err(|e| refuse(format!("cannot run the secret command `{command}`: {e}")))?;
+    let late = || refuse(format!("the secret command `{name}` did not end within {} s", patience.as_secs_f32()));
+    let mut child = start(command).map_err(|e| refuse(format!("cannot run the secret command `{name}`: {e}")))?;
     let (sender, printed) = mpsc::sync_channel(1);
     if let Some(out) = child.stdout.take() {
         std::thread::spawn(move || {
@@ -43,16 +44,23 @@ pub(super) fn run(command: &str, patience: Duration) -> Result<Secret> {
         }
     };
     if !status.success() {
-        return Err(refuse(format!("the secret command `{command}` failed ({status})")));
+        return Err(refuse(format!("the secret command `{name}` failed ({status})")));
     }
     let text = text.map_err(|_| late())?;
-    let text = text.map_err(|e| refuse(format!("cannot read what the secret command `{command}` prints: {e}")))?;
+    let text = text.map_err(|e| refuse(format!("cannot read what the secret command `{name}` prints: {e}")))?;
     match String::from_utf8(text) {
-        Ok(text) if text.len() as u64 > SECRET_LIMIT => Err(refuse(format!("the secret command `{command}` prints too much"))),
+        Ok(text) if text.len() as u64 > SECRET_LIMIT => Err(refuse(format!("the secret command `{name}` prints too much"))),
         Ok(text) if !text.trim().is_empty() => Ok(Secret::new(&text)),
-        Ok(_) => Err(refuse(format!("the secret command `{command}` printed nothing"))),
-        Err(_) => Err(refuse(format!("what the secret command `{command}` prints is not a text"))),
+        Ok(_) => Err(refuse(format!("the secret command `{name}` printed nothing"))),
+        Err(_) => Err(refuse(format!("what the secret command `{name}` prints is not a text"))),
     }
+}
+
+/// Its first word: what follows may be a secret too.
+fn name(command: &str) -> String {
+    let mut words = command.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    if words.next().is_some() { format!("{first} …") } else { first.to_owned() }
 }
 
 fn start(command: &str) -> std::io::Result<Child> {
@@ -88,10 +96,10 @@ mod tests {
     #[test]
     fn what_goes_wrong_with_a_command_is_said_in_a_sentence() {
         let words = |command: &str| run(command, LONG).unwrap_err().message;
-        assert_eq!(words("exit 3"), "the secret command `exit 3` failed (exit status: 3)");
+        assert_eq!(words("exit 3"), "the secret command `exit …` failed (exit status: 3)");
         assert_eq!(words("true"), "the secret command `true` printed nothing");
-        assert_eq!(words("printf '\\377'"), "what the secret command `printf '\\377'` prints is not a text");
-        assert!(words("echo leaked-secret; exit 1").ends_with("failed (exit status: 1)"));
+        assert_eq!(words("printf '\\377'"), "what the secret command `printf …` prints is not a text");
+        assert_eq!(words("echo leaked-secret; exit 1"), "the secret command `echo …` failed (exit status: 1)");
     }
 
     #[test]

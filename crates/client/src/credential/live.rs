@@ -49,10 +49,13 @@ impl Held {
 
 type Renewed = Result<Arc<Held>>;
 
+/// What came of a renewal, and how much had been wanted when it began.
+type News = (u64, Renewed);
+
 /// A credential that does not last.
 pub(crate) struct Live {
     held: ArcSwapOption<Held>,
-    flight: Arc<Flight<Renewed>>,
+    flight: Arc<Flight<News>>,
     /// When files were last looked at, in milliseconds of [`Clock::ticks`].
     looked: AtomicU64,
     /// How often somebody asked for it to be made anew, whatever its term.
@@ -112,40 +115,41 @@ impl Live {
     }
 
     async fn wait(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Renewed {
+        let wanted = self.wanted.load(Ordering::Acquire);
         // Whoever does the work may go away with its thread, or have begun before it was wanted: not thrice in a row.
         for _ in 0..3 {
-            let renewed = self.renew(recipe, client, model)?.wait().await;
-            if let Some(renewed) = renewed.filter(|_| self.is_settled()) {
-                return renewed;
+            match self.renew(recipe, client, model)?.wait().await {
+                Some((begun, renewed)) if begun >= wanted => return renewed,
+                _ => {}
             }
         }
         Err(Error::new(Kind::Unavailable, Origin::Gateway, "asking for a token was interrupted; send the request again"))
     }
 
-    fn renew(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Result<super::flight::Waiter<Renewed>> {
-        self.flight.join(|landing: Landing<Renewed>| {
+    fn renew(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Result<super::flight::Waiter<News>> {
+        self.flight.join(|landing: Landing<News>| {
             let now = client.clock().ticks();
             if let Some((until, error)) = &self.trouble().failed
                 && now < *until
             {
                 let error = error.clone();
-                landing.land(Err(error.clone()));
+                landing.land((self.wanted.load(Ordering::Acquire), Err(error.clone())));
                 return Err(error);
             }
             let (live, recipe, client, model) = (Arc::clone(self), Arc::clone(recipe), client.clone(), model.to_owned());
             tokio::spawn(async move {
                 let wanted = live.wanted.load(Ordering::Acquire);
                 let made = Arc::clone(&recipe).make(&client, &model).await;
-                let kept = live.keep(made, wanted, &recipe, &client);
+                let kept = live.keep(made, (wanted, now), &recipe, &client);
                 live.settled.fetch_max(wanted, Ordering::Release);
-                landing.land(kept);
+                landing.land((wanted, kept));
             });
             Ok(())
         })
     }
 
     /// Remembers what came of a renewal.
-    fn keep(&self, made: Result<Held>, wanted: u64, recipe: &Recipe, client: &Client) -> Renewed {
+    fn keep(&self, made: Result<Held>, (wanted, begun): (u64, Duration), recipe: &Recipe, client: &Client) -> Renewed {
         let now = client.clock().ticks();
         let mut trouble = self.trouble();
         match made {
@@ -153,7 +157,8 @@ impl Live {
                 let held = Arc::new(held);
                 trouble.failed = None;
                 self.held.store(Some(Arc::clone(&held)));
-                self.looked.store(millis(now), Ordering::Release);
+                // As old as what was read, not as what came of it.
+                self.looked.store(millis(begun), Ordering::Release);
                 Ok(held)
             }
             Err(error) => {
@@ -205,7 +210,8 @@ impl Live {
         trouble.failed = None;
         let held = self.held.load();
         // A token stays for as long as what it was asked for with is the same.
-        if held.as_ref().is_some_and(|held| !held.minted || held.stamps.iter().any(Stamp::is_stale)) {
+        // Where nothing is held, something is being made of what there was.
+        if held.as_ref().is_none_or(|held| !held.minted || held.stamps.iter().any(Stamp::is_stale)) {
             self.wanted.fetch_add(1, Ordering::AcqRel);
         }
     }

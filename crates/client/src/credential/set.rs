@@ -134,11 +134,10 @@ impl Credentials {
             return (tried.is_none() && only.allows(errand, path)).then_some(0);
         }
         let now = client.clock().ticks();
-        let fit = || {
-            let keys = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand, path));
-            keys.filter(|(_, key)| key.health.rest(now).is_none())
-        };
-        let shares: u64 = fit().map(|(_, key)| u64::from(key.share)).sum();
+        let keys = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand, path));
+        // Looked at once: one may go to rest at any moment.
+        let fit: Vec<_> = keys.filter(|(_, key)| key.health.rest(now).is_none()).collect();
+        let shares: u64 = fit.iter().map(|(_, key)| u64::from(key.share)).sum();
         if shares == 0 {
             let mut allowed: Vec<_> = self.keys.iter().enumerate().filter(|(_, key)| key.allows(errand, path)).collect();
             allowed.sort_by_key(|(_, key)| key.health.rest(now));
@@ -151,8 +150,7 @@ impl Credentials {
             turn = turn.saturating_sub(share);
             hit
         };
-        let mut fit = fit();
-        fit.find(hit).map(|(at, _)| at)
+        fit.into_iter().find(hit).map(|(at, _)| at)
     }
 }
 

@@ -105,9 +105,13 @@ impl Events {
         let patience = std::time::Duration::from_secs(self.idle_seconds);
         let mut events = Vec::new();
         let fault = match tokio::time::timeout(patience, body.chunk()).await {
-            Err(_) => Err(stalled(self.idle_seconds)),
+            // Whole all the same, if the dialect's own end has been seen.
+            Err(_) => self.reader.finish(&mut events).map_err(|_| stalled(self.idle_seconds)),
             Ok(Some(Ok(chunk))) => self.reader.feed(&chunk, &mut events),
-            Ok(Some(Err(failure))) => Err(explain(&failure, &self.target)),
+            Ok(Some(Err(failure))) => {
+                self.body = None;
+                self.reader.finish(&mut events).map_err(|_| explain(&failure, &self.target))
+            }
             Ok(None) => {
                 self.body = None;
                 self.reader.finish(&mut events)

@@ -193,11 +193,12 @@ impl http_body::Body for Pipe {
                     this.patience.renew();
                     frame.into_data().map_or(Ok(()), |chunk| this.feed(chunk, &mut out))
                 }
-                Poll::Ready(Some(Err(failure))) => Err(explain(&failure, &this.target)),
+                // Whole all the same, if the dialect's own end has been seen.
+                Poll::Ready(Some(Err(failure))) => this.finish(&mut out).map_err(|_| explain(&failure, &this.target)),
                 Poll::Ready(None) => this.finish(&mut out),
                 Poll::Pending if !out.is_empty() => break,
                 Poll::Pending => match this.patience.run_out(context) {
-                    Some(error) => Err(error),
+                    Some(error) => this.finish(&mut out).map_err(|_| error),
                     None => return Poll::Pending,
                 },
             };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
@@ -151,7 +152,11 @@ impl http_body::Body for Payload {
 }
 
 /// The body of a reply. Dropping it before its end closes the connection (HTTP/2: resets the stream) at once.
-pub struct Body(Kind);
+pub struct Body {
+    kind: Kind,
+    /// How long to wait for each piece of what is collected whole.
+    patience: Option<Duration>,
+}
 
 enum Kind {
     Http1(Box<http1::Incoming>),
@@ -164,29 +169,46 @@ enum Kind {
 }
 
 impl Body {
+    const fn of(kind: Kind) -> Self {
+        Self { kind, patience: None }
+    }
+
+    /// Gives up waiting for a piece after this long when it is collected.
+    pub(super) const fn within(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// The next bytes, if they come in time.
+    async fn piece(&mut self) -> Option<Result<Bytes, Failure>> {
+        let Some(patience) = self.patience else { return self.chunk().await };
+        let late = || Failure::new(Phase::Body, format!("nothing more of the reply came within {patience:?}")).timed_out();
+        tokio::time::timeout(patience, self.chunk()).await.unwrap_or_else(|_| Some(Err(late())))
+    }
+
     /// No bytes.
     #[must_use]
     pub const fn empty() -> Self {
-        Self(Kind::Whole(Bytes::new()))
+        Self::of(Kind::Whole(Bytes::new()))
     }
 
     /// All bytes at once.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self(Kind::Whole(bytes.into()))
+        Self::of(Kind::Whole(bytes.into()))
     }
 
     /// Bytes as somebody makes them. A failure ends the body.
     pub fn stream(stream: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static) -> Self {
-        Self(Kind::Stream(Box::pin(stream)))
+        Self::of(Kind::Stream(Box::pin(stream)))
     }
 
     pub(super) fn http1(incoming: http1::Incoming) -> Self {
-        Self(Kind::Http1(Box::new(incoming)))
+        Self::of(Kind::Http1(Box::new(incoming)))
     }
 
     /// Bytes of an HTTP/2 stream, which is given back at their end.
     pub(super) fn http2(incoming: Incoming, stream: Http2) -> Self {
-        let mut body = Self(Kind::Http2(incoming, Some(stream)));
+        let mut body = Self::of(Kind::Http2(incoming, Some(stream)));
         body.settle();
         body
     }
@@ -194,7 +216,7 @@ impl Body {
     /// The same body, before the bytes that were taken from it already.
     #[must_use]
     pub fn after(self, first: Bytes) -> Self {
-        if first.is_empty() { self } else { Self(Kind::After(first, Box::new(self))) }
+        if first.is_empty() { self } else { Self::of(Kind::After(first, Box::new(self))) }
     }
 
     /// The next bytes, as they arrive; nothing at the end.
@@ -214,13 +236,13 @@ impl Body {
         if hint.lower() > limit as u64 {
             return Err(too_long(limit));
         }
-        let Some(first) = self.chunk().await.transpose()? else {
+        let Some(first) = self.piece().await.transpose()? else {
             return Ok(Bytes::new());
         };
         if first.len() > limit {
             return Err(too_long(limit));
         }
-        let Some(second) = self.chunk().await.transpose()? else {
+        let Some(second) = self.piece().await.transpose()? else {
             return Ok(first);
         };
         let known = usize::try_from(hint.lower()).unwrap_or_default();
@@ -232,7 +254,7 @@ impl Body {
                 return Err(too_long(limit));
             }
             whole.extend_from_slice(&chunk);
-            next = self.chunk().await.transpose()?;
+            next = self.piece().await.transpose()?;
         }
         Ok(whole.freeze())
     }
@@ -252,7 +274,7 @@ impl Body {
     }
 
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let next = match &mut self.0 {
+        let next = match &mut self.kind {
             Kind::Http1(incoming) => match ready!(incoming.poll_data(cx)) {
                 Some(Ok(data)) => Some(Ok(Frame::data(data))),
                 Some(Err(error)) => Some(Err(broken(error, incoming.was_reused()))),
@@ -274,14 +296,14 @@ impl Body {
         };
         match next {
             Some(Ok(_)) => self.settle(),
-            Some(Err(_)) | None => self.0 = Kind::Whole(Bytes::new()),
+            Some(Err(_)) | None => self.kind = Kind::Whole(Bytes::new()),
         }
         Poll::Ready(next)
     }
 
     /// Makes room for another stream as soon as nothing more can come, not only when somebody asks for more.
     fn settle(&mut self) {
-        if let Kind::Http2(incoming, stream) = &mut self.0
+        if let Kind::Http2(incoming, stream) = &mut self.kind
             && incoming.is_end_stream()
         {
             drop(stream.take());
@@ -308,7 +330,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Http1(incoming) => incoming.is_over(),
             Kind::Http2(incoming, _) => incoming.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_empty(),
@@ -317,7 +339,7 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Http1(incoming) => incoming.size_hint(),
             Kind::Http2(incoming, _) => incoming.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
@@ -332,7 +354,7 @@ impl http_body::Body for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
+        f.write_str(match &self.kind {
             Kind::Http1(_) | Kind::Http2(..) => "Body(wire)",
             Kind::Whole(_) => "Body(whole)",
             Kind::After(..) | Kind::Stream(_) => "Body(stream)",

@@ -31,6 +31,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// From the request's first byte to the reply's head. 10 minutes: a model may think for long before it says a word.
     pub head_timeout: Duration,
+    /// Between two pieces of a reply that is collected whole. 5 minutes.
+    pub piece_timeout: Duration,
     /// Connections unused for this long are closed. 60 seconds.
     pub idle_timeout: Duration,
     /// How many unused connections to one server are kept. 256.
@@ -51,6 +53,7 @@ impl Default for Options {
         Self {
             connect_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(600),
+            piece_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(60),
             idle_per_host: 256,
             keep_alive: Some(Duration::from_secs(30)),
@@ -69,6 +72,7 @@ pub struct HttpTransport {
     /// `None`: not offered.
     http2: Option<http2::Builder<TokioExecutor>>,
     head_timeout: Duration,
+    piece_timeout: Duration,
 }
 
 impl HttpTransport {
@@ -88,6 +92,7 @@ impl HttpTransport {
             dialer: Dialer::new(&options),
             http2: options.http2.then_some(http2),
             head_timeout: options.head_timeout,
+            piece_timeout: options.piece_timeout,
         }
     }
 
@@ -99,6 +104,7 @@ impl HttpTransport {
             dialer: self.dialer.sibling(),
             http2: self.http2.clone(),
             head_timeout: self.head_timeout,
+            piece_timeout: self.piece_timeout,
         }
     }
 
@@ -182,11 +188,13 @@ impl HttpTransport {
             match line {
                 Line::Http1(connection) => {
                     let reply = connection.send(request, reused).await.map_err(|fault| target.explain(fault))?;
-                    Ok(reply.map(|incoming| Body::http1(incoming.lend(Arc::clone(origin), reused))))
+                    Ok(reply.map(|incoming| Body::http1(incoming.lend(Arc::clone(origin), reused)).within(self.piece_timeout)))
                 }
                 Line::Http2(mut stream) => {
                     let sent = stream.sender.try_send_request(request).await;
-                    Ok(sent.map_err(|error| target.explain_stream(error))?.map(|incoming| Body::http2(incoming, stream)))
+                    Ok(sent
+                        .map_err(|error| target.explain_stream(error))?
+                        .map(|incoming| Body::http2(incoming, stream).within(self.piece_timeout)))
                 }
             }
         };

@@ -49,17 +49,21 @@ impl Model {
     }
 }
 
-/// New rates on every level: who has a price of his own has it for long prompts and in batches too.
+/// New rates on every level: who has a price of his own has it for long prompts, in batches and at night too.
 fn merge(mut price: Price, patch: &ModelPatch) -> Price {
     let rates = patch.rates();
     for level in &mut price.levels {
         level.rates.merge(&rates);
-        if patch.batch.is_some() {
-            level.batch.clone_from(&patch.batch);
+        match (&patch.batch, &mut level.batch) {
+            (None, Some(batch)) => batch.clear(&rates),
+            (None, None) => {}
+            (new @ Some(_), old) => old.clone_from(new),
         }
     }
-    if patch.off_peak.is_some() {
-        price.off_peak.clone_from(&patch.off_peak);
+    match (&patch.off_peak, &mut price.off_peak) {
+        (None, Some(off_peak)) => off_peak.clear(&rates),
+        (None, None) => {}
+        (new @ Some(_), old) => old.clone_from(new),
     }
     price
 }

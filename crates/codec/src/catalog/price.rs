@@ -20,6 +20,11 @@ macro_rules! rates {
                 $(if other.$name.is_some() { self.$name = other.$name; })*
             }
 
+            /// Forgets what the other names.
+            pub fn clear(&mut self, other: &Self) {
+                $(if other.$name.is_some() { self.$name = None; })*
+            }
+
             /// The kinds that have a price, by their key.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, Rate)> {
                 [$((stringify!($name), self.$name),)*].into_iter().filter_map(|(kind, rate)| Some((kind, rate?)))
@@ -98,6 +103,11 @@ macro_rules! rates {
         }
 
         impl OffPeak {
+            /// Forgets the prices that the other names.
+            pub fn clear(&mut self, other: &Rates) {
+                $(if other.$name.is_some() { self.$name = None; })*
+            }
+
             /// The prices.
             pub fn rates(&self) -> Rates {
                 Rates { $($name: self.$name,)* }

@@ -291,3 +291,13 @@ fn small_paths_are_known() {
     assert_eq!(read(br#"{"name":"a:7b"}"#).unwrap(), "a:7b");
     assert_eq!(read(b"{}").unwrap_err().message, "model is required");
 }
+
+#[test]
+fn a_last_line_is_known_by_itself_not_by_a_word_in_a_tool_call() {
+    let upstream = dialect("ollama").upstream;
+    let mut watch = upstream.observe(&Default::default());
+    let last = br#"{"message":{"role":"assistant","tool_calls":[{"function":{"name":"todo","arguments":{"done":false}}}]},"done":true,"done_reason":"stop","prompt_eval_count":7,"eval_count":3}"#;
+    watch.frame(Frame { event: None, data: last });
+    assert!(watch.is_complete());
+    assert_eq!(watch.usage().unwrap().output, 3);
+}

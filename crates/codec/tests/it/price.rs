@@ -148,6 +148,15 @@ fn a_users_row_counts_key_by_key() {
     let small = models.cost("house/small", &usage(1_000_000, 1_000_000).into()).unwrap();
     assert_eq!(small, Cost { currency: Currency::Cny, micros: 5_000_000 });
     assert_eq!(models.cost("house/large", &usage(1, 1).into()).unwrap().micros, 6);
+    // His price holds in batches and at any hour, whatever the row that it stands on says of them.
+    models
+        .add("b", rows("['night/m']\ninput = '4'\nbatch = { input = '2' }\noff_peak = { utc = ['00:00-24:00'], input = '1' }"))
+        .unwrap();
+    models.add("b", rows("['night/m']\ninput = '3'")).unwrap();
+    for (batch, minute) in [(false, Some(0)), (true, None), (true, Some(0))] {
+        let work = Work { batch, minute, ..Work::from(usage(1_000_000, 0)) };
+        assert_eq!(models.cost("night/m", &work).unwrap().micros, 3_000_000, "{batch} {minute:?}");
+    }
     assert_eq!(models.cost("openai/unheard-of", &usage(1, 1).into()), None);
     assert!(models.of("house").iter().any(|row| row.id == "small"));
     for wrong in ["[small]\ninput = '1'", "['/x']\ninput = '1'", "['a/b']\nbatch = { input = '1' }", "['a/b']\ncontext = 0"] {

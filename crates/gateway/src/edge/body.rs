@@ -84,6 +84,12 @@ pub fn refuse(incoming: Incoming, mut reply: Response<ReplyBody>) -> Response<Re
         return reply;
     }
     reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    discard(incoming);
+    reply
+}
+
+/// Throws away what comes, for a while.
+pub(super) fn discard(incoming: Incoming) {
     tokio::spawn(async move {
         let mut incoming = incoming;
         let mut left = LINGER_BYTES;
@@ -97,7 +103,6 @@ pub fn refuse(incoming: Incoming, mut reply: Response<ReplyBody>) -> Response<Re
         };
         let _ = tokio::time::timeout(LINGER, discard).await;
     });
-    reply
 }
 
 /// [`refuse`], if there is something left to refuse.

@@ -14,7 +14,7 @@ use trunkline::codec::dialect::operation::multipart::{Scan, boundary};
 use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::transport::{Failure, Payload, Phase};
 
-use super::body::{check_encoding, too_large};
+use super::body::{check_encoding, discard, too_large};
 
 /// A caller may not take for ever between two pieces of its body.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,18 +74,18 @@ pub async fn receive(head: &Parts, incoming: Incoming, limits: Limits) -> Result
         if let Some((span, model)) = upload.scan.as_ref().and_then(Scan::model) {
             let (span, model) = (span.clone(), model.clone());
             if model.is_empty() {
-                return Err((Some(upload.incoming), missing()));
+                return Err((upload.incoming.take(), missing()));
             }
-            let rest = (!upload.incoming.is_end_stream()).then_some(upload);
+            let rest = (!upload.is_over()).then_some(upload);
             return Ok(Form { model, span, held: held.freeze(), rest, fault });
         }
         if held.len() > limits.held {
             let what = format!("no model was named in the first {} bytes of the form; put model before the file", limits.held);
-            return Err((Some(upload.incoming), Error::bad_request(what).at("model")));
+            return Err((upload.incoming.take(), Error::bad_request(what).at("model")));
         }
         match upload.next().await {
             Some(Ok(data)) => held.extend_from_slice(&data),
-            Some(Err(error)) => return Err((Some(upload.incoming), error)),
+            Some(Err(error)) => return Err((upload.incoming.take(), error)),
             None => return Err((None, missing())),
         }
     }
@@ -117,7 +117,8 @@ impl Form {
     /// When it is longer than `limit`, or breaks off.
     pub async fn collect(&mut self, limit: usize) -> Result<Bytes> {
         if let Some(mut upload) = self.rest.take() {
-            let mut whole = BytesMut::from(&*self.held);
+            // Gone, should it break off: half a form is none.
+            let mut whole = BytesMut::from(&*std::mem::take(&mut self.held));
             while let Some(data) = upload.next().await {
                 let data = data?;
                 if whole.len() + data.len() > limit {
@@ -143,11 +144,23 @@ impl Form {
 
 /// A caller's body on its way through.
 pub struct Upload {
-    incoming: Incoming,
+    incoming: Option<Incoming>,
     limit: u64,
     seen: u64,
     scan: Option<Scan>,
     fault: Fault,
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // A provider that refuses a form has not read it to its end; closed with bytes unread, the connection would be
+        // reset and its words be lost.
+        if let Some(rest) = self.incoming.take().filter(|incoming| !incoming.is_end_stream())
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            discard(rest);
+        }
+    }
 }
 
 impl Upload {
@@ -159,12 +172,17 @@ impl Upload {
         if incoming.size_hint().lower() > limit {
             return Err((incoming, too_large(limit, "upload_limit")));
         }
-        Ok(Upload { incoming, limit, seen: 0, scan, fault })
+        Ok(Upload { incoming: Some(incoming), limit, seen: 0, scan, fault })
+    }
+
+    /// Nothing more will come.
+    fn is_over(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     /// The body behind these pieces.
     pub fn payload(self, pieces: Vec<Bytes>) -> Payload {
-        let length = self.incoming.size_hint().exact();
+        let length = self.incoming.as_ref().and_then(|incoming| incoming.size_hint().exact());
         Payload::stream(pieces, self.stream(), length)
     }
 
@@ -185,7 +203,8 @@ impl Upload {
     /// The next bytes; nothing at the end.
     async fn next(&mut self) -> Option<Result<Bytes>> {
         loop {
-            let frame = match tokio::time::timeout(PATIENCE, self.incoming.frame()).await {
+            let incoming = self.incoming.as_mut()?;
+            let frame = match tokio::time::timeout(PATIENCE, incoming.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => return None,
                 Ok(Some(Err(_))) => return Some(Err(Error::bad_request("the body broke off before its end"))),

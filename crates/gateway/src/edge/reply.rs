@@ -262,7 +262,7 @@ pub fn health(worker: &Worker, kind: Health) -> Response<ReplyBody> {
     reply
 }
 
-fn percent_decode(text: &str) -> String {
+pub(crate) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

@@ -44,6 +44,21 @@ fn a_stream_without_its_end_is_an_error_after_what_came() {
 }
 
 #[test]
+fn a_stream_with_its_end_is_whole_however_the_connection_closes() {
+    for ending in [Ending::Cut, Ending::HalfClose] {
+        each_pair(|caller, provider| {
+            let whole = provider.framed(provider.frames.iter().copied()).pause(Duration::from_millis(10));
+            let house = House::new(whole.ending(ending));
+            let cell = format!("{} → {}: {ending:?}", caller.name, provider.name);
+            let reply = house.gateway.ask(&caller.ask(&provider.model(), true));
+            assert_eq!(caller.text(reply.text()), TEXT, "{cell}: {}", reply.text());
+            let stats = house.gateway.stats();
+            assert_eq!((stats.calls, stats.errors), (1, 0), "{cell}: {}", reply.text());
+        });
+    }
+}
+
+#[test]
 fn deltas_are_delivered_as_they_come_and_not_at_the_end() {
     each_pair(|caller, provider| {
         let (first, rest) = provider.frames.split_at(provider.texts - 1);

@@ -109,6 +109,8 @@ fn errors_pass_as_they_came_unless_they_tell_our_credential() {
         Answer::status(418).header("content-type", "text/plain").body("I'm a teapot"),
         Answer::json(401, format!(r#"{{"error":{{"message":"wrong key {CREDENTIAL}"}}}}"#)),
         Answer::status(302).header("location", &format!("https://elsewhere.example/?key={CREDENTIAL}")).body(""),
+        Answer::status(301).body(format!("<a href=\"/files/?key={CREDENTIAL}\">")),
+        Answer::status(500).header("content-encoding", "gzip").body("who knows"),
         Answer::status(302).header("location", "https://elsewhere.example/").body(""),
     ]);
     let ask = || house.gateway.ask(&Ask::get("/passthrough/at-openai-chat/x"));
@@ -119,7 +121,12 @@ fn errors_pass_as_they_came_unless_they_tell_our_credential() {
     assert!(!reply.text().contains(CREDENTIAL) && reply.text().contains("wrong key ***"), "{}", reply.text());
     let reply = ask();
     assert!(reply.status() == 302 && reply.head.get("location").is_none(), "{}", reply.head.text());
+    for _ in 0..2 {
+        let reply = ask();
+        assert!(reply.status() >= 500 && !reply.text().contains(CREDENTIAL), "{}", reply.text());
+    }
     assert_eq!(ask().header("location"), "https://elsewhere.example/");
+    assert!(house.provider.requests().iter().all(|seen| seen.header("accept-encoding") == "identity"));
 }
 
 #[test]

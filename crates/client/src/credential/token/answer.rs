@@ -161,8 +161,13 @@ fn read_lifetime(value: Option<&Value>, usual: Duration, now: SystemTime) -> Lif
             let seconds = if number < MILLIS { number } else { number / 1000.0 };
             match Duration::try_from_secs_f64(seconds) {
                 // A year past: it was no moment after all, but a span of thirty years and more.
-                Ok(since) if UNIX_EPOCH.checked_add(since + YEAR).is_some_and(|end| end < now) => return plain(LONGEST),
-                Ok(since) => UNIX_EPOCH.checked_add(since),
+                Ok(since) if UNIX_EPOCH.checked_add(since.saturating_add(YEAR)).is_some_and(|end| end < now) => {
+                    return plain(LONGEST);
+                }
+                Ok(since) => match UNIX_EPOCH.checked_add(since) {
+                    None => return plain(LONGEST),
+                    moment => moment,
+                },
                 Err(_) => return plain(LONGEST),
             }
         }

@@ -33,7 +33,7 @@ impl Request {
         let values: Vec<(String, Secret)> = values.collect::<Result<_>>()?;
         let mut headers = HeaderMap::new();
         for (name, value) in &mint.headers {
-            let value = lookup.find_plain(value)?.map(|value| HeaderValue::from_str(value.expose()));
+            let value = lookup.find(value)?.map(|value| HeaderValue::from_str(value.expose()));
             if let Some(value) = value {
                 headers.insert(header_name(name)?, value.map_err(|_| refuse(format!("`{name}` cannot stand in a header")))?);
             }

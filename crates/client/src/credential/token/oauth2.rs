@@ -36,7 +36,7 @@ impl ClientCredentials {
         let named = [("scope", &oauth.scope), ("audience", &oauth.audience)];
         form.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
         for (name, value) in &oauth.extra {
-            form.push((name.clone(), lookup.need_plain(value)?.expose().to_owned()));
+            form.push((name.clone(), lookup.need(value)?.expose().to_owned()));
         }
         let mut authorization = None;
         match oauth.client_auth {

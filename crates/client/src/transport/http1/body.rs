@@ -67,8 +67,7 @@ impl Incoming {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         if let Some(outbox) = &mut self.outbox {
-            // A reply that does not need the rest of its request is none the worse when that cannot be had.
-            let _ = outbox.write(&mut connection.wire, context);
+            outbox.write(&mut connection.wire, context)?;
             if outbox.is_over() {
                 self.outbox = None;
             }

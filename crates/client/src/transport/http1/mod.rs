@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use ::http::{Method, Request, Response};
 use bytes::BytesMut;
+use tokio::task::unconstrained;
 use tokio_util::io::poll_read_buf;
 
 use super::Payload;
@@ -58,8 +59,12 @@ impl Connection {
 
     /// Whether the next request can be sent by it: its server has neither closed it nor spoken out of turn.
     pub(super) fn is_free(&mut self) -> bool {
-        let context = &mut Context::from_waker(Waker::noop());
-        self.held.is_empty() && self.poll_fill(context).is_pending()
+        if !self.held.is_empty() {
+            return false;
+        }
+        // Not within the task's budget: once that is spent everything seems pending, the dead too.
+        let mut look = unconstrained(std::future::poll_fn(|context| Poll::Ready(self.poll_fill(context).is_pending())));
+        Pin::new(&mut look).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(true)
     }
 
     /// Sends a request and waits for the head of its reply. `again`: the request is wanted back should nothing of it

@@ -64,7 +64,14 @@ impl Outbox {
     /// Writes what can be written now. `Err`: the body cannot be had; a wire that takes no more is a [`fault`](Self::fault).
     pub(super) fn write(&mut self, wire: &mut Wire, context: &mut Context<'_>) -> io::Result<()> {
         while !self.over && self.fault.is_none() {
-            let more = self.poll_queue(context)?;
+            let more = match self.poll_queue(context) {
+                Poll::Ready(Err(error)) => {
+                    // Not even its end: it must not pass for whole.
+                    self.fault = Some(io::ErrorKind::BrokenPipe.into());
+                    return Err(error);
+                }
+                more => more,
+            };
             match self.poll_send(wire, more.is_ready(), context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => self.fault = Some(error),

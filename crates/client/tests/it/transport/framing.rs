@@ -229,3 +229,67 @@ async fn a_head_without_end_is_given_up() {
     let failure = ask(&HttpTransport::new(Options::default()), format!("http://{addr}")).await.unwrap_err();
     assert!(failure.message.contains("longer than"), "{failure}");
 }
+
+#[tokio::test]
+async fn a_body_that_cannot_be_had_does_not_pass_for_whole() {
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let (addr, _) = server(move |mut stream| {
+        let told = Arc::clone(&told);
+        async move {
+            let mut block = [0; 4096];
+            let count = stream.read(&mut block).await.unwrap();
+            told.lock().unwrap().extend_from_slice(&block[..count]);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n").await.unwrap();
+            while let Ok(count @ 1..) = stream.read(&mut block).await {
+                told.lock().unwrap().extend_from_slice(&block[..count]);
+            }
+        }
+    })
+    .await;
+    let pieces = futures_util::stream::unfold(0, |at| async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        match at {
+            0 => Some((Ok("half".into()), 1)),
+            1 => Some((Err(Failure::new(Phase::Send, "the caller went away")), 2)),
+            _ => None,
+        }
+    });
+    let payload = trunkline::transport::Payload::stream(Vec::new(), pieces, None);
+    let request = http::Request::post(format!("http://{addr}")).body(payload).unwrap();
+    let transport = HttpTransport::new(Options::default());
+    if let Ok(reply) = transport.send(request).await {
+        let body = tokio::time::timeout(Duration::from_secs(5), reply.into_body().collect(100)).await;
+        body.expect("nobody waits for a reply that waits for the rest").unwrap_err();
+    }
+    assert!(soon(Duration::from_secs(5), || seen.lock().unwrap().ends_with(b"half\r\n")).await);
+}
+
+#[tokio::test]
+async fn however_many_connections_have_died_a_living_one_is_used() {
+    let (addr, _) = server(|mut stream| async move {
+        read_request(&mut stream).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
+        // And closes.
+    })
+    .await;
+    let transport = HttpTransport::new(Options::default());
+    let calls = (0..150).map(|_| ask(&transport, format!("http://{addr}")));
+    assert!(futures_util::future::join_all(calls).await.into_iter().all(|body| body.unwrap() == "hello"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(ask(&transport, format!("http://{addr}")).await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_reply_that_stops_in_its_middle_is_not_waited_for_without_end() {
+    let (addr, _) = server(|mut stream| async move {
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let transport = HttpTransport::new(Options { piece_timeout: Duration::from_millis(50), ..Options::default() });
+    let failure = ask(&transport, format!("http://{addr}")).await.unwrap_err();
+    assert_eq!((failure.phase, failure.timeout), (Phase::Body, true), "{failure}");
+}

@@ -31,6 +31,8 @@ pub fn boundary(content_type: Option<&str>) -> Result<String> {
 pub struct Scan {
     delimiter: Vec<u8>,
     held: Vec<u8>,
+    /// Where in it what has not been looked at begins.
+    at: usize,
     /// Where in the form `held` begins, plus the line break that is put before it.
     offset: usize,
     state: State,
@@ -53,7 +55,7 @@ impl Scan {
     /// At the beginning of a form with this boundary.
     pub fn new(boundary: &str) -> Self {
         let delimiter = format!("\r\n--{boundary}").into_bytes();
-        Scan { delimiter, held: b"\r\n".to_vec(), offset: 0, state: State::Data { is_model: false }, model: None }
+        Scan { delimiter, held: b"\r\n".to_vec(), at: 0, offset: 0, state: State::Data { is_model: false }, model: None }
     }
 
     /// Takes the next bytes.
@@ -63,6 +65,8 @@ impl Scan {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.held.extend_from_slice(bytes);
         while self.step()? {}
+        // Once for all the parts that have gone by.
+        self.held.drain(..std::mem::take(&mut self.at));
         Ok(())
     }
 
@@ -83,28 +87,33 @@ impl Scan {
             State::Mark => self.read_mark(),
             State::Head => self.read_head(),
             State::Over => {
-                self.drain(self.held.len());
+                self.drain(self.rest().len());
                 Ok(false)
             }
         }
     }
 
     fn drain(&mut self, len: usize) {
-        self.held.drain(..len);
+        self.at += len;
         self.offset += len;
     }
 
+    /// What has not been looked at.
+    fn rest(&self) -> &[u8] {
+        self.held.get(self.at..).unwrap_or_default()
+    }
+
     fn skip_data(&mut self, is_model: bool) -> Result<bool> {
-        let Some(end) = memchr::memmem::find(&self.held, &self.delimiter) else {
+        let Some(end) = memchr::memmem::find(self.rest(), &self.delimiter) else {
             if !is_model {
-                self.drain(self.held.len().saturating_sub(self.delimiter.len()));
-            } else if self.held.len() > MODEL_LIMIT + self.delimiter.len() {
+                self.drain(self.rest().len().saturating_sub(self.delimiter.len()));
+            } else if self.rest().len() > MODEL_LIMIT + self.delimiter.len() {
                 return Err(Error::bad_request(format!("model is longer than {MODEL_LIMIT} bytes")).at("model"));
             }
             return Ok(false);
         };
         if is_model {
-            let name = std::str::from_utf8(self.held.get(..end).unwrap_or_default());
+            let name = std::str::from_utf8(self.rest().get(..end).unwrap_or_default());
             let name = name.map_err(|_| Error::bad_request("model is not UTF-8").at("model"))?.to_owned();
             let start = self.offset.saturating_sub(2);
             self.model = Some((start..start + end, name));
@@ -115,27 +124,27 @@ impl Scan {
     }
 
     fn read_mark(&mut self) -> Result<bool> {
-        if self.held.starts_with(b"--") {
+        if self.rest().starts_with(b"--") {
             self.state = State::Over;
             return Ok(true);
         }
-        match memchr::memmem::find(&self.held, b"\r\n") {
+        match memchr::memmem::find(self.rest(), b"\r\n") {
             Some(end) => {
                 self.drain(end);
                 self.state = State::Head;
                 Ok(true)
             }
-            None if self.held.len() > 256 => Err(wrong()),
+            None if self.rest().len() > 256 => Err(wrong()),
             None => Ok(false),
         }
     }
 
     /// `held` begins with the line break behind the delimiter; an empty line ends the head.
     fn read_head(&mut self) -> Result<bool> {
-        let Some(end) = memchr::memmem::find(&self.held, b"\r\n\r\n") else {
-            return if self.held.len() > HEAD_LIMIT { Err(wrong()) } else { Ok(false) };
+        let Some(end) = memchr::memmem::find(self.rest(), b"\r\n\r\n") else {
+            return if self.rest().len() > HEAD_LIMIT { Err(wrong()) } else { Ok(false) };
         };
-        let head = PartHead::read(self.held.get(..end).unwrap_or_default());
+        let head = PartHead::read(self.rest().get(..end).unwrap_or_default());
         let is_model = head.name == "model" && head.file.is_none();
         if is_model && self.model.is_some() {
             return Err(Error::bad_request("the field model is repeated").at("model"));

@@ -13,7 +13,8 @@ use crate::ir::Usage;
 use crate::json::KeyFinder;
 
 static DONE: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("done"));
-static ERROR: LazyLock<KeyFinder> = LazyLock::new(|| KeyFinder::new("error"));
+/// Said by a last line also where the first `done` of it is a word of a tool call's arguments.
+static END: LazyLock<[KeyFinder; 2]> = LazyLock::new(|| ["error", "done_reason"].map(KeyFinder::new));
 
 /// Watches one stream.
 #[derive(Default)]
@@ -35,7 +36,7 @@ struct Glance {
 impl Observe for Watch {
     fn frame(&mut self, frame: Frame<'_>) {
         let done = |at: usize| frame.data.get(at..).is_some_and(|value| value.starts_with(b"true"));
-        if self.complete || !(DONE.find(frame.data).is_some_and(done) || ERROR.is_set(frame.data)) {
+        if self.complete || !(DONE.find(frame.data).is_some_and(done) || END.iter().any(|word| word.is_set(frame.data))) {
             return;
         }
         let Ok(glance) = serde_json::from_slice::<Glance>(frame.data) else { return };
