@@ -97,19 +97,20 @@ impl Catalog {
         }
     }
 
-    /// A target gets its first segment mended. A bare name is compared with the models that the ready providers
-    /// list in full, and with the names of providers.
+    /// A target gets its first segment mended, by a provider that is ready if one is near. A bare name is compared with
+    /// the models that the ready providers list in full, and with the names of providers.
     fn nearest_name(&self, name: &str, ready: &dyn Fn(&str) -> bool) -> Option<String> {
-        let ids = self.iter().map(|provider| provider.id.as_str());
+        let ids = || self.iter().map(|provider| provider.id.as_str());
+        let nearest_id = |word: &str| nearest(word, ids().filter(|id| ready(id))).or_else(|| nearest(word, ids()));
         if let Some((first, rest)) = name.split_once('/') {
-            return nearest(first, ids).map(|id| format!("{id}/{rest}"));
+            return nearest_id(first).map(|id| format!("{id}/{rest}"));
         }
         let models = self.iter().filter(|provider| ready(&provider.id)).flat_map(|provider| &provider.models);
         let whole = models.map(String::as_str).filter(|pattern| !pattern.contains('*'));
         if let Some(model) = nearest(name, whole) {
             return Some(model.to_owned());
         }
-        nearest(name, ids).map(|id| format!("{id}/…"))
+        nearest_id(name).map(|id| format!("{id}/…"))
     }
 }
 
