@@ -70,6 +70,16 @@ pub struct Failed {
     pub error: Error,
     /// The provider's error answer, if it gave one in the caller's own dialect.
     pub reply: Option<ErrorReply>,
+    /// Nobody else can be asked, because the request's body is gone.
+    pub last: bool,
+}
+
+impl Failed {
+    /// Nobody else can be asked after this.
+    #[must_use]
+    pub fn last(self) -> Self {
+        Failed { last: true, ..self }
+    }
 }
 
 /// A provider's error answer as it came.
@@ -85,7 +95,7 @@ pub struct ErrorReply {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Failed { error, reply: None }
+        Failed { error, reply: None, last: false }
     }
 }
 
@@ -193,7 +203,7 @@ pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, l
     let error = turn.explain(error, head.status, &head.headers).from_provider(&target.service.provider.id);
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
-    Err(Failed { error, reply })
+    Err(Failed { error, reply, last: false })
 }
 
 struct Written {

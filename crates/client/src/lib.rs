@@ -24,6 +24,7 @@ pub mod exchange;
 pub mod monitor;
 pub mod operate;
 pub mod relay;
+pub mod route;
 mod runtime;
 mod secret;
 pub mod target;

@@ -152,6 +152,11 @@ impl Operation {
         (Operation::Moderate, "moderate"),
     ];
 
+    /// Whether a request that got lost may be sent again unasked: nobody wants to pay twice for a picture or a sound.
+    pub const fn may_be_repeated(self) -> bool {
+        matches!(self, Operation::Chat | Operation::CountTokens | Operation::Embed | Operation::Rerank | Operation::Moderate)
+    }
+
     /// Its name in configuration.
     pub fn key(self) -> &'static str {
         Self::KEYS.iter().find(|(operation, _)| *operation == self).map_or("", |(_, key)| key)
