@@ -10,6 +10,7 @@ mod frame;
 mod gemini;
 mod import;
 mod json;
+mod kind;
 mod law;
 mod matrix;
 mod message;
