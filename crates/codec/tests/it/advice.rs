@@ -199,6 +199,12 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof![8 => known.prop_map(str::to_owned), 1 => "(x-)?ratelimit-[a-z]{1,8}(-[a-z]{1,8})?"]
 }
 
+/// So few that they meet again and again.
+fn few() -> impl Strategy<Value = String> {
+    let known = select(vec!["date", "retry-after", "x-should-retry", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit"]);
+    prop_oneof![4 => known.prop_map(str::to_owned), 1 => name()]
+}
+
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
@@ -297,7 +303,7 @@ proptest! {
     /// The order of headers says nothing, not even of those with one name.
     #[test]
     fn the_order_of_headers_does_not_matter(
-        (lines, shuffled) in prop::collection::vec((name(), value()), 0..10)
+        (lines, shuffled) in prop::collection::vec((few(), prop_oneof![value(), (1u32..100).prop_map(|n| n.to_string())]), 0..10)
             .prop_flat_map(|lines| (Just(lines.clone()), Just(lines).prop_shuffle())),
         body in body(),
     ) {

@@ -18,7 +18,14 @@ const LANGUAGES: [Words; 2] = [
     Words {
         file: "docs/errors.md",
         heads: ["class", "kind", "who is to blame", "tried again", "what it is, and what to do"],
-        told: ["class", "status", "`type` and `code` of the OpenAI family", "`type` of Anthropic", "`status` of Gemini", "exception of Bedrock"],
+        told: [
+            "class",
+            "status",
+            "`type` and `code` of the OpenAI family",
+            "`type` of Anthropic",
+            "`status` of Gemini",
+            "exception of Bedrock",
+        ],
         again: ["no", "yes"],
         origins: ["caller", "gateway", "provider", "network"],
     },
