@@ -13,6 +13,7 @@ use crate::frame::{ArrayReader, EventStreamReader, Frame, NdjsonReader, ReadFram
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
+pub mod advice;
 mod anthropic_messages;
 mod aside;
 mod bedrock_converse;
@@ -41,7 +42,6 @@ use native::{Native, Variant};
 pub use crate::json::Edit;
 pub use aside::{Aside, ReadName, aside};
 pub use feature::Feature;
-pub use shared::read_retry;
 
 /// A wire format, both ways.
 pub struct Dialect {
@@ -297,8 +297,16 @@ pub trait Upstream: Sync {
     /// Reads a streamed answer, frame by frame.
     fn read_stream(&self, quirks: &Quirks) -> Box<dyn ReadStream>;
 
-    /// Reads an error answer; any body, also HTML and none at all.
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error;
+    /// Reads an error answer; any body, also HTML and none at all. `now` is the Unix time in seconds: a wait that is told
+    /// as a point in time is counted from it, unless the answer has a `Date`.
+    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Error {
+        let error = self.classify(status, headers, body);
+        let retry = advice::read(&error, status, headers, body, now);
+        Error { retry, ..error }
+    }
+
+    /// The dialect's part of [`Upstream::read_error`]: kind, words, code and field. When to try again is not read here.
+    fn classify(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error;
 
     /// Same lane: watches a stream that passes by.
     fn observe(&self, quirks: &Quirks) -> Box<dyn Observe>;
