@@ -115,6 +115,12 @@ impl Grant {
         redact(error, &self.secrets);
     }
 
+    /// A text without our secrets.
+    pub(crate) fn clean(&self, mut text: String) -> String {
+        redact_text(&mut text, &self.secrets);
+        text
+    }
+
     /// Whether these bytes hold one of the secrets.
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
         self.secrets.iter().any(|secret| memchr::memmem::find(bytes, secret.expose().as_bytes()).is_some())
@@ -140,13 +146,15 @@ pub(super) fn fingerprint(secret: &Secret) -> String {
 
 /// Takes secrets out of an error's words.
 pub(super) fn redact(error: &mut Error, secrets: &[Secret]) {
+    for text in [Some(&mut error.message), error.raw.as_mut(), error.code.as_mut(), error.param.as_mut()].into_iter().flatten() {
+        redact_text(text, secrets);
+    }
+}
+
+fn redact_text(text: &mut String, secrets: &[Secret]) {
     for secret in secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= SHORTEST) {
-        for text in
-            [Some(&mut error.message), error.raw.as_mut(), error.code.as_mut(), error.param.as_mut()].into_iter().flatten()
-        {
-            if text.contains(secret) {
-                *text = text.replace(secret, "***");
-            }
+        if text.contains(secret) {
+            *text = text.replace(secret, "***");
         }
     }
 }

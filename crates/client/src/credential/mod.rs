@@ -37,4 +37,4 @@ mod when;
 pub(crate) use grant::Grant;
 pub(crate) use lookup::Stamp;
 pub use lookup::resolve;
-pub(crate) use set::{Credentials, Errand, Opened, Turn};
+pub(crate) use set::{Credentials, Errand, Opened, Turn, Verdict};
