@@ -32,12 +32,14 @@ pub(crate) struct Lookup<'a> {
     pub(crate) stamps: Vec<Stamp>,
     /// Seconds until a command wants to be run again.
     pub(crate) lifetime: Option<u64>,
+    /// When what was found ends.
+    pub(crate) end: Option<SystemTime>,
 }
 
 impl<'a> Lookup<'a> {
     /// `patience` is for each command.
     pub(crate) fn new(environment: &'a Environment, patience: Duration) -> Self {
-        Lookup { environment, patience, secrets: Vec::new(), stamps: Vec::new(), lifetime: None }
+        Lookup { environment, patience, secrets: Vec::new(), stamps: Vec::new(), lifetime: None, end: None }
     }
 
     /// A secret, if there is one.
@@ -59,10 +61,25 @@ impl<'a> Lookup<'a> {
             SecretRef::Literal(text) => Ok(Some(Secret::new(text))),
             SecretRef::File(path) => self.read(&self.expand(path)).map(Some),
             SecretRef::Cmd { command, lifetime } => {
-                self.lifetime = Some(self.lifetime.map_or(*lifetime, |other| other.min(*lifetime)));
-                command::run(command, self.patience).map(Some)
+                self.lasts_for(*lifetime);
+                self.run(command).map(Some)
             }
         }
+    }
+
+    /// What a command prints.
+    pub(crate) fn run(&self, command: &str) -> Result<Secret> {
+        command::run(command, self.patience)
+    }
+
+    /// What was found is to be looked for again after so many seconds.
+    pub(crate) fn lasts_for(&mut self, seconds: u64) {
+        self.lifetime = Some(self.lifetime.map_or(seconds, |other| other.min(seconds)));
+    }
+
+    /// What was found is worthless from then on.
+    pub(crate) fn lasts_until(&mut self, end: SystemTime) {
+        self.end = Some(self.end.map_or(end, |other| other.min(end)));
     }
 
     /// A value that is no secret and must be there.

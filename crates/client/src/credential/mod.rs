@@ -21,6 +21,7 @@ mod hs256_jwt;
 mod live;
 mod lookup;
 mod message_signature;
+mod profile;
 mod scheme;
 mod sdk_hmac;
 mod service_account;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::chain;
 use super::grant::{Grant, Term, redact};
@@ -164,8 +164,10 @@ impl Recipe {
         } else {
             self.look()
         };
-        let Looked { built, secrets, stamps, lifetime } = looked?;
-        let own = lifetime.map(Duration::from_secs);
+        let Looked { built, secrets, stamps, lifetime, end } = looked?;
+        let left = end.map(|end| end.duration_since(client.clock().now()));
+        let left = left.transpose().map_err(|_| refuse("the keys that were found have had their time already"))?;
+        let own = lifetime.map(Duration::from_secs).into_iter().chain(left).min();
         let minted = matches!(built, Built::Exchange(_));
         let (grant, term) = match built {
             Built::Grant(grant) => (grant, own.map_or(Term::ENDLESS, |own| Term::new(start, own))),
@@ -189,8 +191,8 @@ impl Recipe {
     fn look(&self) -> Result<Looked> {
         let mut lookup = Lookup::new(&self.environment, self.patience);
         let built = build(&self.auth, &self.headers, &mut lookup)?;
-        let Lookup { secrets, stamps, lifetime, .. } = lookup;
-        Ok(Looked { built, secrets, stamps, lifetime })
+        let Lookup { secrets, stamps, lifetime, end, .. } = lookup;
+        Ok(Looked { built, secrets, stamps, lifetime, end })
     }
 
     fn blocks(&self) -> bool {
@@ -208,6 +210,7 @@ struct Looked {
     secrets: Vec<Secret>,
     stamps: Vec<Stamp>,
     lifetime: Option<u64>,
+    end: Option<SystemTime>,
 }
 
 fn begin(recipe: &Recipe) -> Result<State> {

@@ -2,6 +2,7 @@
 //! clock that is moved by hand.
 
 mod bad;
+mod chain;
 mod hidden;
 mod mint;
 mod oauth;

@@ -94,6 +94,8 @@ pub struct SigV4 {
     pub region: Option<SecretRef>,
     /// The service's signing name.
     pub service: String,
+    /// Where the keys of a role are asked for, `{region}` in it: only if the variables or a profile name a role.
+    pub sts_url: Option<String>,
 }
 
 /// Where the keys of [`SigV4`] come from.
@@ -101,8 +103,9 @@ pub struct SigV4 {
 pub enum AwsKeys {
     /// These.
     Given(KeyPair),
-    /// The usual chain: `AWS_ACCESS_KEY_ID` and its companions, then the shared files' profile (this one, else
-    /// `AWS_PROFILE`, else `default`). No address is contacted.
+    /// The usual chain: `AWS_ACCESS_KEY_ID` and its companions, the token and the role that variables name, the shared
+    /// files' profile (this one, else `AWS_PROFILE`, else `default`), the container's and the machine's address where
+    /// variables name one. No other address is contacted.
     Chain {
         /// The profile to use.
         profile: Option<String>,
