@@ -7,6 +7,7 @@
 mod access_key;
 mod bce;
 mod canonical;
+mod certificate;
 mod chain;
 mod command;
 mod content_digest;
@@ -22,6 +23,7 @@ mod live;
 mod lookup;
 mod message_signature;
 mod profile;
+mod rs256;
 mod scheme;
 mod sdk_hmac;
 mod service_account;

@@ -40,6 +40,10 @@ pub enum ClientAuth {
     Body,
     /// All parameters in the address, the body empty: an older form that the RFC forbids and some servers want.
     Query,
+    /// The secret is an assertion that somebody else has signed (RFC 7523 §2.2): a token that a platform leaves in a file.
+    Assertion,
+    /// An assertion is signed each time: the secret is an RSA key and its certificate, both in PEM form.
+    Certificate,
 }
 
 /// A service account's key file, whose assertion is exchanged for a token (RFC 7523), or a person's refresh token in the
