@@ -46,7 +46,12 @@ pub(crate) fn build(auth: &Auth, headers: &BTreeMap<String, SecretRef>, lookup: 
 /// Adds the provider's own headers, and hides whatever was looked up.
 pub(crate) fn complete(mut grant: Grant, headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Grant> {
     for (name, reference) in headers {
-        if let Some(value) = lookup.find_plain(reference)? {
+        // What stands in the configuration may be read there; what it only points to is kept as a secret is.
+        let value = match reference {
+            SecretRef::Literal(_) => lookup.find_plain(reference)?,
+            _ => lookup.find(reference)?,
+        };
+        if let Some(value) = value {
             grant.add_header(header_name(name)?, value.expose())?;
         }
     }

@@ -297,6 +297,8 @@ impl<'a> Turn<'a> {
     pub(crate) fn explain(&self, mut error: Error, headers: &HeaderMap) -> Error {
         let Some((_, hold)) = &self.carried else { return error };
         hold.redact(&mut error);
+        // The others may have been tried, by this call or another.
+        self.set.redact(&mut error);
         if self.refused {
             if let Some(name) = hold.fingerprint() {
                 error.message = format!("{} (credential {name})", error.message);
@@ -310,8 +312,9 @@ impl<'a> Turn<'a> {
         error
     }
 
-    /// Whether these bytes hold the secret that the call carried.
+    /// Whether these bytes hold the secret that the call carried, or another of the provider's.
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
-        self.carried.as_ref().is_some_and(|(_, hold)| hold.is_in(bytes))
+        let carried = self.carried.as_ref().is_some_and(|(_, hold)| hold.is_in(bytes));
+        carried || self.set.keys.iter().any(|key| key.source.is_in(bytes))
     }
 }

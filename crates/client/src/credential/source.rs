@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::chain;
-use super::grant::{Grant, Term, redact};
+use super::grant::{Grant, Term, redact, spellings};
 use super::live::{Held, Live};
 use super::lookup::{Lookup, Stamp};
 use super::scheme::{Built, build, complete};
@@ -142,11 +142,23 @@ impl Source {
 
     /// Takes the secrets that are known now out of somebody's words.
     pub(crate) fn redact(&self, error: &mut Error) {
+        self.each(|grant| grant.redact(error));
+    }
+
+    /// Whether these bytes hold one of them.
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
+        let mut found = false;
+        self.each(|grant| found = found || grant.is_in(bytes));
+        found
+    }
+
+    /// Every form of it that calls may carry now.
+    fn each(&self, mut see: impl FnMut(&Grant)) {
         match &self.state {
-            State::Still(grant) => grant.redact(error),
-            State::Live(live) => live.redact(error),
+            State::Still(grant) => see(grant),
+            State::Live(live) => live.each(&mut see),
             State::PerModel(models) => {
-                models.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|live| live.redact(error));
+                models.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|live| live.each(&mut see));
             }
         }
     }
@@ -173,7 +185,7 @@ impl Recipe {
             Built::Grant(grant) => (grant, own.map_or(Term::ENDLESS, |own| Term::new(start, own))),
             Built::Exchange(exchange) => {
                 let minted = exchange.run(client, model).await.map_err(|mut error| {
-                    redact(&mut error, &secrets);
+                    redact(&mut error, &spellings(&secrets));
                     error
                 })?;
                 if let Some(notice) = minted.notice {

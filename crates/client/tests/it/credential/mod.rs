@@ -7,6 +7,7 @@ mod hidden;
 mod mint;
 mod oauth;
 mod rotation;
+mod secret;
 mod several;
 mod signed;
 
