@@ -9,6 +9,7 @@ use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin, error};
 use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
+use crate::refusal::{Heard, listen};
 use crate::target::Target;
 use crate::transport::{Body, Failure, Payload, Phase, Reply};
 
@@ -100,7 +101,7 @@ impl From<Error> for Failed {
 }
 
 /// Longest error body that is read.
-const ERROR_LIMIT: usize = 1024 * 1024;
+pub(crate) const ERROR_LIMIT: usize = 1024 * 1024;
 
 /// A request that is complete but for its credential.
 pub struct Parcel {
@@ -132,6 +133,8 @@ pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialec
 pub(crate) struct Sent<'a> {
     pub(crate) reply: Reply,
     pub(crate) turn: Turn<'a>,
+    /// The error that the reply holds in spite of its status.
+    pub(crate) error: Option<Error>,
 }
 
 /// Adds the credential, sends, and waits for the head of the reply, whatever its status. `base` is the address that the
@@ -158,14 +161,15 @@ pub(crate) async fn send<'a>(
         let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
         let transport = client.transport(request.uri().scheme_str());
         let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
-        let again = turn.hear(reply.status(), &path);
+        let Heard { reply, error, verdict } = listen(reply, client, target, dialect, kept.is_some()).await?;
+        let again = turn.hear(verdict, &path);
         match kept {
             Some(kept) if again => {
                 (headers, payload) = kept;
                 // Read to its end, so that the connection can carry the next try.
                 let _ = reply.into_body().collect(ERROR_LIMIT).await;
             }
-            _ => return Ok(Sent { reply, turn }),
+            _ => return Ok(Sent { reply, turn, error }),
         }
     }
 }
@@ -188,19 +192,22 @@ fn write_out(
     Ok(request)
 }
 
-/// Turns a reply that is an error into one, read in `dialect`.
+/// Turns a reply that is an error, or holds one, into one, read in `dialect`.
 ///
 /// # Errors
 /// When it is one.
 pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, lane: Lane) -> Result<Reply, Failed> {
-    let Sent { reply, turn } = sent;
+    let Sent { reply, turn, error } = sent;
+    if let Some(error) = error {
+        return Err(turn.explain(error, reply.headers()).from_provider(&target.service.provider.id).into());
+    }
     if reply.status().is_success() {
         return Ok(reply);
     }
     let (head, body) = reply.into_parts();
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
     let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, turn.clock().unix());
-    let error = turn.explain(error, head.status, &head.headers).from_provider(&target.service.provider.id);
+    let error = turn.explain(error, &head.headers).from_provider(&target.service.provider.id);
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
     Err(Failed { error, reply, last: false })

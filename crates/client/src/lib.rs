@@ -23,6 +23,7 @@ mod credential;
 pub mod exchange;
 pub mod monitor;
 pub mod operate;
+mod refusal;
 pub mod relay;
 pub mod route;
 mod runtime;

@@ -291,6 +291,12 @@ pub trait Upstream: Sync {
         self.read_response(body)
     }
 
+    /// Whether errors that are about the whole call come with a status of success, too: in a whole JSON answer, even
+    /// where a stream was asked for. Then [`read_reply`](Self::read_reply) tells them from good ones.
+    fn has_errors_in_success(&self, quirks: &Quirks) -> bool {
+        quirks.errors_in_success
+    }
+
     /// Reads the answer of [`Operation::CountTokens`].
     fn read_count(&self, body: &[u8]) -> Result<TokenCount>;
 

@@ -79,6 +79,11 @@ impl<V: Variant> Upstream for Native<V> {
         response::read_whole(answer, b"{}", V::NAME, quirks)
     }
 
+    fn has_errors_in_success(&self, _: &Quirks) -> bool {
+        // All that come as a whole; messages one after another have their errors among them.
+        V::FRAMING != Framing::Ndjson
+    }
+
     fn read_count(&self, _: &[u8]) -> Result<TokenCount> {
         Err(cannot_count(V::NAME))
     }
