@@ -217,6 +217,11 @@ fn check_request(case: &Case, body: &[u8]) {
             let losses = serde_json::to_value(&outgoing.losses).unwrap();
             case.expect("losses.json", (!outgoing.losses.is_empty()).then_some(losses));
         }
+        // A call of a tool that is not sent on is a loss.
+        let called = request.messages.iter().flat_map(|message| &message.parts);
+        let called = called.filter(|part| matches!(part.content, Content::ToolCall { .. })).count();
+        let lost = outgoing.losses.iter().any(|loss| loss.field.starts_with("messages"));
+        assert!(calls_in(&sent) >= called || lost, "{} for {}: calls are missing in {sent}", case.name, dialect.name);
         // What we send, our own reader must understand, and the last thing that was said must be in it.
         let said = request.messages.iter().rev().map(|message| message.plain_text()).find(|text| !text.is_empty());
         if dialect.downstream.is_none() {
@@ -237,6 +242,21 @@ fn check_request(case: &Case, body: &[u8]) {
         if let Some(said) = said {
             assert!(text.contains(&said), "{} for {}: {said:?} is missing", case.name, dialect.name);
         }
+    }
+}
+
+/// How many calls of tools are told in a body, whatever its dialect calls them.
+fn calls_in(sent: &Value) -> usize {
+    let is_call =
+        |key: &str| matches!(key, "arguments" | "Arguments" | "functionCall" | "toolUse" | "custom_tool_call" | "custom");
+    match sent {
+        Value::Array(list) => list.iter().map(calls_in).sum(),
+        Value::Object(map) => {
+            let own = map.keys().any(|key| is_call(key))
+                || map.get("type").is_some_and(|kind| kind == "tool_use" || kind == "custom_tool_call");
+            usize::from(own) + map.values().map(calls_in).sum::<usize>()
+        }
+        _ => 0,
     }
 }
 
