@@ -17,3 +17,4 @@ mod openai_chat;
 mod openai_responses;
 mod operation;
 mod price;
+mod request;

@@ -316,14 +316,18 @@ impl State {
 
     fn audio(&mut self, audio: &Audio<'_>, out: &mut Vec<Event>) {
         let text = |field: &Option<Scalar<'_>>| field.as_ref().and_then(Scalar::word).filter(|text| !text.is_empty());
+        let (id, data, transcript) = (text(&audio.id), text(&audio.data), text(&audio.transcript));
         if self.open.is_none_or(|(_, kind)| kind != Kind::Audio) {
-            let Some(id) = text(&audio.id) else { return };
+            // Its last piece may tell no more than until when it is kept; sound of other makers has no id.
+            if id.is_none() && data.is_none() && transcript.is_none() {
+                return;
+            }
             self.close(out);
-            let start = PartStart::Audio { id: Some(id), media_type: String::new() };
+            let start = PartStart::Audio { id, media_type: String::new() };
             self.begin(start, Kind::Audio, out);
         }
         let Some((part, _)) = self.open else { return };
-        let deltas = [text(&audio.data).map(Delta::Audio), text(&audio.transcript).map(Delta::Transcript)];
+        let deltas = [data.map(Delta::Audio), transcript.map(Delta::Transcript)];
         for delta in deltas.into_iter().flatten() {
             out.push(Event::Delta { choice: self.index, part, delta });
         }

@@ -157,8 +157,8 @@ impl Writer {
         told.parts.push(Growing { part, kind, grown: false });
         match (kind, start) {
             (Kind::Call(index), PartStart::ToolCall { id, name }) => self.call(choice, index, id, name, "", out),
-            (Kind::Audio, PartStart::Audio { id: Some(id), .. }) => {
-                self.member(choice, "audio", &json!({ "id": id }), out);
+            (Kind::Audio, PartStart::Audio { id, .. }) => {
+                self.member(choice, "audio", &json!({ "id": id.as_deref().unwrap_or_default() }), out);
             }
             (_, PartStart::Whole { content }) => self.whole(choice, part, content, out),
             _ => {}

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::super::{NAME, seal};
 use crate::dialect::openai_chat::response::{LogprobOut, logprobs_out, unwrap_input};
-use crate::ir::{Citation, Content, Finish, Part, Reason, Signature, Source, TokenLogprob};
+use crate::dialect::shared::compact;
+use crate::ir::{Citation, Content, Finish, Part, Raw, Reason, Signature, Source, TokenLogprob};
 
 /// One item.
 #[derive(Debug)]
@@ -203,7 +204,9 @@ impl Items {
                 self.add(Body::Picture { data: data.clone(), format }, own());
             }
             Content::Foreign { from, value } if *from == NAME => {
-                self.add(Body::Own(value.0.clone()), Map::new());
+                // A frame of a stream is one line.
+                let raw = Raw::parse(compact(value.get())).unwrap_or_else(|| value.clone());
+                self.add(Body::Own(raw.0), Map::new());
             }
             _ => return,
         }

@@ -7,8 +7,14 @@ use crate::ir::Signature;
 pub(super) enum Kind {
     Text,
     Refusal,
-    Reasoning { redacted: bool },
-    Call { id: String },
+    Reasoning {
+        redacted: bool,
+    },
+    Call {
+        id: String,
+    },
+    /// Told already; only a signature may follow.
+    Told,
 }
 
 /// A part that is open.
@@ -42,6 +48,7 @@ impl Slot {
             Kind::Refusal => ("response.refusal.delta", "content_index"),
             Kind::Reasoning { .. } => ("response.reasoning_summary_text.delta", "summary_index"),
             Kind::Call { .. } => ("response.function_call_arguments.delta", ""),
+            Kind::Told => ("", ""),
         };
         let mut place = format!(",\"item_id\":{},\"output_index\":{item}", serde_json::Value::from(id));
         if !key.is_empty() {

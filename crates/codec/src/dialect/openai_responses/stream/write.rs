@@ -206,7 +206,10 @@ impl Writer {
                     }
                     (Kind::Reasoning { redacted: true }, at)
                 }
-                _ => return self.whole(content, out),
+                _ => {
+                    self.whole(content, out);
+                    (Kind::Told, self.items.all.len().saturating_sub(1))
+                }
             },
         };
         self.open(part, kind, at, 0);
@@ -256,6 +259,8 @@ impl Writer {
         let Some(at) = self.slots.iter().rposition(|slot| slot.part == part) else { return };
         let Some(slot) = self.slots.get_mut(at) else { return };
         match delta {
+            Delta::Signature(signature) => self.sign(at, signature),
+            _ if slot.kind == Kind::Told => {}
             Delta::Text(text) | Delta::Arguments(text) | Delta::Transcript(text) => {
                 self.kept += text.len();
                 if !slot.grown {
@@ -274,7 +279,6 @@ impl Writer {
                     told.push_str(text);
                 }
             }
-            Delta::Signature(signature) => self.sign(at, signature),
             Delta::Citation(citation) => {
                 let slot = self.slots.remove(at);
                 if let Some(said) = said(&mut self.items, &slot) {
@@ -359,6 +363,7 @@ impl Writer {
                 self.of_slot(&slot, "function_call_arguments.done", &json!({ "arguments": arguments }), out);
                 self.item(slot.item, true, out);
             }
+            Kind::Told => {}
         }
         if let Some(signature) = &slot.signature {
             let call = match &slot.kind {
