@@ -448,6 +448,7 @@ fn cx(framing: Framing) -> Cx {
         model: "some-model".to_owned(),
         framing,
         stream_usage: true,
+        asked: None,
     }
 }
 
