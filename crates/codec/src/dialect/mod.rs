@@ -35,6 +35,7 @@ mod openai_completions;
 mod openai_responses;
 pub mod operation;
 mod qianfan;
+mod queue;
 mod shared;
 mod spark;
 mod time;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use trunkline_codec::catalog::Quirks;
-use trunkline_codec::dialect::{ALL, Asked, Cx, Dialect, Framing, find};
+use trunkline_codec::dialect::{ALL, Asked, Cx, Dialect, Framing, Head, Operation, find};
 use trunkline_codec::frame::{Frame, ReadFrame, SseReader};
 use trunkline_codec::ir::fold::{Fold, unfold};
-use trunkline_codec::ir::{Choice, Content, Delta, Event, Part, Reason, Response};
+use trunkline_codec::ir::{Choice, Content, Delta, Event, Part, Reason, Response, ToolChoice};
 
 const INPUT: &str = "*** Begin \"Patch\"\n\\ é 🌧\u{1}";
 
@@ -242,5 +242,30 @@ fn responses_repeat_what_was_asked() {
             assert_eq!(answer["user"], Value::Null);
         }
         assert_eq!(count, 4, "created, in progress, completed, whole");
+    }
+}
+
+#[test]
+fn a_choice_of_a_tool_of_free_text_is_named_as_the_tool_is_sent() {
+    let headers = http::HeaderMap::new();
+    let head = Head { path: "/v1/any", query: None, headers: &headers };
+    let without: Quirks = toml::from_str("refuses = ['tools.custom']").unwrap();
+    for name in ["openai-chat", "openai-responses"] {
+        let dialect = find(name).unwrap();
+        let read = dialect.downstream().read_request(&head, &request(name), Operation::Chat);
+        let mut request = read.unwrap();
+        for choice in
+            [ToolChoice::Tool("patch".to_owned()), ToolChoice::Allowed { names: vec!["patch".to_owned()], required: true }]
+        {
+            request.tool_choice = Some(choice);
+            for (quirks, kind) in [(&Quirks::default(), "custom"), (&without, "function")] {
+                let sent = dialect.upstream.write_request(&request, Operation::Chat, quirks).unwrap();
+                let body: Value = serde_json::from_slice(&sent.body).unwrap();
+                assert_eq!(body["tools"][0]["type"], kind, "{name}");
+                let chosen = ["/tool_choice/allowed_tools/tools/0", "/tool_choice/tools/0", "/tool_choice"];
+                let chosen = chosen.iter().find_map(|at| body.pointer(at)).unwrap();
+                assert_eq!(chosen["type"], kind, "{name}");
+            }
+        }
     }
 }
