@@ -261,6 +261,7 @@ fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
         model: caller.peek.model.clone(),
         framing: Framing::Sse,
         stream_usage: true,
+        asked: None,
     }
 }
 

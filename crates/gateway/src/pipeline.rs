@@ -18,7 +18,7 @@ use http::Response;
 use http::request::Parts;
 use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
-use trunkline::exchange::{Answer, Ask, Failed, exchange};
+use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::Request;
 use trunkline::monitor::OpenCall;
 use trunkline::relay::{self, Pipe, Settings, Whole};
@@ -188,7 +188,10 @@ async fn finish(
     facts: &mut Facts,
 ) -> std::result::Result<Ready, Failed> {
     let limit = worker.client.config().network.reply_limit;
-    let cx = context(worker, caller, facts);
+    let mut cx = context(worker, caller, facts);
+    if answer.lane == Lane::Translate {
+        cx.asked = caller.dialect.downstream().recall(caller.body);
+    }
     note(call, facts);
     let streamed = caller.peek.stream && caller.operation == Operation::Chat;
     if streamed && !relay::is_whole_instead(&answer, cx.framing) {
@@ -237,6 +240,7 @@ fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
         model: caller.peek.model.clone(),
         framing: caller.peek.framing,
         stream_usage: caller.peek.stream_usage,
+        asked: None,
     }
 }
 

@@ -48,6 +48,8 @@ impl<V: Variant> Upstream for Native<V> {
         }
         let mut bent = quirks.clone();
         bent.stream_usage = false;
+        // Newer than all of these dialects.
+        bent.refuses.extend(["verbosity", "prompt_cache_key"].map(str::to_owned));
         self.0.bend(&mut bent);
         self.0.write(Chat::write(request, &bent, V::NAME)?, request, &bent)
     }
