@@ -7,10 +7,11 @@ use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin};
+use crate::carry::Label;
 use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
 use crate::target::Target;
-use crate::transport::{Body, Failure, Payload, Phase, Reply};
+use crate::transport::{Body, Failure, Payload, Phase, Plain, Reply};
 
 /// How a request reaches the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,11 +144,15 @@ pub(crate) async fn send<'a>(
     let mut turn = target.service.turn(client, Errand { model: &target.model, dialect })?;
     loop {
         let kept = if turn.may_repeat() { payload.replay().map(|payload| (headers.clone(), payload)) } else { None };
+        let mut plain = client.stage().looks().then(|| Plain::new(&path, &headers));
         let grant = turn.grant(&path).await.map_err(|error| target.service.sign(error))?;
         let request = write_out(client, base, (&method, &path, headers, payload), grant);
         let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
-        let transport = client.transport(request.uri().scheme_str());
-        let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
+        if let Some(plain) = &mut plain {
+            plain.secrets = turn.secrets().chain(target.service.body_values.secrets()).collect();
+        }
+        let reply = client.carry(request, Label { target, dialect, plain }).await;
+        let reply = reply.map_err(|failure| explain(&failure, target))?;
         let again = turn.hear(reply.status(), &path);
         match kept {
             Some(kept) if again => {

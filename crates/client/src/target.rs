@@ -11,6 +11,7 @@ use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credentials, Errand, Opened, Turn};
+use crate::transport::recorded_providers;
 
 /// A provider and whether it can be called.
 pub struct Service {
@@ -18,6 +19,8 @@ pub struct Service {
     pub provider: Provider,
     /// Named in the configuration.
     pub configured: bool,
+    /// Not to be chosen by a bare model name: recordings are played back, and it has none.
+    idle: bool,
     credentials: Result<Credentials, Lack>,
     pub(crate) body_values: BodyValues,
 }
@@ -45,7 +48,7 @@ pub struct Target {
 impl Service {
     /// Whether calls may go there by a bare model name: its credential is there, and a local server was named.
     pub fn is_ready(&self) -> bool {
-        self.credentials.is_ok() && (self.configured || !self.provider.local)
+        !self.idle && self.credentials.is_ok() && (self.configured || !self.provider.local)
     }
 
     /// What it lacks.
@@ -166,6 +169,10 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
         )
     };
     let mut catalog = Catalog::builtin().map_err(wrong)?;
+    if config.simulate {
+        catalog = only_simulator(&catalog);
+    }
+    let recorded = config.replay.as_ref().map(|replay| recorded_providers(&replay.dir)).transpose()?;
     move_by_environment(&mut catalog, environment).map_err(wrong)?;
     for (id, patch) in &config.providers {
         catalog.apply(id, patch.clone()).map_err(wrong)?;
@@ -173,10 +180,16 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     if let Some(custom) = custom_provider(environment) {
         catalog.apply("custom", custom).map_err(wrong)?;
     }
-    catalog.fill(&|name| environment.get(name).map(str::to_owned)).map_err(wrong)?;
+    // Addresses do not matter to recordings.
+    let stand_in = || recorded.is_some().then(|| "any".to_owned());
+    catalog.fill(&|name| environment.get(name).map(str::to_owned).or_else(stand_in)).map_err(wrong)?;
     let patience = Duration::from_secs(config.network.command_seconds);
     let mut notices = Vec::new();
     let services = catalog.iter().map(|provider| {
+        if let Some(recorded) = &recorded {
+            let idle = !recorded.contains(&provider.id) && !config.simulate;
+            return played_back(provider, environment, config.providers.contains_key(&provider.id), idle);
+        }
         let credentials = match Credentials::open(provider, environment, patience) {
             Ok(Opened::Ready(credentials, more)) => {
                 notices.extend(more);
@@ -196,10 +209,32 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
             (Err(lack), _) => (Err(lack), BodyValues::default()),
         };
-        Service { provider: provider.clone(), configured, credentials, body_values }
+        Service { provider: provider.clone(), configured, idle: false, credentials, body_values }
     });
     let services = services.collect();
     Ok((catalog, services, notices))
+}
+
+/// The built-in provider that needs no network, and answers to any model's name.
+fn only_simulator(catalog: &Catalog) -> Catalog {
+    let mut only = Catalog::default();
+    for provider in catalog.iter().filter(|provider| provider.base_url.starts_with("sim:")) {
+        let mut provider = provider.clone();
+        provider.models.push("*".to_owned());
+        only.insert(provider);
+    }
+    only
+}
+
+/// A provider of which there are recordings only: it is called without a credential, for nobody is called.
+fn played_back(provider: &Provider, environment: &Environment, configured: bool, idle: bool) -> Service {
+    let open = Provider { auth: Auth::None, api_keys: Vec::new(), headers: Default::default(), ..provider.clone() };
+    let credentials = match Credentials::open(&open, environment, Duration::ZERO) {
+        Ok(Opened::Ready(credentials, _)) => Ok(credentials),
+        Ok(Opened::Missing(names)) => Err(Lack::Variables(names)),
+        Err(error) => Err(Lack::Unusable(error)),
+    };
+    Service { provider: provider.clone(), configured, idle, credentials, body_values: BodyValues::hidden(provider) }
 }
 
 /// The variables by which the vendors' own SDKs are pointed elsewhere.

@@ -12,6 +12,7 @@ use super::lookup::Stamp;
 use super::source::Recipe;
 use crate::client::Client;
 use crate::codec::{Error, Kind, Origin, Result};
+use crate::secret::Secret;
 
 /// Files are looked at once in this time.
 const LOOK: Duration = Duration::from_secs(1);
@@ -218,6 +219,10 @@ impl Live {
 
     fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire) >= self.wanted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        self.held.load().as_ref().map(|held| held.grant.secrets().to_vec()).unwrap_or_default()
     }
 
     pub(super) fn redact(&self, error: &mut Error) {

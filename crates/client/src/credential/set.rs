@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::codec::catalog::{ApiKey, Limits, Provider};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::Environment;
+use crate::secret::Secret;
 
 /// All credentials of a provider. Never empty.
 pub(crate) struct Credentials {
@@ -274,6 +275,12 @@ impl<'a> Turn<'a> {
             }
         }
         error
+    }
+
+    /// Every secret that is known now: those of the credential that the call carries, and of all others.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let carried = self.carried.iter().flat_map(|(_, hold)| hold.secrets().to_vec());
+        carried.chain(self.set.keys.iter().flat_map(|key| key.source.secrets()))
     }
 
     /// Whether these bytes hold the secret that the call carried.

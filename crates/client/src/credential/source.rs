@@ -140,6 +140,17 @@ impl Source {
             && chain_variables(mine) == chain_variables(theirs)
     }
 
+    /// The secrets that are known now.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        match &self.state {
+            State::Still(grant) => grant.secrets().to_vec(),
+            State::Live(live) => live.secrets(),
+            State::PerModel(models) => {
+                models.lock().unwrap_or_else(PoisonError::into_inner).values().flat_map(|live| live.secrets()).collect()
+            }
+        }
+    }
+
     /// Takes the secrets that are known now out of somebody's words.
     pub(crate) fn redact(&self, error: &mut Error) {
         match &self.state {
