@@ -180,9 +180,7 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     if let Some(custom) = custom_provider(environment) {
         catalog.apply("custom", custom).map_err(wrong)?;
     }
-    // Addresses do not matter to recordings.
-    let stand_in = || recorded.is_some().then(|| "any".to_owned());
-    catalog.fill(&|name| environment.get(name).map(str::to_owned).or_else(stand_in)).map_err(wrong)?;
+    catalog.fill(&|name| environment.get(name).map(str::to_owned)).map_err(wrong)?;
     let patience = Duration::from_secs(config.network.command_seconds);
     let mut notices = Vec::new();
     let services = catalog.iter().map(|provider| {
@@ -234,7 +232,15 @@ fn played_back(provider: &Provider, environment: &Environment, configured: bool,
         Ok(Opened::Missing(names)) => Err(Lack::Variables(names)),
         Err(error) => Err(Lack::Unusable(error)),
     };
-    Service { provider: provider.clone(), configured, idle, credentials, body_values: BodyValues::hidden(provider) }
+    let mut provider = provider.clone();
+    if !provider.unset.is_empty() {
+        // Where that would be does not matter, as long as it is an address.
+        provider.base_url = "http://recorded.invalid".to_owned();
+        provider.dialect_url.clear();
+        provider.unset.clear();
+    }
+    let body_values = BodyValues::hidden(&provider);
+    Service { provider, configured, idle, credentials, body_values }
 }
 
 /// The variables by which the vendors' own SDKs are pointed elsewhere.

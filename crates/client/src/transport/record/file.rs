@@ -91,9 +91,31 @@ pub(super) struct Piece {
     /// Milliseconds from the request.
     pub(super) at_ms: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) text: Option<String>,
+    pub(super) text: Option<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) base64: Option<String>,
+}
+
+/// A text: several lines are a list of them, which is easier to read and to compare.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(super) enum Text {
+    Line(String),
+    Lines(Vec<String>),
+}
+
+impl Text {
+    fn write(text: &str) -> Self {
+        let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+        if lines.len() > 1 { Text::Lines(lines) } else { Text::Line(lines.pop().unwrap_or_default()) }
+    }
+
+    fn read(&self) -> Bytes {
+        match self {
+            Text::Line(line) => Bytes::copy_from_slice(line.as_bytes()),
+            Text::Lines(lines) => Bytes::from(lines.concat()),
+        }
+    }
 }
 
 /// A failure of the wire.
@@ -172,7 +194,7 @@ impl Piece {
     pub(super) fn write(at: Duration, bytes: &[u8]) -> Self {
         let at_ms = write_ms(at);
         match std::str::from_utf8(bytes) {
-            Ok(text) => Piece { at_ms, text: Some(text.to_owned()), base64: None },
+            Ok(text) => Piece { at_ms, text: Some(Text::write(text)), base64: None },
             Err(_) => Piece { at_ms, text: None, base64: Some(STANDARD.encode(bytes)) },
         }
     }
@@ -180,7 +202,7 @@ impl Piece {
     /// None when it is not what it says.
     pub(super) fn read(&self) -> Option<Bytes> {
         match (&self.text, &self.base64) {
-            (Some(text), None) => Some(Bytes::copy_from_slice(text.as_bytes())),
+            (Some(text), None) => Some(text.read()),
             (None, Some(text)) => STANDARD.decode(text).ok().map(Bytes::from),
             _ => None,
         }

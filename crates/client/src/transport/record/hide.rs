@@ -143,7 +143,8 @@ impl Hide {
             format!("{name}={}", if shown { value } else { MASK })
         };
         let query: Vec<String> = pairs(query).map(shown).collect();
-        let address = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) };
+        let path = without_user(path);
+        let address = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
         self.text(&address)
     }
 }
@@ -176,6 +177,16 @@ fn plain_query(plain: &Plain) -> Option<&str> {
 pub(super) fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
     let parameters = query.unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty());
     parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
+}
+
+/// An address may name a user and a password before its host.
+fn without_user(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, ""));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{MASK}@{host}{path}"),
+        None => address.to_owned(),
+    }
 }
 
 fn has(query: Option<&str>, pair: (&str, &str)) -> bool {
