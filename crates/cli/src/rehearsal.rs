@@ -49,9 +49,6 @@ fn read_plan(text: &str) -> anyhow::Result<FaultPlan> {
         let plan = std::fs::read_to_string(text).with_context(|| format!("cannot read {text}"))?;
         return Ok(FaultPlan::parse_as(&plan, text)?);
     }
-    anyhow::ensure!(
-        text.contains('='),
-        "--faults: there is no file {text}, and it is no rule such as `rate=0.1, status=429`"
-    );
+    anyhow::ensure!(text.contains('='), "--faults: there is no file {text}, and it is no rule such as `rate=0.1, status=429`");
     Ok(FaultPlan::parse_as(text, "--faults")?)
 }

@@ -38,7 +38,8 @@ impl Stage {
         let seconds = Duration::from_secs;
         let faults = (!config.faults.is_empty())
             .then(|| Faults::new(&config.faults, seconds(network.head_seconds), seconds(network.idle_seconds)));
-        let replay = config.replay.as_ref().map(|replay| Replay::open(&replay.dir, replay.timing, config.simulate)).transpose()?;
+        let replay =
+            config.replay.as_ref().map(|replay| Replay::open(&replay.dir, replay.timing, config.simulate)).transpose()?;
         let recorder = match (&config.record, &replay) {
             (Some(_), Some(_)) => {
                 return Err(wrong("`record` and `replay` exclude one another: what is played back is recorded already"));

@@ -11,6 +11,7 @@ use crate::codec::catalog::{Cost, Models, Pieces};
 use crate::config::{Config, Environment, Overlay, ReplayFrom};
 use crate::ir::{Model, Usage};
 use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
+use crate::secret::Secret;
 use crate::target::{Service, Target};
 use crate::transport::{FaultPlan, HttpTransport, Options, Payload, Sending, SimTransport, Transport, WebSocketTransport};
 
@@ -290,6 +291,11 @@ impl Client {
     /// Tells the operator one sentence; see [`Builder::on_notice`].
     pub fn tell(&self, sentence: &str) {
         (self.runtime.tell)(sentence);
+    }
+
+    /// Every secret of every provider that is known now.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.runtime.state().services.values().flat_map(|service| service.secrets()).collect()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 
+use crate::carry::Label;
 use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin};
-use crate::carry::Label;
 use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
 use crate::target::Target;
@@ -149,7 +149,7 @@ pub(crate) async fn send<'a>(
         let request = write_out(client, base, (&method, &path, headers, payload), grant);
         let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
         if let Some(plain) = &mut plain {
-            plain.secrets = turn.secrets().chain(target.service.body_values.secrets()).collect();
+            plain.secrets = turn.secrets().into_iter().chain(client.secrets()).collect();
         }
         let reply = client.carry(request, Label { target, dialect, plain }).await;
         let reply = reply.map_err(|failure| explain(&failure, target))?;

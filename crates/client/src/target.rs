@@ -11,6 +11,7 @@ use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credentials, Errand, Opened, Turn};
+use crate::secret::Secret;
 use crate::transport::recorded_providers;
 
 /// A provider and whether it can be called.
@@ -79,6 +80,12 @@ impl Service {
             credentials.redact(&mut error);
         }
         error.from_provider(&self.provider.id)
+    }
+
+    /// Every secret of this provider's that is known now.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let credentials = self.credentials.as_ref().ok().into_iter().flat_map(Credentials::secrets);
+        credentials.chain(self.body_values.secrets())
     }
 
     /// Whether one made from `other`'s data now would be the same: then this one stays, with its tokens.

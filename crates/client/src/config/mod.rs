@@ -19,8 +19,8 @@ pub use crate::credential::resolve as resolve_secret;
 pub use environment::Environment;
 pub(crate) use file::wrong;
 pub use file::{FILE_NAME, PRICES_NAME, locate};
-pub use replay::ReplayFrom;
 pub(crate) use replay::Overlay;
+pub use replay::ReplayFrom;
 
 /// A configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -114,6 +114,11 @@ impl Credentials {
         self.keys.iter().for_each(|key| key.source.redact(error));
     }
 
+    /// Every secret that is known now.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        self.keys.iter().flat_map(|key| key.source.secrets())
+    }
+
     /// Whether others made from the same data now would be the same.
     pub(crate) fn is_like(&self, other: &Credentials) -> bool {
         self.keys.len() == other.keys.len()
@@ -277,10 +282,9 @@ impl<'a> Turn<'a> {
         error
     }
 
-    /// Every secret that is known now: those of the credential that the call carries, and of all others.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
-        let carried = self.carried.iter().flat_map(|(_, hold)| hold.secrets().to_vec());
-        carried.chain(self.set.keys.iter().flat_map(|key| key.source.secrets()))
+    /// The secrets of the credential that the call carries.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.carried.as_ref().map(|(_, hold)| hold.secrets().to_vec()).unwrap_or_default()
     }
 
     /// Whether these bytes hold the secret that the call carried.

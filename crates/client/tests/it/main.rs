@@ -4,7 +4,9 @@
 mod cost;
 mod credential;
 mod documents;
+mod fault;
 mod native;
 mod operation;
+mod recording;
 mod sign;
 mod transport;

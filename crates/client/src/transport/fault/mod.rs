@@ -71,7 +71,11 @@ impl Armed {
 
 impl Strike<'_> {
     /// Does what the rule says. `onward` asks the provider, if it comes to that; `dialect` is what the error is told in.
-    pub(crate) async fn carry(mut self, dialect: &str, onward: impl Future<Output = Result<Reply, Failure>>) -> Result<Reply, Failure> {
+    pub(crate) async fn carry(
+        mut self,
+        dialect: &str,
+        onward: impl Future<Output = Result<Reply, Failure>>,
+    ) -> Result<Reply, Failure> {
         let delay = self.rule.delay.draw(&mut self.dice);
         if delay >= self.faults.head || self.rule.connection == Some(Connection::Silent) {
             sleep(self.faults.head).await;

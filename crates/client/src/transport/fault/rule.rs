@@ -315,7 +315,8 @@ mod tests {
 
     #[test]
     fn a_bare_word_is_a_provider() {
-        let covers = |pattern: &str, target| FaultPlan::parse(&format!("status = 500, target = '{pattern}'")).unwrap().0[0].covers(target);
+        let covers =
+            |pattern: &str, target| FaultPlan::parse(&format!("status = 500, target = '{pattern}'")).unwrap().0[0].covers(target);
         assert!(covers("house", "house/a/b") && !covers("house", "housing/a") && !covers("house", "x/house"));
         assert!(covers("*", "a/b") && covers("house/*-mini", "house/gpt-mini") && !covers("house/a", "house/ab"));
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::response::Parts;
-use http::{Response, HeaderMap};
+use http::{HeaderMap, Response};
 use tokio::time::sleep;
 
 use super::dice::Dice;
@@ -105,7 +105,13 @@ impl Spoilt {
                     (self.body, self.end) = (None, None);
                     return Some(Err(failure));
                 }
-                None => (self.body, self.left) = (None, None),
+                None => {
+                    // It was over before it could be cut.
+                    if self.left.take().is_some() {
+                        (self.garbage, self.end) = (false, None);
+                    }
+                    self.body = None;
+                }
             }
         }
         let mut piece = self.ready.pop_front()?;

@@ -153,7 +153,11 @@ mod tests {
             assert_ne!(one, key(path, json, body));
         }
         let form = |boundary: &str, text: &str| {
-            key("/f", &format!("multipart/form-data; boundary={boundary}"), &format!("--{boundary}\r\n\r\n{text}\r\n--{boundary}--\r\n"))
+            key(
+                "/f",
+                &format!("multipart/form-data; boundary={boundary}"),
+                &format!("--{boundary}\r\n\r\n{text}\r\n--{boundary}--\r\n"),
+            )
         };
         assert_eq!(form("one", "a"), form("two-three", "a"));
         assert_ne!(form("one", "a"), form("one", "b"));

@@ -53,7 +53,10 @@ impl Hide {
         for (_, value) in headers.iter().filter(|(name, value)| is_added(plain, name, value)) {
             let Ok(text) = value.to_str() else { continue };
             let tokens = text.split(|c: char| c.is_whitespace() || ",;=:\"".contains(c));
-            tokens.filter(|token| token.len() >= SIGNATURE).for_each(|token| add(&mut words, token));
+            let tokens = tokens.flat_map(|token| std::iter::once(token).chain(token.split('/')));
+            // Signatures list the headers that they cover.
+            let tokens = tokens.filter(|token| token.len() >= SIGNATURE && !headers.contains_key(*token));
+            tokens.for_each(|token| add(&mut words, token));
         }
         for (name, value) in pairs(query).filter(|pair| !has(plain_query(plain), *pair)) {
             if value.len() >= SIGNATURE || is_credential(name) {
@@ -126,7 +129,8 @@ impl Hide {
             let value = if hidden {
                 HeaderValue::from_static(MASK)
             } else {
-                HeaderValue::from_bytes(&self.bytes(Bytes::copy_from_slice(value.as_bytes()))).unwrap_or(HeaderValue::from_static(MASK))
+                HeaderValue::from_bytes(&self.bytes(Bytes::copy_from_slice(value.as_bytes())))
+                    .unwrap_or(HeaderValue::from_static(MASK))
             };
             (name.clone(), value)
         };
@@ -224,7 +228,13 @@ mod tests {
     fn a_secret_is_found_in_every_spelling_and_across_pieces() {
         let secret = "p/w+d=\"q\"&rest";
         let hide = hide(&[secret, "p/w+d=\"q\"&re", "short"]);
-        let spelt = [secret.to_owned(), encode::strict(secret), encode::form(secret), STANDARD.encode(secret), r#"p/w+d=\"q\"&rest"#.to_owned()];
+        let spelt = [
+            secret.to_owned(),
+            encode::strict(secret),
+            encode::form(secret),
+            STANDARD.encode(secret),
+            r#"p/w+d=\"q\"&rest"#.to_owned(),
+        ];
         for text in spelt {
             assert_eq!(hide.text(&format!("<{text}> short <{text}>")), "<***> short <***>");
             let whole = format!("a{text}b");
@@ -250,7 +260,10 @@ mod tests {
         let query = Some("alt=sse&key=secret-key&date=now");
         let hide = Hide::new(&plain, &headers, query);
         assert_eq!(hide.text("got 0123456789abcdef0123456789abcdef and secret-key"), "got *** and ***");
-        assert_eq!(hide.address("https://h/v1/x?alt=sse&key=secret-key&date=now", &plain), "https://h/v1/x?alt=sse&key=***&date=***");
+        assert_eq!(
+            hide.address("https://h/v1/x?alt=sse&key=secret-key&date=now", &plain),
+            "https://h/v1/x?alt=sse&key=***&date=***"
+        );
         let shown = hide.headers(&headers, Some(&plain));
         assert_eq!((shown["authorization"].as_bytes(), shown["x-own"].as_bytes()), (&b"***"[..], &b"***"[..]));
         assert_eq!(shown["content-type"], "application/json");

@@ -12,9 +12,9 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 use tokio::time::{Instant, sleep_until};
 
+use super::Wanted;
 use super::canonical::Canonical;
 use super::file::{End, Fault, Recording, Told, VERSION, read_headers, read_ms};
-use super::Wanted;
 use crate::codec::Result;
 use crate::config::wrong;
 use crate::transport::{Body, Failure, Phase, Reply};
@@ -108,8 +108,7 @@ impl Replay {
     /// # Errors
     /// When the folder, or a file in it, cannot be read.
     pub(crate) fn open(folder: &Path, timing: bool, anybody: bool) -> Result<Self> {
-        let mut replay =
-            Replay { folder: folder.to_owned(), timing, anybody, files: Vec::new(), queues: HashMap::new() };
+        let mut replay = Replay { folder: folder.to_owned(), timing, anybody, files: Vec::new(), queues: HashMap::new() };
         for name in names(folder)? {
             let path = folder.join(&name);
             let recording = read(&path)?;

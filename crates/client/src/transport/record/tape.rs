@@ -60,10 +60,12 @@ impl Sent {
 
     fn take(&self) -> Option<Bytes> {
         let (pieces, length) = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let join = |pieces: Vec<Bytes>| pieces.iter().fold(BytesMut::with_capacity(length), |mut whole, piece| {
-            whole.extend_from_slice(piece);
-            whole
-        });
+        let join = |pieces: Vec<Bytes>| {
+            pieces.iter().fold(BytesMut::with_capacity(length), |mut whole, piece| {
+                whole.extend_from_slice(piece);
+                whole
+            })
+        };
         (length <= EXCHANGE_LIMIT).then(|| join(pieces).freeze())
     }
 }

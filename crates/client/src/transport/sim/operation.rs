@@ -3,9 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Names;
 use super::answer::count;
 use super::media::{picture, read_text, wave};
-use super::Names;
 use crate::codec::dialect::operation::{Told, Wanted};
 use crate::codec::dialect::{Cx, Head, Operation};
 use crate::codec::{Error, Kind, Origin, Result};
@@ -35,7 +35,13 @@ pub(super) fn simulate(dialect: &str, operation: Operation, head: &Head<'_>, bod
     }
 }
 
-fn serve<W: Wanted>(dialect: &str, head: &Head<'_>, body: &[u8], (names, cx): &(Names, Cx), answer: fn(&W) -> W::Answer) -> Result<Told> {
+fn serve<W: Wanted>(
+    dialect: &str,
+    head: &Head<'_>,
+    body: &[u8],
+    (names, cx): &(Names, Cx),
+    answer: fn(&W) -> W::Answer,
+) -> Result<Told> {
     let lacks = || Error::new(Kind::Unsupported, Origin::Caller, format!("{dialect} has no such operation"));
     let wire = W::wire(dialect).ok_or_else(lacks)?;
     let mut wanted = wire.read_request(head, body)?;
