@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Request};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 
 use crate::clock::Clock;
 use crate::codec::Result;
 use crate::config::{Config, wrong};
 use crate::target::Target;
-use crate::transport::{Failure, Faults, Payload, Phase, Plain, Recorder, Replay, Reply, Sending, Transport, Wanted, With};
+use crate::transport::{
+    EXCHANGE_LIMIT, Failure, Faults, Payload, Phase, Plain, Recorder, Replay, Reply, Sending, Transport, Wanted, With,
+};
 
 /// What stands between calls and the wire. Nothing, mostly.
 #[derive(Default)]
@@ -96,7 +98,9 @@ impl Stage {
         match (&self.replay, &self.recorder) {
             (Some(replay), _) => {
                 let (head, payload) = request.into_parts();
-                let body = payload.collect().await?.to_bytes();
+                let body = Limited::new(payload, EXCHANGE_LIMIT).collect().await;
+                let long = |_| Failure::new(Phase::Send, "there is no recording of a request of this length, or it broke off");
+                let body = body.map_err(long)?.to_bytes();
                 replay.play(Wanted { with, method: &head.method, plain: &plain, body: &body }).await
             }
             (None, Some(recorder)) => recorder.listen((with, plain), request, wire, clock.now()).await,

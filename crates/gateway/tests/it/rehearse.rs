@@ -83,6 +83,36 @@ fn a_recorded_session_comes_back_in_every_dialect_byte_for_byte() {
     }
 }
 
+/// A form goes through without being held, is kept all the same, and found again whatever its boundary.
+#[test]
+fn a_form_is_recorded_in_passing() {
+    let folder = Folder(std::env::temp_dir().join(format!("trunkline-rehearse-form-{}", std::process::id())));
+    let provider = LocalProvider::start(|_: &Seen| trunkline_testkit::provider::Answer::json(200, r#"{"text":"said"}"#));
+    let config = || Config::parse(&format!("{SERVER}{}", providers(&provider.url())), "test.toml").unwrap();
+    let ask = |boundary: &str, sound: &str| {
+        let body = format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nat-openai-chat/tiny-1\r\n--{boundary}\r\n\
+             content-disposition: form-data; name=\"file\"; filename=\"x.wav\"\r\n\r\n{sound}\r\n--{boundary}--\r\n"
+        );
+        let length = body.len();
+        let head = format!(
+            "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: gate\r\ncontent-type: multipart/form-data; boundary={boundary}\r\n\
+             content-length: {length}\r\n"
+        );
+        Ask { head, body: body.into() }
+    };
+    let sound = "\0sound".repeat(100_000);
+    let keys = Environment::of([("HOUSE_KEY", CREDENTIAL)]);
+    let gateway = Gateway::run(Client::builder().config(config()).environment(keys).record(&folder.0).build().unwrap());
+    assert_eq!(gateway.ask(&ask("one", &sound)).json()["text"], "said");
+    drop(gateway);
+    let client = Client::builder().config(config()).environment(Environment::default());
+    let gateway = Gateway::run(client.replay(&folder.0, false).build().unwrap());
+    assert_eq!(gateway.ask(&ask("another", &sound)).json()["text"], "said");
+    assert_eq!(gateway.ask(&ask("another", "other")).status(), 502);
+    assert_eq!(provider.requests().len(), 1);
+}
+
 #[test]
 fn the_simulator_answers_to_any_name_in_every_dialect() {
     let config = Config::parse(&format!("{SERVER}[models.fast]\ntargets = [\"openai/gpt-4o\"]\n"), "test.toml").unwrap();

@@ -14,7 +14,7 @@ pub(crate) use replay::providers;
 use http::{HeaderMap, Method};
 
 /// The longest request or reply that is kept, in bytes.
-pub(super) const EXCHANGE_LIMIT: usize = 64 * 1024 * 1024;
+pub(crate) const EXCHANGE_LIMIT: usize = 64 * 1024 * 1024;
 
 /// A request as it was before it got its credential, and what it is hidden by.
 pub(crate) struct Plain {

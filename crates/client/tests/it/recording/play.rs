@@ -12,6 +12,7 @@ use trunkline::ir::{Message, Request, Role};
 use trunkline::transport::{Body, Payload, Reply, Sending, Transport};
 use trunkline::{Client, Kind};
 use trunkline_testkit::provider::{Answer, Ending, LocalProvider, Seen};
+use trunkline_testkit::socket::{LocalSocket, Play};
 
 use super::{Folder, builder, hear, listen};
 
@@ -278,4 +279,36 @@ async fn a_reply_that_was_left_is_kept_as_far_as_it_came() {
     let (_, text) = folder.files().remove(0);
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&value["reply"]["end"], value["reply"]["pieces"].as_array().unwrap().len()), (&"left".into(), 1));
+}
+
+/// A conversation over a WebSocket is kept as any other: a message out, messages in. What is put into its body for the
+/// account is a secret, and not needed to find it again.
+#[tokio::test]
+async fn a_web_socket_is_played_back_too() {
+    let folder = Folder::new();
+    let lines = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/spark/text/reply.ndjson");
+    let lines = std::fs::read_to_string(lines).unwrap();
+    let provider = LocalSocket::start(move |_: &Seen| Play::new().say_lines(&lines));
+    let config = format!(
+        "[providers.house]\nbase_url = \"{}\"\ndialects = [\"spark\"]\nbody_values = {{ \"/header/app_id\" = \"env:APP\" }}\n\
+         auth = {{ url_hmac = {{ access_key = 'env:ID', secret_key = 'env:SECRET' }} }}\n",
+        provider.url()
+    );
+    let keys = [("APP", "app-of-ours-77"), ("ID", "AKFAKE0123456789"), ("SECRET", "socket-secret-0123456789")];
+    let client = builder(&config, &keys).0.record(&folder.0).build().unwrap();
+    assert_eq!(client.chat("house/m", "Weather?").await.unwrap().text(), "It rains.");
+    drop(client);
+    let sent = provider.requests().remove(0);
+    assert_eq!(sent.json()["header"]["app_id"], "app-of-ours-77");
+    let query = sent.path.split_once('?').unwrap().1.to_owned();
+    drop(provider);
+    let (_, text) = folder.files().remove(0);
+    let secrets = query.split('&').filter_map(|pair| pair.strip_prefix("authorization="));
+    for secret in secrets.chain(["app-of-ours-77", "socket-secret-0123456789"]) {
+        assert!(!text.contains(secret), "{secret} is in {text}");
+    }
+    let again = builder(&config, &[]).0.replay(&folder.0, false).build().unwrap();
+    assert_eq!(again.chat("house/m", "Weather?").await.unwrap().text(), "It rains.");
+    let error = again.chat("house/m", "Snow?").await.unwrap_err();
+    assert!(error.message.contains("000001-house-m.json, which differs in `payload.message.text[0].content` only"), "{error}");
 }
