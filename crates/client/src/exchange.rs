@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 
+use crate::carry::Label;
 use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
@@ -11,7 +12,7 @@ use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
 use crate::refusal::{Heard, listen};
 use crate::target::Target;
-use crate::transport::{Body, Failure, Payload, Phase, Reply};
+use crate::transport::{Body, Failure, Payload, Phase, Plain, Reply};
 
 /// How a request reaches the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,11 +157,15 @@ pub(crate) async fn send<'a>(
     let mut turn = target.service.turn(client, Errand { model: &target.model, dialect })?;
     loop {
         let kept = if turn.may_repeat() { payload.replay().map(|payload| (headers.clone(), payload)) } else { None };
+        let mut plain = client.stage().looks().then(|| Plain::new(&path, &headers));
         let grant = turn.grant(&path).await.map_err(|error| target.service.sign(error))?;
         let request = write_out(client, base, (&method, &path, headers, payload), grant);
         let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
-        let transport = client.transport(request.uri().scheme_str());
-        let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
+        if let Some(plain) = &mut plain {
+            plain.secrets = turn.secrets().into_iter().chain(client.secrets()).collect();
+        }
+        let reply = client.carry(request, Label { target, dialect, plain }).await;
+        let reply = reply.map_err(|failure| explain(&failure, target))?;
         let Heard { reply, error, verdict } = listen(reply, client, target, dialect, kept.is_some()).await?;
         let again = turn.hear(verdict, &path);
         match kept {

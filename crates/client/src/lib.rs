@@ -16,6 +16,7 @@ pub use trunkline_codec as codec;
 
 mod body_values;
 pub mod call;
+mod carry;
 mod client;
 pub mod clock;
 pub mod config;

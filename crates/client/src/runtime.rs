@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, Guard};
 use crate::clock::Clock;
 use crate::codec::catalog::{Catalog, Models, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
-use crate::config::{Alias, Choice, Config, Environment, locate};
+use crate::config::{Alias, Choice, Config, Environment, Overlay, locate};
 use crate::credential::Stamp;
 use crate::route::{Candidate, Dice, Need, Rules, plan};
 use crate::target::{Lack, Service, Target, assemble};
@@ -36,6 +36,7 @@ pub(crate) enum Written {
 pub(crate) struct Runtime {
     state: ArcSwap<State>,
     written: Written,
+    overlay: Overlay,
     variables: Variables,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tell: Tell,
@@ -100,7 +101,13 @@ impl Written {
 }
 
 impl Runtime {
-    pub(crate) fn new(written: Written, variables: Variables, clock: Arc<dyn Clock>, tell: Tell, dice: Dice) -> Result<Self> {
+    pub(crate) fn new(
+        (written, overlay): (Written, Overlay),
+        variables: Variables,
+        clock: Arc<dyn Clock>,
+        tell: Tell,
+        dice: Dice,
+    ) -> Result<Self> {
         let environment = variables()?;
         let given = match &written {
             Written::Given(config) => Some(Config::clone(config)),
@@ -109,10 +116,12 @@ impl Runtime {
         let written = written.locate(&environment);
         // Looked at before they are read: what changes from here on is seen later.
         let seen = Mutex::new(written.look());
-        let config = given.map_or_else(|| written.read(&environment), Ok)?;
+        let mut config = given.map_or_else(|| written.read(&environment), Ok)?;
+        overlay.apply(&mut config);
         let (state, notices) = State::new(config, environment)?;
         notices.iter().for_each(|notice| tell(notice));
-        Ok(Runtime { state: ArcSwap::from_pointee(state), written, variables, clock, tell, dice: Arc::new(dice), seen })
+        let dice = Arc::new(dice);
+        Ok(Runtime { state: ArcSwap::from_pointee(state), written, overlay, variables, clock, tell, dice, seen })
     }
 
     pub(crate) fn state(&self) -> Guard<Arc<State>> {
@@ -133,7 +142,9 @@ impl Runtime {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = self.written.look();
         let environment = (self.variables)()?;
-        let (mut state, mut notices) = State::new(self.written.read(&environment)?, environment)?;
+        let mut config = self.written.read(&environment)?;
+        self.overlay.apply(&mut config);
+        let (mut state, mut notices) = State::new(config, environment)?;
         accept(&state.config, &state.environment)?;
         let old = self.state.load_full();
         for (id, service) in &mut state.services {
@@ -176,6 +187,9 @@ impl State {
             ("[server] listen", new.server.listen != old.server.listen),
             ("[server] threads", new.server.threads != old.server.threads),
             ("[server] drain_seconds", new.server.drain_seconds != old.server.drain_seconds),
+            ("[faults]", new.faults != old.faults),
+            ("record", new.record != old.record),
+            ("replay", new.replay != old.replay),
             ("[network] ca_file", new.network.ca_file != old.network.ca_file),
             ("[network] connect_seconds", new.network.connect_seconds != old.network.connect_seconds),
             ("[network] head_seconds", new.network.head_seconds != old.network.head_seconds),

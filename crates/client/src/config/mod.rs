@@ -6,6 +6,7 @@
 mod alias;
 mod environment;
 mod file;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,12 +14,15 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::codec::catalog::{ModelPatch, ProviderPatch, SecretRef};
+use crate::transport::FaultPlan;
 
 pub use crate::credential::resolve as resolve_secret;
 pub use alias::{Alias, Calls, Choice, Sticky};
 pub use environment::Environment;
 pub(crate) use file::wrong;
 pub use file::{FILE_NAME, PRICES_NAME, locate};
+pub(crate) use replay::Overlay;
+pub use replay::ReplayFrom;
 
 /// A configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -39,6 +43,15 @@ pub struct Config {
     pub prices: BTreeMap<String, ModelPatch>,
     /// Task type → model name; `default` is used when nobody names a model.
     pub tasks: BTreeMap<String, String>,
+    /// Which calls go wrong on purpose.
+    pub faults: FaultPlan,
+    /// A folder in which every exchange is kept.
+    pub record: Option<PathBuf>,
+    /// A folder from which every exchange is played back; then nobody is contacted.
+    pub replay: Option<ReplayFrom>,
+    /// Whatever the model's name, the simulator answers, and there is no other provider. See [`crate::Builder::simulate`].
+    #[serde(skip)]
+    pub simulate: bool,
     /// Where it was read from; errors name it.
     #[serde(skip)]
     pub path: Option<PathBuf>,

@@ -119,6 +119,11 @@ impl Grant {
         text
     }
 
+    /// What is to be recognised.
+    pub(crate) fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
     /// Whether these bytes hold one of the secrets.
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
         self.secrets.iter().any(|secret| memchr::memmem::find(bytes, secret.expose().as_bytes()).is_some())

@@ -12,8 +12,8 @@ mod chain;
 mod command;
 mod content_digest;
 mod date;
-mod digest;
-mod encode;
+pub(crate) mod digest;
+pub(crate) mod encode;
 mod flight;
 mod grant;
 mod health;
@@ -37,6 +37,7 @@ mod token;
 mod url_hmac;
 mod when;
 
+pub(crate) use date::Utc;
 pub(crate) use grant::Grant;
 pub(crate) use lookup::Stamp;
 pub use lookup::resolve;

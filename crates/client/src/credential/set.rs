@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::codec::catalog::{ApiKey, Limits, Provider};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::Environment;
+use crate::secret::Secret;
 
 /// All credentials of a provider. Never empty.
 pub(crate) struct Credentials {
@@ -112,6 +113,11 @@ impl Credentials {
     /// Takes every secret that is known out of somebody's words.
     pub(crate) fn redact(&self, error: &mut Error) {
         self.keys.iter().for_each(|key| key.source.redact(error));
+    }
+
+    /// Every secret that is known now.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        self.keys.iter().flat_map(|key| key.source.secrets())
     }
 
     /// Whether others made from the same data now would be the same.
@@ -316,6 +322,11 @@ impl<'a> Turn<'a> {
             }
         }
         error
+    }
+
+    /// The secrets of the credential that the call carries.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.carried.as_ref().map(|(_, hold)| hold.secrets().to_vec()).unwrap_or_default()
     }
 
     /// Whether these bytes hold the secret that the call carried, or another of the provider's.

@@ -140,6 +140,13 @@ impl Source {
             && chain_variables(mine) == chain_variables(theirs)
     }
 
+    /// The secrets that are known now.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let mut all = Vec::new();
+        self.each(|grant| all.extend_from_slice(grant.secrets()));
+        all
+    }
+
     /// Takes the secrets that are known now out of somebody's words.
     pub(crate) fn redact(&self, error: &mut Error) {
         self.each(|grant| grant.redact(error));
