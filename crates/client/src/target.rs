@@ -128,6 +128,11 @@ impl Service {
         all
     }
 
+    /// Its credentials that rest: their fingerprints, and for how long yet.
+    pub(crate) fn resting_credentials(&self, now: Duration) -> Vec<(String, Duration)> {
+        self.credentials.as_ref().map(|credentials| credentials.resting(now)).unwrap_or_default()
+    }
+
     /// The operator has done something about the secrets.
     pub(crate) fn recheck(&self) {
         self.standings().iter().for_each(|(_, standing)| standing.forgive());
