@@ -16,6 +16,7 @@ pub use trunkline_codec as codec;
 
 mod body_values;
 pub mod call;
+mod carry;
 mod client;
 pub mod clock;
 pub mod config;
@@ -23,7 +24,9 @@ mod credential;
 pub mod exchange;
 pub mod monitor;
 pub mod operate;
+mod refusal;
 pub mod relay;
+pub mod route;
 mod runtime;
 mod secret;
 pub mod target;
@@ -31,7 +34,8 @@ pub mod transport;
 
 pub use call::{Call, ChatStream, OperationCall, Piece, Reply};
 pub use client::{Builder, Client};
-pub use codec::error::{Error, Kind, Origin, Result, Retry};
+pub use codec::dialect::advice::{ProviderLimits, Room};
+pub use codec::error::{Error, Kind, Origin, Phase, Result, Retry};
 pub use codec::ir;
 pub use codec::loss::{Loss, Losses};
 pub use config::Config;

@@ -4,7 +4,10 @@
 mod cost;
 mod credential;
 mod documents;
+mod fault;
 mod native;
 mod operation;
+mod recording;
+mod route;
 mod sign;
 mod transport;

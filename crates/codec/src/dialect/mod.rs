@@ -15,6 +15,7 @@ use crate::frame::{ArrayReader, EventStreamReader, Frame, NdjsonReader, ReadFram
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
 use crate::loss::Losses;
 
+pub mod advice;
 mod anthropic_messages;
 mod aside;
 mod asked;
@@ -46,7 +47,6 @@ pub use crate::json::Edit;
 pub use aside::{Aside, ReadName, aside};
 pub use asked::Asked;
 pub use feature::Feature;
-pub use shared::read_retry;
 
 /// A wire format, both ways.
 pub struct Dialect {
@@ -156,6 +156,11 @@ impl Operation {
         (Operation::Rerank, "rerank"),
         (Operation::Moderate, "moderate"),
     ];
+
+    /// Whether a request that got lost may be sent again unasked: nobody wants to pay twice for a picture or a sound.
+    pub const fn may_be_repeated(self) -> bool {
+        matches!(self, Operation::Chat | Operation::CountTokens | Operation::Embed | Operation::Rerank | Operation::Moderate)
+    }
 
     /// Its name in configuration.
     pub fn key(self) -> &'static str {
@@ -291,14 +296,28 @@ pub trait Upstream: Sync {
         self.read_response(body)
     }
 
+    /// Whether errors that are about the whole call come with a status of success, too: in a whole JSON answer, even
+    /// where a stream was asked for. Then [`read_reply`](Self::read_reply) tells them from good ones.
+    fn has_errors_in_success(&self, quirks: &Quirks) -> bool {
+        quirks.errors_in_success
+    }
+
     /// Reads the answer of [`Operation::CountTokens`].
     fn read_count(&self, body: &[u8]) -> Result<TokenCount>;
 
     /// Reads a streamed answer, frame by frame.
     fn read_stream(&self, quirks: &Quirks) -> Box<dyn ReadStream>;
 
-    /// Reads an error answer; any body, also HTML and none at all.
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error;
+    /// Reads an error answer; any body, also HTML and none at all. `now` is the Unix time in seconds: a wait that is told
+    /// as a point in time is counted from it, unless the answer has a `Date`.
+    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Error {
+        let error = self.classify(status, headers, body);
+        let retry = advice::read(&error, status, headers, body, now);
+        Error { retry, ..error }
+    }
+
+    /// The dialect's part of [`Upstream::read_error`]: kind, words, code and field. When to try again is not read here.
+    fn classify(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error;
 
     /// Same lane: watches a stream that passes by.
     fn observe(&self, quirks: &Quirks) -> Box<dyn Observe>;

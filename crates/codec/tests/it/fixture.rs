@@ -280,7 +280,7 @@ fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
     let up = case.dialect.upstream;
     let status: u16 = case.text("status.txt").map_or(200, |status| status.parse().unwrap());
     let read =
-        if status == 200 { up.read_reply(body, &case.quirks) } else { Err(up.read_error(status, &headers_of(case), body)) };
+        if status == 200 { up.read_reply(body, &case.quirks) } else { Err(up.read_error(status, &headers_of(case), body, 0)) };
     let streamed_too = STREAMS.iter().any(|(_, file)| case.folder.join(file).exists());
     match read {
         Err(error) => {
@@ -324,7 +324,7 @@ fn check_error(case: &Case, error: &Error) {
         let body = dialect.downstream().write_error(error, "req_1");
         let what = format!("{} as {}", case.name, dialect.name);
         serde_json::from_slice::<Value>(&body).unwrap_or_else(|fault| panic!("{what}: {fault}"));
-        let again = dialect.upstream.read_error(error.caller_status(), &HeaderMap::new(), &body);
+        let again = dialect.upstream.read_error(error.caller_status(), &HeaderMap::new(), &body, 0);
         assert!(again.message.contains(&error.message), "{what}: {:?} lost its words", again.message);
         let framing = dialect.upstream.framing();
         let frame = dialect.downstream().write_stream_error(error, &cx(framing));

@@ -1,6 +1,7 @@
 //! Integration tests of the codec, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod advice;
 mod anthropic_messages;
 mod asked;
 mod catalog;
@@ -10,6 +11,7 @@ mod frame;
 mod gemini;
 mod import;
 mod json;
+mod kind;
 mod law;
 mod matrix;
 mod message;

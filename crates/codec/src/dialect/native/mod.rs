@@ -8,9 +8,9 @@ use http::HeaderMap;
 
 use super::openai_chat::wire::Answer;
 use super::openai_chat::{cannot_count, response, stream};
-use super::{Forward, Framing, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, read_retry};
+use super::{Forward, Framing, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream};
 use crate::catalog::Quirks;
-use crate::error::{Error, Kind, Origin, Result, Retry};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::frame::Frame;
 use crate::ir::{Event, Request, Response, TokenCount, Usage, fold};
 
@@ -32,7 +32,7 @@ pub(crate) struct Native {
     /// Reads a whole answer or a frame of one, which is the same but for its `delta`s; an error in it is an `Err`.
     pub(crate) read: ReadAnswer,
     /// Reads an error answer.
-    pub(crate) read_error: fn(u16, &HeaderMap, &[u8]) -> Error,
+    pub(crate) read_error: fn(u16, &[u8]) -> Error,
 }
 
 type ReadAnswer = for<'a> fn(&'a [u8]) -> Result<Answer<'a>>;
@@ -92,6 +92,11 @@ impl Upstream for Native {
         response::read_whole(answer, b"{}", self.name, quirks)
     }
 
+    fn has_errors_in_success(&self, _: &Quirks) -> bool {
+        // All that come as a whole; messages one after another have their errors among them.
+        self.framing != Framing::Ndjson
+    }
+
     fn read_count(&self, _: &[u8]) -> Result<TokenCount> {
         Err(cannot_count(self.name))
     }
@@ -100,8 +105,8 @@ impl Upstream for Native {
         Box::new(Reader::new(self, quirks))
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        (self.read_error)(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        (self.read_error)(status, body)
     }
 
     fn observe(&self, _: &Quirks) -> Box<dyn Observe> {
@@ -159,14 +164,11 @@ fn gather(mut reader: Reader, body: &[u8]) -> Result<Response> {
     Ok(fold.into_response())
 }
 
-/// An error that was read from the body alone, with what the head says.
-pub(crate) fn with_head(mut error: Error, status: u16, headers: &HeaderMap) -> Error {
+/// An error that was read from the body alone, with the status of its head.
+pub(crate) fn with_status(mut error: Error, status: u16) -> Error {
     error.status = Some(status);
     if error.kind == Kind::Server {
-        error.kind = Kind::from_status(status);
-    }
-    if error.retry != Retry::Never {
-        error.retry = read_retry(error.kind, headers);
+        error.set_kind(Kind::from_status(status));
     }
     error
 }

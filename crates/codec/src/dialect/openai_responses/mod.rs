@@ -59,8 +59,8 @@ impl Upstream for OpenAiResponses {
         Box::new(stream::Reader::default())
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        openai_chat::error::read_error(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        openai_chat::error::read_error(status, body)
     }
 
     fn observe(&self, _: &Quirks) -> Box<dyn Observe> {
