@@ -127,6 +127,7 @@ impl WriteStream for Writer {
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         if !self.over {
             self.over = true;
+            self.tell_held(out);
             write_error_frame(error, &self.cx.request_id, out);
         }
     }
@@ -215,6 +216,16 @@ impl Writer {
                     waiting.ended = true;
                 }
             }
+        }
+    }
+
+    /// Before a stream fails: no text stays untold because a part in front of it never ended.
+    fn tell_held(&mut self, out: &mut Vec<u8>) {
+        let is_text = |delta: &Delta| matches!(delta, Delta::Text(_) | Delta::Transcript(_));
+        while self.waiting.iter().any(|waiting| waiting.deltas.iter().any(is_text)) {
+            let Some(writing) = self.open.take() else { return };
+            writing.close(&mut self.next, out);
+            self.open_waiting(out);
         }
     }
 
