@@ -7,6 +7,7 @@ import check
 import test_anthropic  # noqa: F401  (importing registers the checks)
 import test_bedrock  # noqa: F401
 import test_cohere  # noqa: F401
+import test_cut  # noqa: F401
 import test_gemini  # noqa: F401
 import test_ollama  # noqa: F401
 import test_openai  # noqa: F401

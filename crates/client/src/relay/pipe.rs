@@ -109,6 +109,9 @@ impl Pipe {
                 out.push(sift.finish());
                 let service = &self.target.service;
                 if let Some(fault) = sift.fault(self.upstream.read_stream(self.target.quirks())) {
+                    if !sift.is_told() {
+                        return Err(fault);
+                    }
                     let fault = service.sign(fault);
                     self.close(Some(fault));
                     return Ok(());
@@ -135,6 +138,7 @@ impl Pipe {
         let error = if error.origin == Origin::Gateway { error } else { self.target.service.sign(error) };
         let mut frame = Vec::new();
         match &mut self.stage {
+            Stage::Same(sift) if sift.is_unbegun() => self.inbound.downstream().write_stream(&self.cx).fail(&error, &mut frame),
             Stage::Same(_) => frame = self.inbound.downstream().write_stream_error(&error, &self.cx),
             Stage::Translate(translation) => translation.writer.fail(&error, &mut frame),
         }

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::codec::dialect::{Framing, Observe, ReadStream};
 use crate::codec::frame::event_stream::{Fault, message_len, read_message};
 use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, Splitter, SseSplitter, TooLong};
-use crate::codec::{Error, Kind};
+use crate::codec::{Error, Kind, json};
 
 /// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
 /// could not use half a block anyway.
@@ -21,12 +21,16 @@ pub(super) struct Sift {
 struct Suspect {
     event: Option<String>,
     data: Vec<u8>,
+    /// It has a member `error`, by which callers know it.
+    is_plain: bool,
 }
 
 impl Suspect {
     fn look(&mut self, frame: Frame<'_>, observe: &dyn Observe) {
         let is_named = frame.event.is_some_and(|name| name == "error" || name.ends_with("Exception"));
-        if is_named || super::mentions_error(frame.data) || observe.may_be_error(frame) {
+        let is_plain = super::mentions_error(frame.data);
+        if is_named || is_plain || observe.may_be_error(frame) {
+            self.is_plain = is_plain;
             self.event = frame.event.map(str::to_owned);
             self.data.clear();
             self.data.extend_from_slice(frame.data);
@@ -42,7 +46,14 @@ enum Blocks {
         joined: Vec<u8>,
         limit: usize,
     },
-    Array(ArrayReader),
+    /// Elements of an array leave when they are whole.
+    Array {
+        reader: ArrayReader,
+        held: Vec<u8>,
+        begun: bool,
+        /// It is one, and not objects without it.
+        is_list: bool,
+    },
     EventStream {
         held: Vec<u8>,
         scratch: Vec<u8>,
@@ -56,7 +67,7 @@ impl Sift {
         let blocks = match framing {
             Framing::Sse => marked(Splitter::Sse(SseSplitter::new())),
             Framing::Ndjson => marked(Splitter::Ndjson),
-            Framing::Array => Blocks::Array(ArrayReader::new(limit)),
+            Framing::Array => Blocks::Array { reader: ArrayReader::new(limit), held: Vec::new(), begun: false, is_list: false },
             Framing::EventStream => Blocks::EventStream { held: Vec::new(), scratch: Vec::new(), limit },
         };
         Sift { observe, drop_usage, blocks, suspect: Suspect::default() }
@@ -65,7 +76,7 @@ impl Sift {
     /// The error that the provider ended its stream with, if it did: it has reached the caller as it came, but the
     /// call has failed all the same.
     pub(super) fn fault(&self, mut read: Box<dyn ReadStream>) -> Option<Error> {
-        let Suspect { event, data } = &self.suspect;
+        let Suspect { event, data, .. } = &self.suspect;
         if data.is_empty() {
             return None;
         }
@@ -73,23 +84,44 @@ impl Sift {
         read.push(frame, &mut Vec::new()).err().filter(|error| error.kind != Kind::Malformed)
     }
 
+    /// Whether that error is told in words of the dialect. If not, callers would take its frame for one that they need not
+    /// know, and the end that follows for silence.
+    pub(super) fn is_told(&self) -> bool {
+        self.suspect.is_plain || matches!(self.blocks, Blocks::EventStream { .. })
+    }
+
+    /// An array has not even begun for the caller: its error has nothing to go on from.
+    pub(super) fn is_unbegun(&self) -> bool {
+        matches!(self.blocks, Blocks::Array { begun: false, .. })
+    }
+
     /// What of the stream may leave now that `chunk` has come, also when a block in it is too long.
     pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<(), Fault>) {
         let Sift { observe, drop_usage, blocks, suspect } = self;
         let (split, held, joined, limit) = match blocks {
-            Blocks::Array(reader) => {
+            Blocks::Array { reader, held, begun, is_list } => {
                 let (mut rest, mut good) = (&chunk[..], 0);
-                loop {
+                let fed = loop {
                     match reader.next(&mut rest) {
                         Ok(Some(frame)) => {
                             observe.frame(frame);
                             suspect.look(frame, &**observe);
                             good = chunk.len() - rest.len();
                         }
-                        Ok(None) => return (chunk, Ok(())),
-                        Err(long) => return (chunk.slice(..good), Err(long.into())),
+                        Ok(None) => break Ok(()),
+                        Err(long) => break Err(long.into()),
                     }
+                };
+                let mut out = BytesMut::new();
+                if good > 0 {
+                    let front = if held.is_empty() { &chunk[..] } else { held.as_slice() };
+                    *is_list |= !*begun && front.trim_ascii_start().starts_with(b"[");
+                    *begun = true;
+                    out.extend_from_slice(held);
+                    held.clear();
                 }
+                held.extend_from_slice(chunk.get(good..).unwrap_or_default());
+                return (join(out, &chunk, 0, good), fed);
             }
             Blocks::EventStream { held, scratch, limit } => {
                 return feed_messages(&chunk, held, *limit, &mut |bytes| {
@@ -140,25 +172,51 @@ impl Sift {
     pub(super) fn finish(&mut self) -> Bytes {
         match &mut self.blocks {
             Blocks::Marked { split, held, joined, .. } => {
-                let block = std::mem::take(held);
-                if let Some(frame) = split.reader()(&block, joined) {
+                let mut block = std::mem::take(held);
+                let last = split.reader()(&block, joined).filter(|frame| is_whole(frame.data));
+                let is_frame = last.is_some();
+                if let Some(frame) = last {
                     self.observe.frame(frame);
                     self.suspect.look(frame, &*self.observe);
                 }
                 // Half a block of a stream that was cut would swallow the error that follows it.
                 let dropped = !self.observe.is_complete() || (self.drop_usage && self.observe.is_usage_only());
-                if dropped { Bytes::new() } else { block.into() }
+                if dropped {
+                    return Bytes::new();
+                }
+                // Readers that go by the book leave out a last frame that nothing ends: to them the end would be missing.
+                if is_frame {
+                    block.extend_from_slice(split.missing_end(&block));
+                }
+                block.into()
             }
             // A message that is cut says nothing.
             Blocks::EventStream { .. } => Bytes::new(),
-            Blocks::Array(reader) => {
-                if let Some(frame) = reader.finish().frame {
+            Blocks::Array { reader, held, is_list, .. } => {
+                if let Some(frame) = reader.finish().frame.filter(|frame| is_whole(frame.data)) {
                     self.observe.frame(frame);
                     self.suspect.look(frame, &*self.observe);
                 }
-                Bytes::new()
+                if !self.observe.is_complete() {
+                    // The error that follows closes it.
+                    return Bytes::new();
+                }
+                match held.trim_ascii().last() {
+                    // All has been said, and only the array's own end is missing.
+                    last if last != Some(&b']') && *is_list => Bytes::from_static(b"\n]"),
+                    _ => std::mem::take(held).into(),
+                }
             }
         }
+    }
+}
+
+/// Whether the data of a frame that nothing ends is all of it. Its name alone may look like the end of the stream.
+fn is_whole(data: &[u8]) -> bool {
+    match data.first() {
+        None => false,
+        Some(b'{' | b'[') => data == b"[DONE]" || json::check(data).is_ok(),
+        Some(_) => true,
     }
 }
 

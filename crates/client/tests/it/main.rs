@@ -3,6 +3,7 @@
 
 mod cost;
 mod credential;
+mod cut;
 mod documents;
 mod fault;
 mod native;

@@ -76,6 +76,15 @@ impl Queue {
         }
     }
 
+    /// The stream is to fail: no text stays untold because a part in front of it never ended.
+    pub(crate) fn tell_held(&mut self, tell: &mut impl FnMut(Step<'_>)) {
+        let is_text = |delta: &Delta| matches!(delta, Delta::Text(_) | Delta::Transcript(_));
+        while self.open.is_some() && self.waiting.iter().any(|waiting| waiting.deltas.iter().any(is_text)) {
+            tell(Step::Close);
+            self.next(tell);
+        }
+    }
+
     /// An error once too much is held.
     pub(crate) fn check(&self) -> Option<Error> {
         let message = "the answer's parts interleave too far to be written one after the other";

@@ -113,6 +113,15 @@ impl Splitter {
         })
     }
 
+    /// What the last stretch of a stream lacks, if nothing has ended it, so that those who read by the book take it for whole.
+    pub fn missing_end(&self, last: &[u8]) -> &'static [u8] {
+        match (self, last.ends_with(b"\n")) {
+            (Splitter::Ndjson, true) => b"",
+            (Splitter::Ndjson, false) | (Splitter::Sse(_), true) => b"\n",
+            (Splitter::Sse(_), false) => b"\n\n",
+        }
+    }
+
     /// What reads the frame of one whole stretch, if there is any in it; the second argument is room for data in several
     /// lines.
     pub fn reader(&self) -> for<'a> fn(&'a [u8], &'a mut Vec<u8>) -> Option<Frame<'a>> {

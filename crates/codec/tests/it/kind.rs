@@ -54,8 +54,8 @@ fn explain(kind: Kind) -> (&'static [Origin], [&'static str; 2]) {
             "The key is known and may not do this. Ask for another model, or have it allowed. Tried again only where the provider names a wait: some call a limit so.",
             "密钥有效，但无权这样做。请换一个模型，或申请权限。只有服务商给出等待时间时才重试：有些服务商这样表示限流。"]),
         Kind::NotFound => (&[Caller, Provider], [
-            "No such model, path or object. `trunkline models` lists what there is; the message has the nearest name.",
-            "没有这样的模型、路径或对象。`trunkline models` 会列出可用的名字；错误信息里有最接近的一个。"]),
+            "No such model, path or object. `trunkline models` lists what there is; the message has the nearest name. Tried again only where the provider names a wait.",
+            "没有这样的模型、路径或对象。`trunkline models` 会列出可用的名字；错误信息里有最接近的一个。只有服务商给出等待时间时才重试。"]),
         Kind::MethodNotAllowed => (&[Caller, Provider], [
             "The path exists, the method does not. Use the one in the `allow` header.",
             "路径存在，但不接受该方法。请使用响应头 `allow` 里的方法。"]),

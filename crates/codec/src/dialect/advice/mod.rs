@@ -50,8 +50,8 @@ pub(crate) fn read(error: &Error, status: u16, headers: &HeaderMap, body: &[u8],
     };
     let header = read_headers(headers, now);
     if usual == Retry::Never {
-        // Some services refuse with these kinds what is too much only for now, and say until when.
-        let may_pass = matches!(error.kind, Kind::Forbidden | Kind::TooLarge);
+        // Some services refuse with these kinds what is too much only for now, or not there yet, and say until when.
+        let may_pass = matches!(error.kind, Kind::Forbidden | Kind::NotFound | Kind::TooLarge);
         return header.filter(|_| may_pass).map_or(Retry::Never, Retry::After);
     }
     let elsewhere = || {
