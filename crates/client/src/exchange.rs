@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, U
 use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
-use crate::codec::{Error, Kind, Losses, Origin};
+use crate::codec::{Error, Kind, Losses, Origin, error};
 use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
 use crate::refusal::{Heard, listen};
@@ -71,6 +71,16 @@ pub struct Failed {
     pub error: Error,
     /// The provider's error answer, if it gave one in the caller's own dialect.
     pub reply: Option<ErrorReply>,
+    /// Nobody else can be asked, because the request's body is gone.
+    pub last: bool,
+}
+
+impl Failed {
+    /// Nobody else can be asked after this.
+    #[must_use]
+    pub fn last(self) -> Self {
+        Failed { last: true, ..self }
+    }
 }
 
 /// A provider's error answer as it came.
@@ -86,7 +96,7 @@ pub struct ErrorReply {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Failed { error, reply: None }
+        Failed { error, reply: None, last: false }
     }
 }
 
@@ -196,11 +206,11 @@ pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, l
     }
     let (head, body) = reply.into_parts();
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
-    let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
+    let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, turn.clock().unix());
     let error = turn.explain(error, &head.headers).from_provider(&target.service.provider.id);
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
-    Err(Failed { error, reply })
+    Err(Failed { error, reply, last: false })
 }
 
 struct Written {
@@ -271,7 +281,21 @@ pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
     let kind = match (failure.timeout, failure.phase) {
         (true, _) => Kind::Timeout,
         (false, Phase::Body) => Kind::Truncated,
+        (false, Phase::Tls) if !is_broken(failure) => Kind::Tls,
         (false, _) => Kind::Network,
     };
-    Error::new(kind, Origin::Network, failure.message.clone()).from_provider(&target.service.provider.id)
+    let phase = failure.timeout.then_some(match failure.phase {
+        Phase::Connect | Phase::Tls => error::Phase::Connect,
+        Phase::Send | Phase::Head => error::Phase::FirstByte,
+        Phase::Body => error::Phase::BetweenBytes,
+    });
+    let error = Error::new(kind, Origin::Network, failure.message.clone()).from_provider(&target.service.provider.id);
+    Error { phase, ..error }
+}
+
+/// Whether it was the connection that broke, and nothing in what was said by it.
+fn is_broken(failure: &Failure) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let source = failure.source.as_ref().and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }

@@ -25,6 +25,7 @@ pub mod monitor;
 pub mod operate;
 mod refusal;
 pub mod relay;
+pub mod route;
 mod runtime;
 mod secret;
 pub mod target;
@@ -32,7 +33,8 @@ pub mod transport;
 
 pub use call::{Call, ChatStream, OperationCall, Piece, Reply};
 pub use client::{Builder, Client};
-pub use codec::error::{Error, Kind, Origin, Result, Retry};
+pub use codec::dialect::advice::{ProviderLimits, Room};
+pub use codec::error::{Error, Kind, Origin, Phase, Result, Retry};
 pub use codec::ir;
 pub use codec::loss::{Loss, Losses};
 pub use config::Config;

@@ -144,7 +144,7 @@ pub async fn pass(client: &Client, target: &Target, own: Own<'_>) -> Result<Pass
     };
     let parcel = Parcel { method: Method::POST, path: forward.path, headers: with_usual(headers), payload };
     let reply = reach(client, target, dialect, parcel, Lane::Same).await?;
-    let reply = look(reply, target, dialect, client.config().network.reply_limit).await?;
+    let reply = look(client, reply, target, dialect).await?;
     let (head, body) = reply.into_parts();
     Ok(Passed { target: target.clone(), dialect: dialect.to_owned(), status: head.status, headers: head.headers, body })
 }
@@ -166,7 +166,9 @@ pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> R
         // What is encoded in spite of our asking cannot be looked into.
         let hidden = head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
         if hidden || turn.is_in(&body) {
-            let read = |dialect: &'static Dialect| dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
+            let read = |dialect: &'static Dialect| {
+                dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, client.clock().unix())
+            };
             let error = service.provider.dialects.first().and_then(|name| error_dialect(name)).map(read);
             let error = error.unwrap_or_else(|| Error::malformed("answered in a way that may show our credential"));
             return Err(turn.explain(service.sign(error), &head.headers).into());
@@ -197,7 +199,8 @@ async fn reach(client: &Client, target: &Target, dialect: &str, parcel: Parcel, 
 
 /// Looks at the first bytes of an answer that has not gone out yet: an error in spite of its status is an error, and a
 /// page for people no answer.
-async fn look(reply: Reply, target: &Target, dialect: &str, limit: usize) -> Result<Reply, Failed> {
+async fn look(client: &Client, reply: Reply, target: &Target, dialect: &str) -> Result<Reply, Failed> {
+    let limit = client.config().network.reply_limit;
     let (head, mut body) = reply.into_parts();
     let media = media(&head.headers);
     if !media.starts_with("application/json") && !media.starts_with("text/html") {
@@ -219,7 +222,10 @@ async fn look(reply: Reply, target: &Target, dialect: &str, limit: usize) -> Res
         return Ok(Reply::from_parts(head, Body::whole(whole)));
     }
     let error = match error_dialect(dialect) {
-        Some(errors) if is_json => Error { status: None, ..errors.upstream.read_error(500, &head.headers, &whole) },
+        Some(errors) if is_json => {
+            let now = client.clock().unix();
+            Error { status: None, ..errors.upstream.read_error(500, &head.headers, &whole, now) }
+        }
         _ => describe(Error::malformed("answered with something else than was asked for"), &whole),
     };
     Err(target.service.sign(error).into())

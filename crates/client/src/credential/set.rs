@@ -9,6 +9,7 @@ use super::health::Health;
 use super::source::{Found, Hold, Recipe, Source};
 use super::when::drift;
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::codec::catalog::{ApiKey, Limits, Provider};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::Environment;
@@ -291,6 +292,11 @@ impl<'a> Turn<'a> {
         };
         let provider = &self.set.provider;
         self.client.tell(&format!("{provider}: the credential{name} was rejected ({told}); {then}"));
+    }
+
+    /// What tells the time for the call.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.client.clock()
     }
 
     /// Says in a refusal which credential it was, and whether the clock may be to blame. Takes our secrets out.

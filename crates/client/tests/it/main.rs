@@ -6,5 +6,6 @@ mod credential;
 mod documents;
 mod native;
 mod operation;
+mod route;
 mod sign;
 mod transport;
