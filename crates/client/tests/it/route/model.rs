@@ -46,8 +46,12 @@ fn script() -> impl Strategy<Value = Script> {
 fn plan() -> impl Strategy<Value = Plan> {
     let strategy = prop_oneof![Just("order"), Just("weighted"), Just("latency"), Just("busy")];
     let calls = proptest::collection::vec((0..30_000_u64, any::<bool>()), 1..60);
-    (proptest::collection::vec(script(), 1..5), strategy, calls, any::<u64>())
-        .prop_map(|(scripts, strategy, calls, seed)| Plan { scripts, strategy, calls, seed })
+    (proptest::collection::vec(script(), 1..5), strategy, calls, any::<u64>()).prop_map(|(scripts, strategy, calls, seed)| Plan {
+        scripts,
+        strategy,
+        calls,
+        seed,
+    })
 }
 
 proptest! {
@@ -106,9 +110,15 @@ async fn run(plan: &Plan) {
             Some(error) => {
                 assert_eq!(failed, outcome.exchanges.len(), "{outcome:?}");
                 let all_were_asked = (0..plan.scripts.len()).all(|at| asked(&format!("p{at}/m")) > 0);
-                let silence = plan.scripts.iter().any(|script| script.acts.iter().any(|act| matches!(act, Act::Refuse(429 | 503 | 529, _))));
+                let silence = plan
+                    .scripts
+                    .iter()
+                    .any(|script| script.acts.iter().any(|act| matches!(act, Act::Refuse(429 | 503 | 529, _))));
                 let late = outcome.elapsed >= Duration::ZERO && error.kind == Kind::Timeout;
-                let broke_off = outcome.exchanges.last().is_some_and(|last| last.error.as_ref().is_some_and(|error| error.kind == Kind::Truncated));
+                let broke_off = outcome
+                    .exchanges
+                    .last()
+                    .is_some_and(|last| last.error.as_ref().is_some_and(|error| error.kind == Kind::Truncated));
                 assert!(all_were_asked || silence || late || broke_off, "somebody was not asked: {outcome:?}");
             }
         }

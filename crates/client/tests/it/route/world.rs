@@ -145,7 +145,9 @@ pub(crate) fn text(host: &str, number: usize) -> String {
 
 fn answer(text: &str, streamed: bool, cut: Option<usize>) -> Reply {
     let mut pieces: Vec<String> = if streamed {
-        let chunk = |choice: String| format!(r#"data: {{"id":"c","object":"chat.completion.chunk","model":"m","choices":[{choice}]}}{}"#, "\n\n");
+        let chunk = |choice: String| {
+            format!(r#"data: {{"id":"c","object":"chat.completion.chunk","model":"m","choices":[{choice}]}}{}"#, "\n\n")
+        };
         let words = text.split_inclusive(' ');
         let deltas = words.map(|word| chunk(format!(r#"{{"index":0,"delta":{{"content":"{word}"}},"finish_reason":null}}"#)));
         let end = [chunk(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#.to_owned()), "data: [DONE]\n\n".to_owned()];
