@@ -74,6 +74,14 @@ fn a_recorded_session_comes_back_in_every_dialect_byte_for_byte() {
             let reply = gateway.ask(ask);
             assert_eq!((reply.status(), &reply.body), (200, body), "{}", speech.name);
         }
+        // A program that knows nothing of our providers asks for the model by its own name.
+        let bare = client("").environment(Environment::default()).simulate().replay(&folder.0, false);
+        let simulator = Gateway::run(bare.build().unwrap());
+        for (stream, body) in [false, true].into_iter().zip(&heard) {
+            let reply = simulator.ask(&speech.ask("tiny-1", stream));
+            assert_eq!((reply.status(), &reply.body), (200, body), "{}", speech.name);
+        }
+        drop(simulator);
         let missing = gateway.ask(&speech.ask(&format!("at-{}/other", speech.name), false));
         assert!(missing.status() == 502 && missing.text().contains("there is no recording of this POST"), "{}", missing.text());
     }

@@ -40,6 +40,8 @@ struct Known {
     name: String,
     provider: String,
     line: String,
+    /// The credential was not accepted.
+    refused: bool,
 }
 
 #[derive(Default)]
@@ -116,9 +118,12 @@ impl Replay {
             let canonical = canonical.ok_or_else(|| wrong(format!("replay: the body in {} is not base64", path.display())))?;
             let whom = if anybody { "" } else { provider(&recording.target) };
             let queue = replay.queues.entry(canonical.key(whom)).or_default();
+            // Then another credential was tried, which nobody who asks has noticed.
+            queue.files.pop_if(|last| replay.files.get(*last).is_some_and(|known| known.refused));
             queue.files.push(replay.files.len());
             let provider = provider(&recording.target).to_owned();
-            replay.files.push(Known { name, provider, line: canonical.line });
+            let refused = recording.reply.is_some_and(|reply| matches!(reply.status, 401 | 403));
+            replay.files.push(Known { name, provider, line: canonical.line, refused });
         }
         Ok(replay)
     }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -311,4 +312,28 @@ async fn a_web_socket_is_played_back_too() {
     assert_eq!(again.chat("house/m", "Weather?").await.unwrap().text(), "It rains.");
     let error = again.chat("house/m", "Snow?").await.unwrap_err();
     assert!(error.message.contains("000001-house-m.json, which differs in `payload.message.text[0].content` only"), "{error}");
+}
+
+/// A token that was refused, and the request made again with a new one: that is one call, and its answer the second.
+#[tokio::test]
+async fn a_refused_credential_is_passed_over() {
+    let folder = Folder::new();
+    let minted = AtomicUsize::new(0);
+    let tokens = LocalProvider::start(move |_: &Seen| {
+        let turn = minted.fetch_add(1, Ordering::SeqCst);
+        Answer::json(200, format!(r#"{{"access_token":"minted-token-{turn}","token_type":"Bearer","expires_in":3600}}"#))
+    });
+    let provider = LocalProvider::start(|seen: &Seen| match seen.header("authorization") {
+        "Bearer minted-token-0" => Answer::json(401, r#"{"error":{"message":"revoked","type":"x"}}"#),
+        _ => Answer::json(200, WHOLE),
+    });
+    let auth = format!("oauth2 = {{ token_url = '{}/token', client_id = 'me', client_secret = 'env:SECRET' }}", tokens.url());
+    let config = house(&provider.url()).replace("bearer = \"env:HOUSE_KEY\"", &auth);
+    let client = builder(&config, &[("SECRET", "the-client-secret")]).0.record(&folder.0).build().unwrap();
+    assert_eq!(client.chat("house/tiny-1", "hi").await.unwrap().text(), "Hello.");
+    drop(client);
+    assert_eq!(folder.files().len(), 2);
+    let again = builder(&config, &[]).0.replay(&folder.0, false).build().unwrap();
+    assert_eq!(again.chat("house/tiny-1", "hi").await.unwrap().text(), "Hello.");
+    assert_eq!(tokens.requests().len(), 2, "no token is needed");
 }
