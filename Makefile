@@ -53,6 +53,7 @@ bench-gateway: ## Measure the gateway beside nginx and a direct connection
 docs: ## Write the generated parts of the documents again
 	UPDATE_DOCS=1 $(CARGO) test -p trunkline-testkit --test it docs
 	UPDATE_DOCS=1 $(CARGO) test -p trunkline-codec --test it matrix
+	UPDATE_DOCS=1 $(CARGO) test -p trunkline-codec --test it kind
 
 ci: ## What the CI runs
 	.ci/run

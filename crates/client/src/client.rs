@@ -10,6 +10,8 @@ use crate::codec::Result;
 use crate::codec::catalog::{Cost, Models, Pieces};
 use crate::config::{Config, Environment, Overlay, ReplayFrom};
 use crate::ir::{Model, Usage};
+use crate::monitor::{Counters, OpenCall, Recorder};
+use crate::route::{Dice, Need, Tries};
 use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
 use crate::secret::Secret;
 use crate::target::{Service, Target};
@@ -24,6 +26,7 @@ pub struct Client {
     socket: Arc<dyn Transport>,
     sim: Arc<dyn Transport>,
     stage: Arc<Stage>,
+    recorder: Arc<dyn Recorder>,
 }
 
 /// Makes a [`Client`].
@@ -35,6 +38,8 @@ pub struct Builder {
     variables: Option<Variables>,
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
+    recorder: Option<Arc<dyn Recorder>>,
+    seed: Option<u64>,
     tell: Option<Tell>,
 }
 
@@ -112,6 +117,20 @@ impl Builder {
         self
     }
 
+    /// Who is told of every call that the library makes, once it is over.
+    #[must_use]
+    pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// What chance follows from, where calls are shared out or waits are spread: a test's.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Who is told what the operator should know: a credential that was rejected, a token that could not be renewed. One
     /// sentence each, without any secret. It must not block.
     #[must_use]
@@ -133,7 +152,9 @@ impl Builder {
         let variables = self.variables.unwrap_or_else(|| Box::new(Environment::read));
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let tell = self.tell.unwrap_or_else(|| Box::new(|_| {}));
-        let runtime = Arc::new(Runtime::new((written, self.overlay), variables, clock, tell)?);
+        let dice = self.seed.map_or_else(Dice::loaded_by_chance, Dice::new);
+        let runtime = Arc::new(Runtime::new((written, self.overlay), variables, clock, tell, dice)?);
+        let recorder = self.recorder.unwrap_or_else(|| Arc::new(Counters::default()));
         let options = options(&runtime);
         let told = Arc::clone(&runtime);
         let stage = Arc::new(Stage::new(&runtime.config(), move |sentence| (told.tell)(sentence))?);
@@ -141,10 +162,12 @@ impl Builder {
         let sim = Arc::new(SimTransport::new(runtime.config().simulate));
         if stage.replays() {
             let nowhere: Arc<dyn Transport> = Arc::new(Nowhere);
-            return Ok(Client { runtime, http: Arc::clone(&nowhere), wire, socket: Arc::clone(&nowhere), sim: nowhere, stage });
+            let (http, socket) = (Arc::clone(&nowhere), Arc::clone(&nowhere));
+            return Ok(Client { runtime, http, wire, socket, sim: nowhere, stage, recorder });
         }
         let http = self.transport.unwrap_or_else(|| Arc::clone(&wire) as _);
-        Ok(Client { runtime, http, wire, socket: Arc::new(WebSocketTransport::new(&options)), sim, stage })
+        let socket = Arc::new(WebSocketTransport::new(&options));
+        Ok(Client { runtime, http, wire, socket, sim, stage, recorder })
     }
 }
 
@@ -246,6 +269,21 @@ impl Client {
     /// `NotFound` with the nearest name, or what is missing.
     pub fn plan(&self, model: &str) -> Result<Vec<Target>> {
         self.runtime.state().plan(model)
+    }
+
+    /// Begins a call: who is asked, in which order, and again when they fail.
+    ///
+    /// # Errors
+    /// As [`Client::plan`].
+    pub fn tries(&self, need: &Need<'_>) -> Result<Tries> {
+        let Runtime { clock, dice, .. } = &*self.runtime;
+        let (targets, rules) = self.runtime.state().route(need, clock.ticks(), dice.throw())?;
+        Ok(Tries::new(targets, rules, Arc::clone(clock), Arc::clone(dice), need.model))
+    }
+
+    /// A call of the library's that begins now.
+    pub(crate) fn open_call(&self, model: &str) -> OpenCall {
+        OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(model)
     }
 
     /// The model to ask when nobody names one: the `default` task, else the first alias, else the simulator.

@@ -7,9 +7,10 @@ use crate::carry::Label;
 use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
-use crate::codec::{Error, Kind, Losses, Origin};
+use crate::codec::{Error, Kind, Losses, Origin, error};
 use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
+use crate::refusal::{Heard, listen};
 use crate::target::Target;
 use crate::transport::{Body, Failure, Payload, Phase, Plain, Reply};
 
@@ -71,6 +72,16 @@ pub struct Failed {
     pub error: Error,
     /// The provider's error answer, if it gave one in the caller's own dialect.
     pub reply: Option<ErrorReply>,
+    /// Nobody else can be asked, because the request's body is gone.
+    pub last: bool,
+}
+
+impl Failed {
+    /// Nobody else can be asked after this.
+    #[must_use]
+    pub fn last(self) -> Self {
+        Failed { last: true, ..self }
+    }
 }
 
 /// A provider's error answer as it came.
@@ -86,12 +97,12 @@ pub struct ErrorReply {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Failed { error, reply: None }
+        Failed { error, reply: None, last: false }
     }
 }
 
 /// Longest error body that is read.
-const ERROR_LIMIT: usize = 1024 * 1024;
+pub(crate) const ERROR_LIMIT: usize = 1024 * 1024;
 
 /// A request that is complete but for its credential.
 pub struct Parcel {
@@ -123,6 +134,8 @@ pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialec
 pub(crate) struct Sent<'a> {
     pub(crate) reply: Reply,
     pub(crate) turn: Turn<'a>,
+    /// The error that the reply holds in spite of its status.
+    pub(crate) error: Option<Error>,
 }
 
 /// Adds the credential, sends, and waits for the head of the reply, whatever its status. `base` is the address that the
@@ -153,14 +166,15 @@ pub(crate) async fn send<'a>(
         }
         let reply = client.carry(request, Label { target, dialect, plain }).await;
         let reply = reply.map_err(|failure| explain(&failure, target))?;
-        let again = turn.hear(reply.status(), &path);
+        let Heard { reply, error, verdict } = listen(reply, client, target, dialect, kept.is_some()).await?;
+        let again = turn.hear(verdict, &path);
         match kept {
             Some(kept) if again => {
                 (headers, payload) = kept;
                 // Read to its end, so that the connection can carry the next try.
                 let _ = reply.into_body().collect(ERROR_LIMIT).await;
             }
-            _ => return Ok(Sent { reply, turn }),
+            _ => return Ok(Sent { reply, turn, error }),
         }
     }
 }
@@ -183,22 +197,25 @@ fn write_out(
     Ok(request)
 }
 
-/// Turns a reply that is an error into one, read in `dialect`.
+/// Turns a reply that is an error, or holds one, into one, read in `dialect`.
 ///
 /// # Errors
 /// When it is one.
 pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, lane: Lane) -> Result<Reply, Failed> {
-    let Sent { reply, turn } = sent;
+    let Sent { reply, turn, error } = sent;
+    if let Some(error) = error {
+        return Err(turn.explain(error, reply.headers()).from_provider(&target.service.provider.id).into());
+    }
     if reply.status().is_success() {
         return Ok(reply);
     }
     let (head, body) = reply.into_parts();
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
-    let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
-    let error = turn.explain(error, head.status, &head.headers).from_provider(&target.service.provider.id);
+    let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, turn.clock().unix());
+    let error = turn.explain(error, &head.headers).from_provider(&target.service.provider.id);
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
-    Err(Failed { error, reply })
+    Err(Failed { error, reply, last: false })
 }
 
 struct Written {
@@ -269,7 +286,21 @@ pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
     let kind = match (failure.timeout, failure.phase) {
         (true, _) => Kind::Timeout,
         (false, Phase::Body) => Kind::Truncated,
+        (false, Phase::Tls) if !is_broken(failure) => Kind::Tls,
         (false, _) => Kind::Network,
     };
-    Error::new(kind, Origin::Network, failure.message.clone()).from_provider(&target.service.provider.id)
+    let phase = failure.timeout.then_some(match failure.phase {
+        Phase::Connect | Phase::Tls => error::Phase::Connect,
+        Phase::Send | Phase::Head => error::Phase::FirstByte,
+        Phase::Body => error::Phase::BetweenBytes,
+    });
+    let error = Error::new(kind, Origin::Network, failure.message.clone()).from_provider(&target.service.provider.id);
+    Error { phase, ..error }
+}
+
+/// Whether it was the connection that broke, and nothing in what was said by it.
+fn is_broken(failure: &Failure) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let source = failure.source.as_ref().and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }

@@ -8,7 +8,7 @@ use crate::codec::catalog::{Cost, Pieces};
 use crate::codec::dialect::operation::{self, Wanted, Wire};
 use crate::codec::dialect::{self, Dialect, Head, Operation, Peek, headers as wire_headers};
 use crate::codec::{Error, Kind, Losses, Origin, Result};
-use crate::exchange::{Failed, Lane, Parcel, Sent, explain, send, settle, splice, with_usual};
+use crate::exchange::{ERROR_LIMIT, Failed, Lane, Parcel, Sent, explain, send, settle, splice, with_usual};
 use crate::relay::describe;
 use crate::target::Target;
 use crate::transport::{Body, Payload, Reply};
@@ -144,13 +144,10 @@ pub async fn pass(client: &Client, target: &Target, own: Own<'_>) -> Result<Pass
     };
     let parcel = Parcel { method: Method::POST, path: forward.path, headers: with_usual(headers), payload };
     let reply = reach(client, target, dialect, parcel, Lane::Same).await?;
-    let reply = look(reply, target, dialect, client.config().network.reply_limit).await?;
+    let reply = look(client, reply, target, dialect).await?;
     let (head, body) = reply.into_parts();
     Ok(Passed { target: target.clone(), dialect: dialect.to_owned(), status: head.status, headers: head.headers, body })
 }
-
-/// The most of an error answer that is looked at before it passes through.
-const ERROR_LIMIT: usize = 1024 * 1024;
 
 /// Sends what is none of our operations: the parcel as it is, with the credential, and whatever comes back. Only what
 /// would give the credential away does not pass.
@@ -159,7 +156,7 @@ const ERROR_LIMIT: usize = 1024 * 1024;
 /// When the provider cannot be reached, or repeats our credential in its answer to an error.
 pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> Result<Reply, Failed> {
     let service = &target.service;
-    let Sent { reply, turn } = send(client, target, "", &service.provider.base_url, parcel).await?;
+    let Sent { reply, turn, .. } = send(client, target, "", &service.provider.base_url, parcel).await?;
     let (mut head, body) = reply.into_parts();
     let told: Vec<_> = head.headers.iter().filter(|(_, value)| turn.is_in(value.as_bytes())).collect();
     let told: Vec<_> = told.into_iter().map(|(name, _)| name.clone()).collect();
@@ -169,10 +166,12 @@ pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> R
         // What is encoded in spite of our asking cannot be looked into.
         let hidden = head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
         if hidden || turn.is_in(&body) {
-            let read = |dialect: &'static Dialect| dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body);
+            let read = |dialect: &'static Dialect| {
+                dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, client.clock().unix())
+            };
             let error = service.provider.dialects.first().and_then(|name| error_dialect(name)).map(read);
             let error = error.unwrap_or_else(|| Error::malformed("answered in a way that may show our credential"));
-            return Err(turn.explain(service.sign(error), head.status, &head.headers).into());
+            return Err(turn.explain(service.sign(error), &head.headers).into());
         }
         return Ok(Reply::from_parts(head, Body::whole(body)));
     }
@@ -200,7 +199,8 @@ async fn reach(client: &Client, target: &Target, dialect: &str, parcel: Parcel, 
 
 /// Looks at the first bytes of an answer that has not gone out yet: an error in spite of its status is an error, and a
 /// page for people no answer.
-async fn look(reply: Reply, target: &Target, dialect: &str, limit: usize) -> Result<Reply, Failed> {
+async fn look(client: &Client, reply: Reply, target: &Target, dialect: &str) -> Result<Reply, Failed> {
+    let limit = client.config().network.reply_limit;
     let (head, mut body) = reply.into_parts();
     let media = media(&head.headers);
     if !media.starts_with("application/json") && !media.starts_with("text/html") {
@@ -222,7 +222,10 @@ async fn look(reply: Reply, target: &Target, dialect: &str, limit: usize) -> Res
         return Ok(Reply::from_parts(head, Body::whole(whole)));
     }
     let error = match error_dialect(dialect) {
-        Some(errors) if is_json => Error { status: None, ..errors.upstream.read_error(500, &head.headers, &whole) },
+        Some(errors) if is_json => {
+            let now = client.clock().unix();
+            Error { status: None, ..errors.upstream.read_error(500, &head.headers, &whole, now) }
+        }
         _ => describe(Error::malformed("answered with something else than was asked for"), &whole),
     };
     Err(target.service.sign(error).into())

@@ -1,7 +1,8 @@
 //! A provider that can be called, and one model of it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::body_values::BodyValues;
@@ -11,8 +12,12 @@ use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credentials, Errand, Opened, Turn};
+use crate::route::Standing;
 use crate::secret::Secret;
 use crate::transport::recorded_providers;
+
+/// Models of a provider whose standing is remembered.
+const STANDINGS_MAX: usize = 1024;
 
 /// A provider and whether it can be called.
 pub struct Service {
@@ -24,6 +29,8 @@ pub struct Service {
     idle: bool,
     credentials: Result<Credentials, Lack>,
     pub(crate) body_values: BodyValues,
+    /// How its models stand, those that have been asked for.
+    standings: Mutex<HashMap<String, Arc<Standing>>>,
 }
 
 /// Why a provider cannot be called.
@@ -44,6 +51,7 @@ pub struct Target {
     pub model: String,
     /// The provider's quirks with this model, where they are special.
     special: Option<Arc<Quirks>>,
+    standing: Arc<Standing>,
 }
 
 impl Service {
@@ -97,8 +105,32 @@ impl Service {
         alike && self.provider == other.provider && self.configured == other.configured
     }
 
+    /// How one of its models stands.
+    fn standing(&self, model: &str) -> Arc<Standing> {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(standing) = standings.get(model) {
+            return Arc::clone(standing);
+        }
+        // Names are the callers': what nobody uses now makes room.
+        if standings.len() >= STANDINGS_MAX {
+            standings.retain(|_, standing| Arc::strong_count(standing) > 1);
+        }
+        let standing = Arc::<Standing>::default();
+        standings.insert(model.to_owned(), Arc::clone(&standing));
+        standing
+    }
+
+    /// How those of its models stand that have been asked for, by name.
+    pub fn standings(&self) -> Vec<(String, Arc<Standing>)> {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = standings.iter().map(|(model, standing)| (model.clone(), Arc::clone(standing))).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
     /// The operator has done something about the secrets.
     pub(crate) fn recheck(&self) {
+        self.standings().iter().for_each(|(_, standing)| standing.forgive());
         if let Ok(credentials) = &self.credentials {
             credentials.recheck();
         }
@@ -143,7 +175,13 @@ impl Target {
             Cow::Owned(quirks) => Some(Arc::new(quirks)),
             Cow::Borrowed(_) => None,
         };
-        Target { service, model, special }
+        let standing = service.standing(&model);
+        Target { service, model, special, standing }
+    }
+
+    /// Whether it is fit, how busy and how fast.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// Where the provider departs from its dialects with this model.
@@ -214,7 +252,7 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
             (Err(lack), _) => (Err(lack), BodyValues::default()),
         };
-        Service { provider: provider.clone(), configured, idle: false, credentials, body_values }
+        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings: Mutex::default() }
     });
     let services = services.collect();
     Ok((catalog, services, notices))
@@ -252,7 +290,7 @@ fn played_back(provider: &Provider, environment: &Environment, configured: bool,
         provider.unset.clear();
     }
     let body_values = BodyValues::hidden(&provider);
-    Service { provider, configured, idle, credentials, body_values }
+    Service { provider, configured, idle, credentials, body_values, standings: Mutex::default() }
 }
 
 /// The variables by which the vendors' own SDKs are pointed elsewhere.

@@ -42,10 +42,12 @@ pub enum Kind {
     Overloaded,
     /// The provider failed by itself.
     Server,
-    /// Nobody answered in time.
+    /// Nobody answered in time; [`Error::phase`] says what was waited for.
     Timeout,
     /// No connection, or it broke before an answer.
     Network,
+    /// No secure connection: a certificate that is not trusted, or no protocol in common.
+    Tls,
     /// The answer stopped before its end.
     Truncated,
     /// The prompt or the answer was blocked by a content filter.
@@ -72,6 +74,20 @@ pub enum Origin {
     Provider,
     /// The wire between.
     Network,
+}
+
+/// What was waited for when time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// A connection, secure where it has to be.
+    Connect,
+    /// The beginning of the answer. The provider may be at work, and may charge for it.
+    FirstByte,
+    /// The next piece of an answer that had begun.
+    BetweenBytes,
+    /// The whole call, all tries together.
+    Whole,
 }
 
 /// Whether the same call may be tried again.
@@ -102,6 +118,61 @@ pub struct Words {
 }
 
 impl Kind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Kind; 22] = [
+        Kind::BadRequest,
+        Kind::Unauthenticated,
+        Kind::Forbidden,
+        Kind::NotFound,
+        Kind::MethodNotAllowed,
+        Kind::Conflict,
+        Kind::TooLarge,
+        Kind::ContextTooLong,
+        Kind::Unsupported,
+        Kind::RateLimited,
+        Kind::QuotaExhausted,
+        Kind::Overloaded,
+        Kind::Server,
+        Kind::Timeout,
+        Kind::Network,
+        Kind::Tls,
+        Kind::Truncated,
+        Kind::Filtered,
+        Kind::Malformed,
+        Kind::Cancelled,
+        Kind::Unavailable,
+        Kind::Internal,
+    ];
+
+    /// The name of the class that users of client libraries know for it. It does not change between versions, so that
+    /// programs and logs may rely on it; `docs/errors.md` has the table. All of them are an `APIError`.
+    pub const fn class(self) -> &'static str {
+        match self {
+            Kind::BadRequest => "BadRequestError",
+            Kind::Unauthenticated => "AuthenticationError",
+            Kind::Forbidden => "PermissionDeniedError",
+            Kind::NotFound => "NotFoundError",
+            Kind::MethodNotAllowed => "MethodNotAllowedError",
+            Kind::Conflict => "ConflictError",
+            Kind::TooLarge => "RequestTooLargeError",
+            Kind::ContextTooLong => "ContextTooLongError",
+            Kind::Unsupported => "UnsupportedError",
+            Kind::RateLimited => "RateLimitError",
+            Kind::QuotaExhausted => "QuotaExhaustedError",
+            Kind::Overloaded => "OverloadedError",
+            Kind::Server => "ServerError",
+            Kind::Timeout => "APITimeoutError",
+            Kind::Network => "APIConnectionError",
+            Kind::Tls => "TLSError",
+            Kind::Truncated => "TruncatedError",
+            Kind::Filtered => "ContentFilterError",
+            Kind::Malformed => "MalformedReplyError",
+            Kind::Cancelled => "CancelledError",
+            Kind::Unavailable => "UnavailableError",
+            Kind::Internal => "InternalError",
+        }
+    }
+
     /// The one table: kind → status → each dialect's words.
     #[rustfmt::skip]
     pub const fn words(self) -> Words {
@@ -125,6 +196,7 @@ impl Kind {
             Kind::Server           => row(500, "server_error", None, "api_error", "INTERNAL"),
             Kind::Timeout          => row(504, "server_error", Some("timeout"), "timeout_error", "DEADLINE_EXCEEDED"),
             Kind::Network          => row(502, "server_error", Some("provider_unreachable"), "api_error", "UNAVAILABLE"),
+            Kind::Tls              => row(502, "server_error", Some("provider_not_secure"), "api_error", "UNAVAILABLE"),
             Kind::Truncated        => row(502, "server_error", Some("stream_truncated"), "api_error", "UNAVAILABLE"),
             Kind::Filtered         => row(400, INVALID, Some("content_policy_violation"), INVALID, "INVALID_ARGUMENT"),
             Kind::Malformed        => row(502, "server_error", Some("malformed_reply"), "api_error", "INTERNAL"),
@@ -150,7 +222,7 @@ impl Kind {
             Kind::RateLimited => "ThrottlingException",
             Kind::QuotaExhausted => "ServiceQuotaExceededException",
             Kind::Timeout => "ModelTimeoutException",
-            Kind::Overloaded | Kind::Network | Kind::Unavailable => "ServiceUnavailableException",
+            Kind::Overloaded | Kind::Network | Kind::Tls | Kind::Unavailable => "ServiceUnavailableException",
             Kind::Truncated => "ModelStreamErrorException",
             Kind::Malformed => "ModelErrorException",
             Kind::Server | Kind::Cancelled | Kind::Internal => "InternalServerException",
@@ -203,6 +275,9 @@ pub struct Error {
     pub origin: Origin,
     /// Whether to try again.
     pub retry: Retry,
+    /// What was waited for, of a [`Kind::Timeout`] of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// The provider's own HTTP status, if one answered.
     pub status: Option<u16>,
     /// One sentence: what was wrong and what to do.
@@ -226,6 +301,7 @@ impl Error {
             kind,
             origin,
             retry: kind.usual_retry(),
+            phase: None,
             status: None,
             message: message.into(),
             provider: None,
@@ -248,6 +324,25 @@ impl Error {
     /// The provider's answer stopped before its end.
     pub fn truncated(message: impl Into<String>) -> Self {
         Error::new(Kind::Truncated, Origin::Provider, message)
+    }
+
+    /// Time ran out.
+    pub fn timeout(phase: Phase, origin: Origin, message: impl Into<String>) -> Self {
+        Error { phase: Some(phase), ..Error::new(Kind::Timeout, origin, message) }
+    }
+
+    /// The name of its class: [`Kind::class`].
+    pub const fn class(&self) -> &'static str {
+        self.kind.class()
+    }
+
+    /// The kind is another one after all. A wait that the provider named stays, where waiting makes sense.
+    pub(crate) fn set_kind(&mut self, kind: Kind) {
+        self.kind = kind;
+        self.retry = match (kind.usual_retry(), self.retry) {
+            (Retry::Backoff, Retry::After(wait)) => Retry::After(wait),
+            (usual, _) => usual,
+        };
     }
 
     /// Names the request field at fault.
@@ -319,7 +414,7 @@ impl Error {
     /// Seconds for a `Retry-After` header, rounded up.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self.retry {
-            Retry::After(wait) => Some(wait.as_millis().div_ceil(1000) as u64),
+            Retry::After(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
             _ => None,
         }
     }
@@ -335,5 +430,38 @@ impl fmt::Display for Error {
             write!(f, " (HTTP {status})")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_kinds_is_whole() {
+        assert!(Kind::ALL.iter().enumerate().all(|(at, kind)| *kind as usize == at), "in order, none twice");
+        assert_eq!(Kind::ALL.len(), Kind::Internal as usize + 1, "the last kind is declared last");
+        let classes: std::collections::BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.class()).collect();
+        assert_eq!(classes.len(), Kind::ALL.len(), "every kind has a class of its own");
+    }
+
+    #[test]
+    fn another_kind_keeps_the_wait_where_waiting_helps() {
+        let wait = Retry::After(Duration::from_secs(3));
+        let mut error = Error { retry: wait, ..Error::new(Kind::RateLimited, Origin::Provider, "later") };
+        error.set_kind(Kind::Overloaded);
+        assert_eq!(error.retry, wait);
+        error.set_kind(Kind::QuotaExhausted);
+        assert_eq!(error.retry, Retry::Never);
+        error.set_kind(Kind::Server);
+        assert_eq!(error.retry, Retry::Backoff);
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_never_as_none() {
+        let told = |wait| Error { retry: Retry::After(wait), ..Error::bad_request("") }.retry_after_seconds();
+        assert_eq!(told(Duration::from_nanos(1)), Some(1));
+        assert_eq!(told(Duration::from_secs(7)), Some(7));
+        assert_eq!(told(Duration::from_millis(7001)), Some(8));
     }
 }

@@ -18,5 +18,5 @@ pub mod json;
 pub mod loss;
 
 pub use dialect::{Dialect, Downstream, Upstream};
-pub use error::{Error, Kind, Origin, Result, Retry};
+pub use error::{Error, Kind, Origin, Phase, Result, Retry};
 pub use loss::{Loss, Losses};

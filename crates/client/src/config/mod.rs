@@ -3,6 +3,7 @@
 //! Strict: an unknown key is an error that names the line, the key and the nearest known one.
 //! None at all is fine: then the usual environment variables switch providers on.
 
+mod alias;
 mod environment;
 mod file;
 mod replay;
@@ -16,6 +17,7 @@ use crate::codec::catalog::{ModelPatch, ProviderPatch, SecretRef};
 use crate::transport::FaultPlan;
 
 pub use crate::credential::resolve as resolve_secret;
+pub use alias::{Alias, Calls, Choice, Sticky};
 pub use environment::Environment;
 pub(crate) use file::wrong;
 pub use file::{FILE_NAME, PRICES_NAME, locate};
@@ -30,6 +32,8 @@ pub struct Config {
     pub server: Server,
     /// How providers are reached.
     pub network: Network,
+    /// How long calls go on, and how often they are made again.
+    pub calls: Calls,
     /// Providers: what differs from the catalogue, or all of a new one.
     pub providers: BTreeMap<String, ProviderPatch>,
     /// Aliases: the model names that callers may use.
@@ -119,12 +123,4 @@ impl Default for Network {
             frame_limit: 16 * 1024 * 1024,
         }
     }
-}
-
-/// One alias.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Alias {
-    /// Targets in order, each `provider/model` or a bare model name.
-    pub targets: Vec<String>,
 }

@@ -7,6 +7,7 @@
 mod access_key;
 mod bce;
 mod canonical;
+mod certificate;
 mod chain;
 mod command;
 mod content_digest;
@@ -21,6 +22,8 @@ mod hs256_jwt;
 mod live;
 mod lookup;
 mod message_signature;
+mod profile;
+mod rs256;
 mod scheme;
 mod sdk_hmac;
 mod service_account;
@@ -35,7 +38,7 @@ mod url_hmac;
 mod when;
 
 pub(crate) use date::Utc;
-pub(crate) use grant::Grant;
+pub(crate) use grant::{Grant, spellings};
 pub(crate) use lookup::Stamp;
 pub use lookup::resolve;
-pub(crate) use set::{Credentials, Errand, Opened, Turn};
+pub(crate) use set::{Credentials, Errand, Opened, Turn, Verdict};

@@ -12,7 +12,7 @@ mod sift;
 use bytes::Bytes;
 
 use crate::codec::dialect::{Cx, Dialect, Framing};
-use crate::codec::{Error, Kind, Origin, Result};
+use crate::codec::{Error, Kind, Origin, Phase, Result};
 use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Response, Usage, fold};
 
@@ -100,7 +100,8 @@ pub(crate) fn describe(error: Error, body: &[u8]) -> Error {
 }
 
 pub(crate) fn stalled(seconds: u64) -> Error {
-    Error::new(Kind::Timeout, Origin::Provider, format!("sent nothing for {seconds} seconds in the middle of its answer"))
+    let what = format!("sent nothing for {seconds} seconds in the middle of its answer");
+    Error::timeout(Phase::BetweenBytes, Origin::Provider, what)
 }
 
 /// True when a stream was asked for and the provider answers with something else: a whole answer, an error, a page.

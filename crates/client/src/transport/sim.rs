@@ -101,7 +101,7 @@ fn simulate(
         let input = answer::count_input(&request);
         return Ok(("application/json", dialect.downstream().write_count(crate::ir::TokenCount { input, estimated: false })));
     }
-    let cx = context(&peek, number);
+    let cx = Cx { asked: dialect.downstream().recall(body), ..context(&peek, number) };
     let response = answer::answer(&request, &cx.id)?;
     if !peek.stream {
         return Ok(("application/json", dialect.downstream().write_response(&response, &cx)));
@@ -162,6 +162,7 @@ fn context(peek: &Peek, number: u64) -> Cx {
         model: peek.model.clone(),
         framing: peek.framing,
         stream_usage: peek.stream_usage,
+        asked: None,
     }
 }
 

@@ -8,5 +8,6 @@ mod fault;
 mod native;
 mod operation;
 mod recording;
+mod route;
 mod sign;
 mod transport;

@@ -1,4 +1,5 @@
-//! Times as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) writes them, to the second.
+//! Times as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) writes them, and dates as HTTP does
+//! ([RFC 9110, 5.6.7](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)), to the second.
 
 const DAY: u64 = 86_400;
 /// Beyond the year 9999 the format ends.
@@ -39,6 +40,49 @@ pub(crate) fn read_time(text: &str) -> Option<u64> {
         ("-", behind) => local.checked_add(offset(behind)?),
         _ => None,
     }
+}
+
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// Unix seconds of a date in any of HTTP's three forms: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT`,
+/// `Sun Nov  6 08:49:37 1994`. Years of two digits lie between 1970 and 2069. The weekday is not compared with the date.
+/// `None` for anything else, for other zones and for times before 1970.
+pub(crate) fn read_http_date(text: &str) -> Option<u64> {
+    let (mut numbers, mut month, mut clock) = (Vec::with_capacity(2), None, None);
+    for word in text.split([' ', ',', '-']).filter(|word| !word.is_empty()) {
+        let lower = word.to_ascii_lowercase();
+        if word.contains(':') {
+            clock = Some(read_clock(word)?);
+        } else if word.len() <= 4 && word.bytes().all(|byte| byte.is_ascii_digit()) {
+            numbers.push(word.parse::<u64>().ok()?);
+        } else if let Some(at) = MONTHS.iter().position(|name| *name == lower) {
+            month = Some(at as u64 + 1);
+        } else if !matches!(lower.as_str(), "gmt" | "utc" | "+0000") && !WEEKDAYS.iter().any(|day| lower.starts_with(day)) {
+            return None;
+        }
+    }
+    let &[day, year] = numbers.as_slice() else { return None };
+    let year = match year {
+        0..70 => year + 2000,
+        70..100 => year + 1900,
+        _ => year,
+    };
+    if year < 1970 || !(1..=31).contains(&day) {
+        return None;
+    }
+    Some(days(year, month?, day) * DAY + clock?)
+}
+
+/// `08:49:37`, as seconds of a day; a leap second is allowed.
+fn read_clock(text: &str) -> Option<u64> {
+    let mut parts = text.split(':');
+    let mut part = |most: u64| {
+        let digits = parts.next().filter(|digits| digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u64>().ok().filter(|number| *number <= most)
+    };
+    let seconds = part(23)? * 3600 + part(59)? * 60 + part(60)?;
+    parts.next().is_none().then_some(seconds)
 }
 
 /// The date of a day counted from 1970-01-01. Years are counted from March here, so that the leap day comes last.
@@ -91,6 +135,32 @@ mod tests {
             "2025-10-03T2é:34:03Z",
         ] {
             assert_eq!(read_time(wrong), None, "{wrong}");
+        }
+    }
+    #[test]
+    fn dates_are_read_in_all_forms_of_http() {
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "sun, 6 nov 1994 08:49:37 +0000",
+            "06 Nov 1994 08:49:37 UTC",
+        ] {
+            assert_eq!(read_http_date(date), Some(784_111_777), "{date}");
+        }
+        assert_eq!(read_http_date("Monday, 23-Nov-26 05:00:00 GMT"), Some(1_795_410_000));
+        for wrong in [
+            "",
+            "7",
+            "Sun, 06 Nov 1994",
+            "Sun, 06 Nov 1994 08:49:37 PST",
+            "Sun, 06 Nov 1994 25:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 46 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 1 08:49:37 GMT",
+            "Thu, 31 Dec 1969 23:59:59 GMT",
+        ] {
+            assert_eq!(read_http_date(wrong), None, "{wrong}");
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) fn cx() -> Cx {
         model: "the-model".to_owned(),
         framing: Framing::Sse,
         stream_usage: true,
+        asked: None,
     }
 }
 
@@ -756,9 +757,9 @@ fn a_wait_is_the_providers_own() {
         json!({"type": "error", "error": {"type": "rate_limit_error", "message": "m", "details": {"error_code": code}}})
             .to_string()
     };
-    let error = up().read_error(429, &headers, body("x").as_bytes());
+    let error = up().read_error(429, &headers, body("x").as_bytes(), 0);
     assert_eq!(error.retry_after_seconds(), Some(7));
-    let error = up().read_error(429, &headers, body("contract_spend_limit_reached").as_bytes());
+    let error = up().read_error(429, &headers, body("contract_spend_limit_reached").as_bytes(), 0);
     assert_eq!((error.kind, error.retry), (Kind::QuotaExhausted, trunkline_codec::Retry::Never));
 }
 

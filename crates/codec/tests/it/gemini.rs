@@ -46,7 +46,15 @@ fn fold(events: Vec<Event>) -> Response {
 }
 
 fn cx(framing: Framing) -> Cx {
-    Cx { id: "abc".into(), request_id: "req_1".into(), created: 1, model: "small".into(), framing, stream_usage: true }
+    Cx {
+        id: "abc".into(),
+        request_id: "req_1".into(),
+        created: 1,
+        model: "small".into(),
+        framing,
+        stream_usage: true,
+        asked: None,
+    }
 }
 
 fn written(events: &[Event], framing: Framing) -> String {
@@ -160,11 +168,11 @@ fn calls_are_read_whole() {
 fn errors_are_read() {
     let body = json!({"error": {"code": 429, "message": "You exceeded your current quota, please check your plan and billing details.",
         "status": "RESOURCE_EXHAUSTED", "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "22s"}]}});
-    let error = gemini().upstream.read_error(429, &HeaderMap::new(), body.to_string().as_bytes());
+    let error = gemini().upstream.read_error(429, &HeaderMap::new(), body.to_string().as_bytes(), 0);
     assert_eq!((error.kind, error.retry), (Kind::RateLimited, Retry::After(std::time::Duration::from_secs(22))));
     let body = json!([{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT",
         "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]}}]);
-    let error = gemini().upstream.read_error(400, &HeaderMap::new(), body.to_string().as_bytes());
+    let error = gemini().upstream.read_error(400, &HeaderMap::new(), body.to_string().as_bytes(), 0);
     assert_eq!((error.kind, error.code.as_deref()), (Kind::Unauthenticated, Some("API_KEY_INVALID")));
 }
 
@@ -296,7 +304,7 @@ fn errors_are_told_in_the_words_of_the_service() {
     for word in ["RATE_LIMIT_EXCEEDED", "\"requestId\":\"req_1\"", "\"field\":\"contents\"", "\"retryDelay\":\"1.500s\""] {
         assert!(details.contains(word), "{word} in {details}");
     }
-    let again = gemini().upstream.read_error(429, &HeaderMap::new(), body.to_string().as_bytes());
+    let again = gemini().upstream.read_error(429, &HeaderMap::new(), body.to_string().as_bytes(), 0);
     assert_eq!((again.kind, again.retry), (Kind::RateLimited, Retry::After(wait)));
 }
 

@@ -1,7 +1,9 @@
 //! Integration tests of the codec, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod advice;
 mod anthropic_messages;
+mod asked;
 mod catalog;
 mod cohere_chat;
 mod fixture;
@@ -9,6 +11,7 @@ mod frame;
 mod gemini;
 mod import;
 mod json;
+mod kind;
 mod law;
 mod matrix;
 mod message;
@@ -17,3 +20,4 @@ mod openai_chat;
 mod openai_responses;
 mod operation;
 mod price;
+mod request;

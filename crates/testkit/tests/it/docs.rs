@@ -12,6 +12,8 @@ const DOCUMENTS: &[&str] = &[
     "CHANGELOG.md",
     "docs/dialects.md",
     "docs/dialects.zh-CN.md",
+    "docs/errors.md",
+    "docs/errors.zh-CN.md",
     "benches/gateway/README.md",
 ];
 

@@ -7,7 +7,7 @@ mod keep;
 mod replay;
 mod tape;
 
-pub(crate) use keep::Recorder;
+pub(crate) use keep::Keeper;
 pub(crate) use replay::Replay;
 pub(crate) use replay::providers;
 

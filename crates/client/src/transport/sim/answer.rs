@@ -134,6 +134,7 @@ fn wanted_tool(request: &Request) -> Option<&Tool> {
 fn tool_call(tool: &Tool, id: &str) -> Part {
     let arguments = match &tool.kind {
         ToolKind::Function { schema: Some(schema), .. } => fill_schema(&schema.value()),
+        ToolKind::Custom { .. } => json!({ "input": "text" }),
         _ => json!({}),
     };
     Content::ToolCall { id: format!("call_{id}"), name: tool.name.clone(), arguments: arguments.to_string() }.into()

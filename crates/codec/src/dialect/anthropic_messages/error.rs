@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::dialect::read_retry;
-use crate::error::{Error, Kind, Origin, Retry};
+use crate::dialect::advice;
+use crate::error::{Error, Kind, Origin};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -40,19 +39,13 @@ struct Details {
 }
 
 /// Reads an error answer; any body will do.
-pub(super) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-    let object = read_object(body);
-    let mut error = build(Some(status), object, body);
-    error.retry = match error.kind {
-        Kind::QuotaExhausted | Kind::Unauthenticated => Retry::Never,
-        kind => read_retry(kind, headers),
-    };
-    error
+pub(super) fn read_error(status: u16, body: &[u8]) -> Error {
+    build(Some(status), read_object(body), body)
 }
 
 /// Reads an error that came inside an answer whose status said that all was well.
 pub(super) fn read_inband_error(body: &[u8]) -> Error {
-    build(None, read_object(body), body)
+    advice::read_within(build(None, read_object(body), body), body)
 }
 
 fn read_object(body: &[u8]) -> Object {

@@ -59,8 +59,8 @@ impl Upstream for AnthropicMessages {
         if quirks.body_version.is_some() { Box::new(stream::Chunks::new(reader)) } else { reader }
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        error::read_error(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        error::read_error(status, body)
     }
 
     fn observe(&self, _quirks: &Quirks) -> Box<dyn Observe> {

@@ -2,14 +2,13 @@
 //! `exception`.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::dialect::read_retry;
-use crate::error::{Error, Kind, Origin, Retry};
+use crate::dialect::advice;
+use crate::error::{Error, Kind, Origin};
 use crate::frame::event_stream::{Value as Header, write_header, write_message};
 
 #[derive(Deserialize, Default)]
@@ -30,19 +29,12 @@ struct Body<'a> {
 /// Reads an error answer; any body will do.
 pub(super) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let header = |name: &str| headers.get(name)?.to_str().ok();
-    let mut error = build(Some(status), header("x-amzn-errortype").unwrap_or_default(), body);
-    let wait = header("x-amz-retry-after").and_then(|wait| wait.trim().parse::<u64>().ok());
-    error.retry = match (error.kind.usual_retry(), wait) {
-        (Retry::Never, _) => Retry::Never,
-        (_, Some(wait)) => Retry::After(Duration::from_millis(wait)),
-        _ => read_retry(error.kind, headers),
-    };
-    error
+    build(Some(status), header("x-amzn-errortype").unwrap_or_default(), body)
 }
 
 /// Reads an error that came in spite of status 200: `name` is the exception's, if the stream told it.
 pub(super) fn read_inside(name: &str, body: &[u8]) -> Error {
-    build(None, name, body)
+    advice::read_within(build(None, name, body), body)
 }
 
 fn build(status: Option<u16>, name: &str, body: &[u8]) -> Error {
@@ -164,10 +156,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         let body = br#"{"message":"slow down"}"#;
         headers.insert("x-amzn-errortype", "ThrottlingException:http://internal/x".parse().unwrap());
-        headers.insert("x-amz-retry-after", "1500".parse().unwrap());
         let error = read_error(429, &headers, body);
         assert_eq!((error.kind, error.code.as_deref()), (Kind::RateLimited, Some("ThrottlingException")));
-        assert_eq!(error.retry, Retry::After(Duration::from_millis(1500)));
         let body = br#"{"__type":"com.amazon.coral#ExpiredTokenException","Message":"old"}"#;
         let error = read_error(403, &HeaderMap::new(), body);
         assert_eq!((error.kind, error.message.as_str()), (Kind::Unauthenticated, "old"));

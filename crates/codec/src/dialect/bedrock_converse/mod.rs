@@ -69,7 +69,7 @@ impl Upstream for BedrockConverse {
         Box::new(stream::Reader::new(quirks))
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+    fn classify(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
         error::read_error(status, headers, body)
     }
 

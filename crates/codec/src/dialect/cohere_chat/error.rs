@@ -1,14 +1,13 @@
 //! Errors: `{"id": …, "message": …}`, and within a stream a `message-end` whose finish reason is `ERROR`.
 
-use http::HeaderMap;
 use serde::Serialize;
 
 use crate::dialect::openai_chat::error as similar;
-use crate::error::{Error, Kind, Origin, Retry};
+use crate::error::{Error, Kind, Origin};
 
 /// Reads an error answer.
-pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-    let mut error = similar::read_error(status, headers, body);
+pub(super) fn read(status: u16, body: &[u8]) -> Error {
+    let mut error = similar::read_error(status, body);
     let kind = match status {
         // A token that is blocked.
         498 => Kind::Unauthenticated,
@@ -16,8 +15,7 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
         429 if error.message.contains("/ month") => Kind::QuotaExhausted,
         _ => return error,
     };
-    error.kind = kind;
-    error.retry = Retry::Never;
+    error.set_kind(kind);
     error
 }
 

@@ -55,8 +55,8 @@ impl Upstream for CohereChat {
         Box::new(stream::Reader::default())
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        error::read(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        error::read(status, body)
     }
 
     fn observe(&self, _: &Quirks) -> Box<dyn Observe> {

@@ -1,13 +1,11 @@
 //! Errors: `{"code":"InvalidParameter","message":"…","request_id":"…"}`.
 
-use http::HeaderMap;
-
 use super::super::openai_chat::error;
-use crate::error::{Error, Kind, Retry};
+use crate::error::{Error, Kind};
 
 /// Reads an error answer.
-pub(super) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-    settle(error::read_error(status, headers, body))
+pub(super) fn read_error(status: u16, body: &[u8]) -> Error {
+    settle(error::read_error(status, body))
 }
 
 /// Reads an error that came with status 200, or in a stream.
@@ -24,12 +22,6 @@ fn settle(mut error: Error) -> Error {
         "ModelServingError" => Kind::Overloaded,
         _ => return error,
     };
-    if error.kind != kind {
-        error.kind = kind;
-        error.retry = match error.retry {
-            Retry::After(wait) => Retry::After(wait),
-            _ => kind.usual_retry(),
-        };
-    }
+    error.set_kind(kind);
     error
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-
-use crate::dialect::read_retry;
+use crate::dialect::advice;
 use crate::error::{Error, Kind, Origin, Retry};
 use crate::json;
 
@@ -12,7 +10,7 @@ use super::text::Object;
 use super::wire::{Detail, Status};
 
 /// Reads an error answer of any shape.
-pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+pub(crate) fn read(status: u16, body: &[u8]) -> Error {
     let Some(details) = find_status(body) else {
         let kind = Kind::from_status(status);
         let text = String::from_utf8_lossy(body.get(..512).unwrap_or(body)).trim().to_owned();
@@ -20,20 +18,15 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
             true => format!("the provider answered HTTP {status} without saying why"),
             false => text,
         };
-        let retry = read_retry(kind, headers);
-        return Error { retry, status: Some(status), ..Error::new(kind, Origin::Provider, message) }.with_raw(body);
+        return Error { status: Some(status), ..Error::new(kind, Origin::Provider, message) }.with_raw(body);
     };
-    let mut error = translate(Some(status), &details);
-    if !matches!(error.retry, Retry::After(_)) && error.retry != Retry::Never {
-        error.retry = read_retry(error.kind, headers);
-    }
-    error.with_raw(body)
+    translate(Some(status), &details).with_raw(body)
 }
 
 /// Reads an error that came inside an answer of status 200.
 pub(crate) fn read_inside(error: &[u8], body: &[u8]) -> Error {
     match parse(error) {
-        Some(status) => translate(None, &status).with_raw(body),
+        Some(status) => advice::read_within(translate(None, &status).with_raw(body), body),
         None => Error::new(Kind::Server, Origin::Provider, "the provider reported an error without saying which").with_raw(body),
     }
 }
@@ -61,13 +54,13 @@ fn translate(status: Option<u16>, body: &Status<'_>) -> Error {
     let word = body.status.as_deref().unwrap_or_default();
     let details: Vec<&Detail<'_>> = body.details.iter().flat_map(|list| &list.0).collect();
     let reason = details.iter().find_map(|detail| detail.reason.as_deref());
-    let wait = details.iter().find_map(|detail| detail.retry_delay.as_deref()).and_then(read_delay);
+    let has_wait = details.iter().any(|detail| detail.retry_delay.is_some());
     let mut kind = classify(word, status);
     let lower = message.to_ascii_lowercase();
     match kind {
         Kind::BadRequest if is_bad_key(reason, &lower) => kind = Kind::Unauthenticated,
         Kind::BadRequest if is_too_long(&lower) => kind = Kind::ContextTooLong,
-        Kind::RateLimited if is_used_up(&details, &lower, wait) => kind = Kind::QuotaExhausted,
+        Kind::RateLimited if is_used_up(&details, &lower, has_wait) => kind = Kind::QuotaExhausted,
         _ => {}
     }
     let mut error = Error::new(kind, Origin::Provider, message);
@@ -83,9 +76,6 @@ fn translate(status: Option<u16>, body: &Status<'_>) -> Error {
         .iter()
         .flat_map(|detail| detail.fields.iter().flat_map(|list| &list.0))
         .find_map(|violation| violation.field.as_deref().map(str::to_owned));
-    if let (Retry::Backoff, Some(wait)) = (error.retry, wait) {
-        error.retry = Retry::After(wait);
-    }
     error
 }
 
@@ -126,19 +116,13 @@ fn is_too_long(message: &str) -> bool {
 
 /// Whether waiting a little does not help. The words "check your plan and billing details" stand in every refusal,
 /// so they count only where neither a wait nor the quota's period is given.
-fn is_used_up(details: &[&Detail<'_>], message: &str, wait: Option<Duration>) -> bool {
+fn is_used_up(details: &[&Detail<'_>], message: &str, has_wait: bool) -> bool {
     let mut quotas = details.iter().flat_map(|detail| detail.quota.iter().flat_map(|list| &list.0));
     let daily = quotas.any(|violation| violation.quota_id.as_deref().is_some_and(|id| id.contains("PerDay")));
     let spent = ["credits are depleted", "spending cap", "spend limit", "spending limit", "billing account"];
     daily
         || spent.iter().any(|words| message.contains(words))
-        || (wait.is_none() && (message.contains("billing") || message.contains("prepayment")))
-}
-
-/// `22s`, `1.5s`.
-fn read_delay(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
-    (0.0..1e9).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+        || (!has_wait && (message.contains("billing") || message.contains("prepayment")))
 }
 
 const RPC: &str = "type.googleapis.com/google.rpc.";

@@ -58,8 +58,8 @@ impl Upstream for Gemini {
         Box::new(stream::Reader::default())
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        error::read(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        error::read(status, body)
     }
 
     fn observe(&self, _: &Quirks) -> Box<dyn Observe> {

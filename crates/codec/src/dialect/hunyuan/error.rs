@@ -1,12 +1,12 @@
 //! Errors: `{"Response":{"Error":{"Code":"AuthFailure.SignatureExpire","Message":"…"},"RequestId":"…"}}`, and within a
 //! stream `{"ErrorMsg":{"Code":4001,"Msg":"…"}}`.
 
-use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::super::native::with_head;
+use super::super::advice;
+use super::super::native::with_status;
 use super::super::openai_chat::error;
 use super::super::openai_chat::wire::Scalar;
 use crate::error::{Error, Kind, Origin};
@@ -59,14 +59,14 @@ pub(super) fn read_error_within(object: &str, body: &[u8]) -> Error {
     let message = message.unwrap_or_else(|| "the provider reported an error without a message".to_owned());
     let mut error = Error::new(known.map_or(Kind::Server, |(_, kind)| *kind), Origin::Provider, message).with_raw(body);
     error.code = code;
-    error
+    advice::read_within(error, body)
 }
 
 /// Reads an error answer with a status of its own, as gateways before the service give.
-pub(super) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+pub(super) fn read_error(status: u16, body: &[u8]) -> Error {
     let within = serde_json::from_slice::<Value>(body).ok().and_then(|value| value.get("Response")?.get("Error").cloned());
     match within.and_then(|object| RawValue::from_string(object.to_string()).ok()) {
-        Some(object) => with_head(read_error_within(object.get(), body), status, headers),
-        None => error::read_error(status, headers, body),
+        Some(object) => with_status(read_error_within(object.get(), body), status),
+        None => error::read_error(status, body),
     }
 }

@@ -8,9 +8,9 @@ use http::HeaderMap;
 
 use super::openai_chat::wire::Answer;
 use super::openai_chat::{cannot_count, response, stream};
-use super::{Forward, Framing, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, read_retry};
+use super::{Forward, Framing, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream};
 use crate::catalog::Quirks;
-use crate::error::{Error, Kind, Origin, Result, Retry};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::frame::Frame;
 use crate::ir::{Event, Request, Response, TokenCount, Usage, fold};
 
@@ -35,7 +35,7 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     fn read<'a>(self, body: &'a [u8]) -> Result<Answer<'a>>;
 
     /// Reads an error answer.
-    fn read_error(self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error;
+    fn read_error(self, status: u16, body: &[u8]) -> Error;
 }
 
 /// A dialect by its difference.
@@ -48,6 +48,8 @@ impl<V: Variant> Upstream for Native<V> {
         }
         let mut bent = quirks.clone();
         bent.stream_usage = false;
+        // Newer than all of these dialects.
+        bent.refuses.extend(["verbosity", "prompt_cache_key"].map(str::to_owned));
         self.0.bend(&mut bent);
         self.0.write(Chat::write(request, &bent, V::NAME)?, request, &bent)
     }
@@ -79,6 +81,11 @@ impl<V: Variant> Upstream for Native<V> {
         response::read_whole(answer, b"{}", V::NAME, quirks)
     }
 
+    fn has_errors_in_success(&self, _: &Quirks) -> bool {
+        // All that come as a whole; messages one after another have their errors among them.
+        V::FRAMING != Framing::Ndjson
+    }
+
     fn read_count(&self, _: &[u8]) -> Result<TokenCount> {
         Err(cannot_count(V::NAME))
     }
@@ -87,8 +94,8 @@ impl<V: Variant> Upstream for Native<V> {
         Box::new(Reader::new(self.0, quirks))
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        self.0.read_error(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        self.0.read_error(status, body)
     }
 
     fn observe(&self, _: &Quirks) -> Box<dyn Observe> {
@@ -149,14 +156,11 @@ fn gather<V: Variant>(mut reader: Reader<V>, body: &[u8]) -> Result<Response> {
     Ok(fold.into_response())
 }
 
-/// An error that was read from the body alone, with what the head says.
-pub(crate) fn with_head(mut error: Error, status: u16, headers: &HeaderMap) -> Error {
+/// An error that was read from the body alone, with the status of its head.
+pub(crate) fn with_status(mut error: Error, status: u16) -> Error {
     error.status = Some(status);
     if error.kind == Kind::Server {
-        error.kind = Kind::from_status(status);
-    }
-    if error.retry != Retry::Never {
-        error.retry = read_retry(error.kind, headers);
+        error.set_kind(Kind::from_status(status));
     }
     error
 }

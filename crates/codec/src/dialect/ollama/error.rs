@@ -1,14 +1,13 @@
 //! Errors: `{"error": "text"}`, also as a line of a stream.
 
-use http::HeaderMap;
 use serde::Serialize;
 
 use crate::dialect::openai_chat::error as similar;
 use crate::error::Error;
 
 /// Reads an error answer.
-pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-    similar::read_error(status, headers, body)
+pub(super) fn read(status: u16, body: &[u8]) -> Error {
+    similar::read_error(status, body)
 }
 
 /// Reads an error that came as a line of a stream or with status 200.

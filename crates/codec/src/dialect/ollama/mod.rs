@@ -89,8 +89,8 @@ impl Upstream for Ollama {
         Box::new(stream::Reader::new(self.0))
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        error::read(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        error::read(status, body)
     }
 
     fn observe(&self, _: &Quirks) -> Box<dyn Observe> {

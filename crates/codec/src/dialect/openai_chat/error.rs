@@ -4,13 +4,12 @@
 //! `{"message","code"}`, `{"detail":…}`, `{"base_resp":{"status_code","status_msg"}}`, a list around any of them,
 //! plain text, HTML, and nothing at all.
 
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::wire::{BaseResp, Scalar, list_of};
-use crate::dialect::read_retry;
-use crate::error::{Error, Kind, Origin, Retry};
+use crate::dialect::advice;
+use crate::error::{Error, Kind, Origin};
 
 /// What an error body says, from whichever of its shapes.
 #[derive(Debug, Default)]
@@ -74,7 +73,7 @@ struct Fault<'a> {
 }
 
 /// Reads an error answer.
-pub(crate) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+pub(crate) fn read_error(status: u16, body: &[u8]) -> Error {
     let said = read_said(body);
     let kind = classify(&said, Some(status));
     let message = said.message.unwrap_or_else(|| describe(status, body));
@@ -82,10 +81,6 @@ pub(crate) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error
     error.status = Some(status);
     error.code = said.code.or(said.r#type);
     error.param = said.param;
-    error.retry = match kind {
-        Kind::QuotaExhausted | Kind::Unauthenticated => Retry::Never,
-        _ => read_retry(kind, headers),
-    };
     error
 }
 
@@ -99,7 +94,7 @@ pub(crate) fn read_error_within(body: &[u8]) -> Error {
     error.status = status;
     error.code = said.code.or(said.r#type);
     error.param = said.param;
-    error
+    advice::read_within(error, body)
 }
 
 fn read_said(body: &[u8]) -> Said {
@@ -339,6 +334,8 @@ fn is_unpaid(message: &str) -> bool {
     bracketed.and_then(kind_of_base) == Some(Kind::QuotaExhausted)
         || message.contains("insufficient balance")
         || message.contains("exceeded your current quota")
+        // A day's limit without a word on when it ends.
+        || ["rpd limit reached", "tpd limit reached"].iter().any(|words| message.contains(words))
 }
 
 /// One sentence for a body that says nothing itself.

@@ -52,8 +52,8 @@ impl Upstream for OpenAiCompletions {
         Box::new(openai_chat::stream::Reader::new(NAME, quirks))
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        error::read_error(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        error::read_error(status, body)
     }
 
     fn observe(&self, quirks: &Quirks) -> Box<dyn Observe> {

@@ -10,11 +10,15 @@ mod seal;
 mod stream;
 mod wire;
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use serde_json::json;
 
 use super::openai_chat::{self, cannot_count};
-use super::{Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
+use super::{
+    Asked, Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream,
+};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
@@ -55,8 +59,8 @@ impl Upstream for OpenAiResponses {
         Box::new(stream::Reader::default())
     }
 
-    fn read_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        openai_chat::error::read_error(status, headers, body)
+    fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
+        openai_chat::error::read_error(status, body)
     }
 
     fn observe(&self, _: &Quirks) -> Box<dyn Observe> {
@@ -75,6 +79,10 @@ impl Downstream for OpenAiResponses {
 
     fn read_request(&self, _: &Head<'_>, body: &[u8], _: Operation) -> Result<Request> {
         request::read_request(body)
+    }
+
+    fn recall(&self, body: &[u8]) -> Option<Arc<Asked>> {
+        request::recall(body)
     }
 
     fn lacks(&self) -> &'static [Feature] {

@@ -1,9 +1,9 @@
 //! Errors: `{"error_code":336003,"error_msg":"…","id":"as-…"}`.
 
-use http::HeaderMap;
 use serde::Deserialize;
 
-use super::super::native::with_head;
+use super::super::advice;
+use super::super::native::with_status;
 use super::super::openai_chat::error;
 use super::super::openai_chat::wire::Scalar;
 use crate::error::{Error, Kind, Origin};
@@ -39,13 +39,13 @@ pub(super) fn read_error_within(body: &[u8]) -> Error {
     let message = message.unwrap_or_else(|| "the provider reported an error without a message".to_owned());
     let mut error = Error::new(code.map_or(Kind::Server, kind_of), Origin::Provider, message).with_raw(body);
     error.code = code.map(|code| code.to_string());
-    error
+    advice::read_within(error, body)
 }
 
 /// Reads an error answer with a status of its own.
-pub(super) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+pub(super) fn read_error(status: u16, body: &[u8]) -> Error {
     match serde_json::from_slice::<Said<'_>>(body) {
-        Ok(Said { error_code: Some(_), .. }) => with_head(read_error_within(body), status, headers),
-        _ => error::read_error(status, headers, body),
+        Ok(Said { error_code: Some(_), .. }) => with_status(read_error_within(body), status),
+        _ => error::read_error(status, body),
     }
 }

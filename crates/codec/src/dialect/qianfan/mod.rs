@@ -10,8 +10,6 @@ mod error;
 mod request;
 mod response;
 
-use http::HeaderMap;
-
 use super::Outgoing;
 use super::native::{Chat, Variant};
 use super::openai_chat::wire::Answer;
@@ -68,7 +66,7 @@ impl Variant for Qianfan {
         response::read_answer(body)
     }
 
-    fn read_error(self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        error::read_error(status, headers, body)
+    fn read_error(self, status: u16, body: &[u8]) -> Error {
+        error::read_error(status, body)
     }
 }

@@ -1,11 +1,10 @@
 //! Errors: `{"header":{"code":10013,"message":"…","sid":"…"}}` in a message, `{"message":"…"}` where the connection is
 //! refused.
 
-use http::HeaderMap;
 use serde::Deserialize;
 
 use super::super::openai_chat::error;
-use crate::error::{Error, Kind, Retry};
+use crate::error::{Error, Kind};
 
 #[derive(Deserialize)]
 struct Message<'a> {
@@ -20,10 +19,10 @@ pub(super) fn read_error_within(body: &[u8]) -> Error {
 }
 
 /// Reads the answer to an opening handshake that was refused.
-pub(super) fn read_error(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-    let mut error = error::read_error(status, headers, body);
+pub(super) fn read_error(status: u16, body: &[u8]) -> Error {
+    let mut error = error::read_error(status, body);
     if status == 403 && error.message.contains("HMAC") {
-        (error.kind, error.retry) = (Kind::Unauthenticated, Retry::Never);
+        error.set_kind(Kind::Unauthenticated);
     }
     error
 }
@@ -35,6 +34,6 @@ fn settle(mut error: Error) -> Error {
         "10015" | "10016" => Kind::Forbidden,
         _ => return error,
     };
-    (error.kind, error.retry) = (kind, kind.usual_retry());
+    error.set_kind(kind);
     error
 }

@@ -10,8 +10,6 @@ mod error;
 mod request;
 mod response;
 
-use http::HeaderMap;
-
 use super::native::{Chat, Variant};
 use super::openai_chat::wire::Answer;
 use super::{Framing, Outgoing};
@@ -74,7 +72,7 @@ impl Variant for Spark {
         response::read_answer(body)
     }
 
-    fn read_error(self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-        error::read_error(status, headers, body)
+    fn read_error(self, status: u16, body: &[u8]) -> Error {
+        error::read_error(status, body)
     }
 }

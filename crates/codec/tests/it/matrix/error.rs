@@ -22,12 +22,12 @@ pub(crate) fn check(case: &mut Case<'_>) {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", HeaderValue::from_static("7"));
         let body = reply::error(case.provider.name, status).to_string();
-        let error = case.provider.upstream.read_error(status, &headers, body.as_bytes());
+        let error = case.provider.upstream.read_error(status, &headers, body.as_bytes(), 0);
         if status == 429 {
             case.expect(error.retry_after_seconds() == Some(7), format_args!("{status}: the wait is {:?}", error.retry));
         }
         let written = case.caller.downstream().write_error(&error, "req_1");
-        let again = case.caller.upstream.read_error(error.caller_status(), &HeaderMap::new(), &written);
+        let again = case.caller.upstream.read_error(error.caller_status(), &HeaderMap::new(), &written, 0);
         let text = String::from_utf8_lossy(&written);
         case.expect(error.caller_status() == towards, format_args!("{status}: becomes {}", error.caller_status()));
         case.expect(same(again.kind, kind), format_args!("{status}: {:?} instead of {kind:?} in {text}", again.kind));

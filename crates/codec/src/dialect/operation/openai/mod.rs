@@ -18,6 +18,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
+use super::super::advice;
 use super::super::object::Object;
 use super::super::openai_chat::error::read_error;
 use super::super::{Operation, Outgoing};
@@ -64,7 +65,7 @@ fn read_object(body: &[u8]) -> Result<Value> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|fault| Error::malformed(format!("the provider's answer is not JSON: {fault}")).with_raw(body))?;
     if value.get("error").is_some_and(|error| !error.is_null()) {
-        return Err(Error { status: None, ..read_error(500, &HeaderMap::new(), body) });
+        return Err(advice::read_within(Error { status: None, ..read_error(500, body) }, body));
     }
     if !value.is_object() {
         return Err(Error::malformed("the provider's answer is not a JSON object").with_raw(body));
