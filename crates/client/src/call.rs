@@ -17,12 +17,12 @@ use crate::client::Client;
 use crate::codec::catalog::Cost;
 use crate::codec::dialect::Operation;
 use crate::codec::{Error, Kind, Losses, Origin, Result};
-use crate::config::Network;
+use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
 use crate::monitor::OpenCall;
-use crate::relay::{Events, Whole, whole};
-use crate::route::Need;
+use crate::relay::{Events, Hold, Whole, hold, whole};
+use crate::route::{Leg, Need};
 use crate::target::Target;
 
 pub use operation::OperationCall;
@@ -186,7 +186,7 @@ impl Call {
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
             let target = leg.target.name();
-            let tried = leg.within(ask_stream(&client, &leg.target, &request, &network)).await;
+            let tried = leg.within(ask_stream(&client, &leg, &request, &network)).await;
             if let Some((losses, events)) = tries.hear(leg, tried, &mut call) {
                 call.note(None, &losses);
                 return Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) });
@@ -208,9 +208,15 @@ async fn ask_whole(client: &Client, target: &Target, request: &Request) -> Resul
     }
 }
 
-async fn ask_stream(client: &Client, target: &Target, request: &Request, network: &Network) -> Result<(Losses, Events), Failed> {
-    let mut answer = ask(client, target, request).await?;
+async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<(Losses, Events), Failed> {
+    let mut answer = ask(client, &leg.target, request).await?;
     let losses = std::mem::take(&mut answer.losses);
+    let until = match leg.hold.until {
+        // There is no head to be passed on before the first piece.
+        HoldBack::None | HoldBack::FirstByte => HoldBack::FirstToken,
+        more => more,
+    };
+    let answer = hold(answer, Hold { until, ..leg.hold }).await?;
     Ok((losses, Events::open(answer, network).await?))
 }
 

@@ -25,8 +25,8 @@ pub struct Client {
     wire: Arc<HttpTransport>,
     socket: Arc<dyn Transport>,
     sim: Arc<dyn Transport>,
-    stage: Arc<Stage>,
     recorder: Arc<dyn Recorder>,
+    stage: Arc<Stage>,
 }
 
 /// Makes a [`Client`].
@@ -154,8 +154,8 @@ impl Builder {
         let tell = self.tell.unwrap_or_else(|| Box::new(|_| {}));
         let dice = self.seed.map_or_else(Dice::loaded_by_chance, Dice::new);
         let runtime = Arc::new(Runtime::new((written, self.overlay), variables, clock, tell, dice)?);
-        let recorder = self.recorder.unwrap_or_else(|| Arc::new(Counters::default()));
         let options = options(&runtime);
+        let recorder = self.recorder.unwrap_or_else(|| Arc::new(Counters::default()));
         let told = Arc::clone(&runtime);
         let stage = Arc::new(Stage::new(&runtime.config(), move |sentence| (told.tell)(sentence))?);
         let wire = Arc::new(HttpTransport::new(options.clone()));

@@ -289,8 +289,10 @@ pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
         (false, Phase::Tls) if !is_broken(failure) => Kind::Tls,
         (false, _) => Kind::Network,
     };
-    let phase = failure.timeout.then_some(match failure.phase {
+    let phase = Some(match failure.phase {
         Phase::Connect | Phase::Tls => error::Phase::Connect,
+        // Nothing of it has gone out.
+        Phase::Send if !failure.timeout => error::Phase::Connect,
         Phase::Send | Phase::Head => error::Phase::FirstByte,
         Phase::Body => error::Phase::BetweenBytes,
     });

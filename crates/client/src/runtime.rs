@@ -14,6 +14,7 @@ use crate::codec::catalog::{Catalog, Models, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Alias, Choice, Config, Environment, Overlay, locate};
 use crate::credential::Stamp;
+use crate::relay::Hold;
 use crate::route::{Candidate, Dice, Need, Rules, plan};
 use crate::target::{Lack, Service, Target, assemble};
 
@@ -245,6 +246,11 @@ impl State {
             attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
             longest_wait: Duration::from_secs(calls.wait_seconds),
             retry_percent: calls.retry_percent,
+            hold: Hold {
+                until: alias.and_then(|alias| alias.hold_back).unwrap_or(calls.hold_back),
+                frame_limit: self.config.network.frame_limit,
+                limit: self.config.network.reply_limit,
+            },
             streamed: need.streamed,
             repeatable: need.repeatable,
         }

@@ -252,7 +252,8 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
             (Err(lack), _) => (Err(lack), BodyValues::default()),
         };
-        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings: Mutex::default() }
+        let standings = Mutex::default();
+        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings }
     });
     let services = services.collect();
     Ok((catalog, services, notices))

@@ -21,8 +21,8 @@ use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::Request;
 use trunkline::monitor::OpenCall;
-use trunkline::relay::{self, Pipe, Settings, Whole};
-use trunkline::route::Need;
+use trunkline::relay::{self, Hold, Pipe, Settings, Whole};
+use trunkline::route::{Leg, Need};
 use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
@@ -115,7 +115,7 @@ async fn run(
     loop {
         let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
         facts.begin(&leg.target);
-        let tried = leg.within(try_target(worker, &leg.target, &caller, call, &mut facts)).await;
+        let tried = leg.within(try_target(worker, &leg, &caller, call, &mut facts)).await;
         if let Some(ready) = tries.hear(leg, tried, call) {
             return Ok(ready);
         }
@@ -140,11 +140,12 @@ struct Caller<'a> {
 /// One exchange with one target, in the lane that its dialects allow.
 async fn try_target(
     worker: &Worker,
-    target: &Target,
+    leg: &Leg,
     caller: &Caller<'_>,
     call: &mut OpenCall,
     facts: &mut Facts,
 ) -> std::result::Result<Ready, Failed> {
+    let target = &leg.target;
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller, facts)?);
     };
@@ -152,13 +153,13 @@ async fn try_target(
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = exchange(&worker.client, target, dialect, ask).await?;
         facts.losses = Losses::default();
-        return finish(worker, answer, caller, call, facts).await;
+        return finish(worker, (answer, leg.hold), caller, call, facts).await;
     }
     let request = read(caller, target)?;
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
     let mut answer = exchange(&worker.client, target, dialect, ask).await?;
     facts.losses = std::mem::take(&mut answer.losses);
-    finish(worker, answer, caller, call, facts).await
+    finish(worker, (answer, leg.hold), caller, call, facts).await
 }
 
 fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
@@ -182,7 +183,7 @@ fn estimate(target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> Result<R
 /// The head is good: whole answers are collected, streams are handed over.
 async fn finish(
     worker: &Worker,
-    answer: Answer,
+    (answer, hold): (Answer, Hold),
     caller: &Caller<'_>,
     call: &mut OpenCall,
     facts: &mut Facts,
@@ -195,6 +196,7 @@ async fn finish(
     note(call, facts);
     let streamed = caller.peek.stream && caller.operation == Operation::Chat;
     if streamed && !relay::is_whole_instead(&answer, cx.framing) {
+        let answer = relay::hold(answer, hold).await?;
         return Ok(Ready::Stream { answer, cx, facts: facts.clone() });
     }
     let (lane, headers) = (answer.lane, answer.headers.clone());

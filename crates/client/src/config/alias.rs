@@ -22,6 +22,27 @@ pub struct Alias {
     pub first_byte_seconds: Option<u64>,
     /// Instead of those of `[calls]`.
     pub attempts: Option<u32>,
+    /// Instead of that of `[calls]`.
+    pub hold_back: Option<HoldBack>,
+}
+
+/// How much of a streamed answer is kept back until it is clear that it begins well. A caller sees no error that comes
+/// before that: the next target is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HoldBack {
+    /// `"none"`: nothing; the head of the answer goes on at once.
+    None,
+    /// `"first_byte"`: the head, until a byte follows.
+    #[default]
+    FirstByte,
+    /// `"first_token"`: until the model has said something.
+    FirstToken,
+    /// `{ bytes = N }`: so many bytes.
+    Bytes(usize),
+    /// `{ ms = N }`: what comes in so many milliseconds.
+    Ms(u64),
+    /// `"all"`: the answer is a stream in form only.
+    All,
 }
 
 /// One target of an alias.
@@ -56,13 +77,15 @@ pub struct Calls {
     /// The longest wait before a retry, in seconds. Who asks for more is not waited for: the next target is asked, and
     /// without one the caller is told when to come back.
     pub wait_seconds: u64,
+    /// How much of a stream is kept back until it is clear that it begins well.
+    pub hold_back: HoldBack,
     /// Retries for a hundred calls to a target; ten more are always there. An outage is not multiplied.
     pub retry_percent: u32,
 }
 
 impl Default for Calls {
     fn default() -> Self {
-        Calls { deadline_seconds: 600, attempts: 3, wait_seconds: 10, retry_percent: 20 }
+        Calls { deadline_seconds: 600, attempts: 3, wait_seconds: 10, hold_back: HoldBack::FirstByte, retry_percent: 20 }
     }
 }
 
@@ -102,4 +125,43 @@ impl<'de> Visitor<'de> for AnyChoice {
 
 fn one() -> u32 {
     1
+}
+
+impl<'de> Deserialize<'de> for HoldBack {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyHoldBack)
+    }
+}
+
+struct AnyHoldBack;
+
+impl<'de> Visitor<'de> for AnyHoldBack {
+    type Value = HoldBack;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("\"none\", \"first_byte\", \"first_token\", \"all\", { bytes = N } or { ms = N }")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<HoldBack, E> {
+        match word {
+            "none" => Ok(HoldBack::None),
+            "first_byte" => Ok(HoldBack::FirstByte),
+            "first_token" => Ok(HoldBack::FirstToken),
+            "all" => Ok(HoldBack::All),
+            other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HoldBack, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Table {
+            Bytes(usize),
+            Ms(u64),
+        }
+        Ok(match Table::deserialize(MapAccessDeserializer::new(map))? {
+            Table::Bytes(bytes) => HoldBack::Bytes(bytes),
+            Table::Ms(ms) => HoldBack::Ms(ms),
+        })
+    }
 }

@@ -113,15 +113,15 @@ impl Grant {
         redact(error, &self.secrets);
     }
 
-    /// What is to be recognised.
-    pub(crate) fn secrets(&self) -> &[Secret] {
-        &self.secrets
-    }
-
     /// A text without our secrets.
     pub(crate) fn clean(&self, mut text: String) -> String {
         redact_text(&mut text, &self.secrets);
         text
+    }
+
+    /// What is to be recognised.
+    pub(crate) fn secrets(&self) -> &[Secret] {
+        &self.secrets
     }
 
     /// Whether these bytes hold one of the secrets.

@@ -142,9 +142,9 @@ impl Source {
 
     /// The secrets that are known now.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
-        let mut secrets = Vec::new();
-        self.each(|grant| secrets.extend_from_slice(grant.secrets()));
-        secrets
+        let mut all = Vec::new();
+        self.each(|grant| all.extend_from_slice(grant.secrets()));
+        all
     }
 
     /// Takes the secrets that are known now out of somebody's words.

@@ -23,9 +23,10 @@ use super::backoff;
 use super::dice::Dice;
 use super::standing::{Closed, Pass};
 use crate::clock::Clock;
-use crate::codec::{Error, Kind, Origin, Retry};
+use crate::codec::{Error, Kind, Origin, Phase, Retry};
 use crate::exchange::Failed;
 use crate::monitor::OpenCall;
+use crate::relay::Hold;
 use crate::target::Target;
 
 /// While a target is closed for as long as its calls take, it is looked at this often, news or not.
@@ -61,6 +62,7 @@ pub(crate) struct Rules {
     pub(crate) attempts: u32,
     pub(crate) longest_wait: Duration,
     pub(crate) retry_percent: u32,
+    pub(crate) hold: Hold,
     pub(crate) streamed: bool,
     pub(crate) repeatable: bool,
 }
@@ -89,6 +91,8 @@ struct Stop {
 pub struct Leg {
     /// Whom to ask.
     pub target: Target,
+    /// How much of a streamed answer is kept back.
+    pub hold: Hold,
     pass: Pass,
     at: usize,
     left: Duration,
@@ -196,7 +200,8 @@ impl Tries {
         }
         stop.asked += 1;
         let left = self.until.saturating_duration_since(now);
-        Ok(Leg { target: stop.target.clone(), pass, at, left: first_byte.map_or(left, |first| first.min(left)) })
+        let left = first_byte.map_or(left, |first| first.min(left));
+        Ok(Leg { target: stop.target.clone(), hold: self.rules.hold, pass, at, left })
     }
 
     /// Takes a retry from the target's budget; without one it is not asked again.
@@ -250,8 +255,10 @@ impl Tries {
                 true => format!("nobody could be asked about {model} within {} s", self.rules.deadline.as_secs()),
                 false => "no target can take this call".to_owned(),
             };
-            let kind = if now >= self.until { Kind::Timeout } else { Kind::Unavailable };
-            return Error::new(kind, Origin::Gateway, what).into();
+            return match now >= self.until {
+                true => Error::timeout(Phase::Whole, Origin::Gateway, what).into(),
+                false => Error::new(Kind::Unavailable, Origin::Gateway, what).into(),
+            };
         };
         let who = self.stops.get(at).map(|stop| stop.target.name()).unwrap_or_default();
         let wait = wait.unwrap_or_default();
@@ -271,7 +278,8 @@ impl Leg {
             Ok(done) => done,
             Err(_) => {
                 let what = format!("gave no answer within {} ms", self.left.as_millis());
-                Err(Error::new(Kind::Timeout, Origin::Provider, what).from_provider(&self.target.service.provider.id).into())
+                let error = Error::timeout(Phase::FirstByte, Origin::Provider, what);
+                Err(error.from_provider(&self.target.service.provider.id).into())
             }
         }
     }
@@ -304,8 +312,9 @@ fn may_help(error: &Error, repeatable: bool) -> bool {
         error.kind,
         Kind::RateLimited | Kind::Overloaded | Kind::Server | Kind::Timeout | Kind::Network | Kind::Truncated | Kind::Conflict
     );
-    // A refusal by status has carried nothing out.
-    passing && error.retry != Retry::Never && (repeatable || error.status.is_some())
+    // Who refuses by status has carried nothing out, nor has who was never reached.
+    let known = error.status.is_some() || error.phase == Some(Phase::Connect);
+    passing && error.retry != Retry::Never && (repeatable || known)
 }
 
 /// Times that are too far away to be told are as good as a month.
