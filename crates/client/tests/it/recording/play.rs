@@ -29,7 +29,7 @@ const WHOLE: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model"
 
 fn house(url: &str) -> String {
     format!(
-        "[providers.house]\nbase_url = \"{url}/v1\"\ndialects = [\"openai-chat\"]\nauth = {{ bearer = \"env:HOUSE_KEY\" }}\nmodels = [\"tiny-*\"]\n"
+        "[providers.house]\nbase_url = \"{url}/v1\"\ndialects = [\"openai-chat\"]\nauth = {{ bearer = \"env:HOUSE_KEY\" }}\nmodels = [\"tiny-*\"]\n[calls]\nattempts = 1\n"
     )
 }
 
