@@ -99,7 +99,7 @@ impl Stage {
             (Some(replay), _) => {
                 let (head, payload) = request.into_parts();
                 let body = Limited::new(payload, EXCHANGE_LIMIT).collect().await;
-                let long = |_| Failure::new(Phase::Send, "there is no recording of a request of this length, or it broke off");
+                let long = |_| Failure::new(Phase::Replay, "there is no recording of a request of this length, or it broke off");
                 let body = body.map_err(long)?.to_bytes();
                 replay.play(Wanted { with, method: &head.method, plain: &plain, body: &body }).await
             }
@@ -121,6 +121,6 @@ pub(crate) struct Nowhere;
 
 impl Transport for Nowhere {
     fn send(&self, _: Request<Payload>) -> Sending<'_> {
-        Box::pin(async { Err(Failure::new(Phase::Send, "nobody is contacted while recordings are played back")) })
+        Box::pin(async { Err(Failure::new(Phase::Replay, "nobody is contacted while recordings are played back")) })
     }
 }

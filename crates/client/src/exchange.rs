@@ -283,6 +283,11 @@ pub(crate) fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payl
 
 /// A transport's failure in the words of a call.
 pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
+    if failure.phase == Phase::Replay {
+        // Neither the target's fault, nor would asking again help.
+        let error = Error::new(Kind::NotFound, Origin::Caller, failure.message.clone());
+        return Error { code: Some("no_recording".to_owned()), ..error };
+    }
     let kind = match (failure.timeout, failure.phase) {
         (true, _) => Kind::Timeout,
         (false, Phase::Body) => Kind::Truncated,
@@ -290,7 +295,7 @@ pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
         (false, _) => Kind::Network,
     };
     let phase = Some(match failure.phase {
-        Phase::Connect | Phase::Tls => error::Phase::Connect,
+        Phase::Connect | Phase::Tls | Phase::Replay => error::Phase::Connect,
         // Nothing of it has gone out.
         Phase::Send if !failure.timeout => error::Phase::Connect,
         Phase::Send | Phase::Head => error::Phase::FirstByte,

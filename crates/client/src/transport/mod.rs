@@ -44,6 +44,8 @@ pub trait Transport: Send + Sync {
 /// How far an exchange had come when it failed. Ordered: the later, the more the provider may have done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Nobody was to be asked: recordings are played back, and there is none of this request.
+    Replay,
     /// No connection: name resolution, TCP, or a proxy on the way. The provider knows nothing.
     Connect,
     /// No secure connection: certificates, protocol versions, or our own certificate files.

@@ -136,11 +136,11 @@ impl Replay {
         let canonical = Canonical::new(wanted.method.as_str(), &wanted.plain.path, media, wanted.body);
         let provider = if self.anybody { "" } else { wanted.with.provider.as_str() };
         let Some(queue) = self.queues.get(&canonical.key(provider)) else {
-            return Err(Failure::new(Phase::Send, self.explain(&wanted, &canonical)));
+            return Err(Failure::new(Phase::Replay, self.explain(&wanted, &canonical)));
         };
         let turn = queue.next.fetch_add(1, Ordering::Relaxed).min(queue.files.len().saturating_sub(1));
         let known = queue.files.get(turn).and_then(|at| self.files.get(*at));
-        let gone = |why: String| Failure::new(Phase::Send, why);
+        let gone = |why: String| Failure::new(Phase::Replay, why);
         let known = known.ok_or_else(|| gone("the recording is gone".to_owned()))?;
         let recording = read(&self.folder.join(&known.name)).map_err(|error| gone(error.message))?;
         let timing = self.timing.then_some(start);

@@ -132,6 +132,7 @@ async fn the_same_request_is_answered_in_order_and_another_not_at_all() {
     let expected = "the nearest is 000003-house-tiny-1.json, which differs in `messages[0].content` only";
     assert!(error.message.contains(expected) && error.message.contains("--record"), "{error}");
     assert!(error.message.contains("POST /chat/completions with house/tiny-1"), "{error}");
+    assert_eq!((error.kind, error.retry), (Kind::NotFound, trunkline::Retry::Never));
     let error = again.chat("openai/gpt-4o", "same").await.unwrap_err();
     assert!(error.message.contains("no recording of this POST /chat/completions with openai/gpt-4o"), "{error}");
     assert_eq!(provider.requests().len(), requests, "nobody is contacted");
