@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Limited};
 
+use crate::body_values::BodyValues;
 use crate::clock::Clock;
 use crate::codec::Result;
 use crate::config::{Config, wrong};
@@ -100,7 +101,8 @@ impl Stage {
                 let (head, payload) = request.into_parts();
                 let body = Limited::new(payload, EXCHANGE_LIMIT).collect().await;
                 let long = |_| Failure::new(Phase::Replay, "there is no recording of a request of this length, or it broke off");
-                let body = body.map_err(long)?.to_bytes();
+                let mut body = body.map_err(long)?.to_bytes().to_vec();
+                plain.values.apply(&mut body);
                 replay.play(Wanted { with, method: &head.method, plain: &plain, body: &body }).await
             }
             (None, Some(keeper)) => keeper.listen((with, plain), request, wire, clock.now()).await,
@@ -112,7 +114,7 @@ impl Stage {
 impl Plain {
     /// A request before it gets its credential.
     pub(crate) fn new(path: &str, headers: &HeaderMap) -> Self {
-        Plain { path: path.to_owned(), headers: headers.clone(), secrets: Vec::new() }
+        Plain { path: path.to_owned(), headers: headers.clone(), secrets: Vec::new(), values: BodyValues::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 
+use crate::body_values::BodyValues;
 use crate::carry::Label;
 use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
@@ -162,6 +163,7 @@ pub(crate) async fn send<'a>(
         let request = write_out(client, base, (&method, &path, headers, payload), grant);
         let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
         if let Some(plain) = &mut plain {
+            plain.values = BodyValues::hidden(&target.service.provider);
             plain.secrets = turn.secrets().into_iter().chain(client.secrets()).collect();
         }
         let reply = client.carry(request, Label { target, dialect, plain }).await;

@@ -202,10 +202,11 @@ fn mask(piece: &[u8], start: usize, spans: &[Range<usize>]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body_values::BodyValues;
 
     fn hide(secrets: &[&str]) -> Hide {
         let secrets = secrets.iter().map(|text| Secret::new(text)).collect();
-        let plain = Plain { path: "/x".to_owned(), headers: HeaderMap::new(), secrets };
+        let plain = Plain { path: "/x".to_owned(), headers: HeaderMap::new(), secrets, values: BodyValues::default() };
         Hide::new(&plain, &HeaderMap::new(), None)
     }
 
@@ -238,7 +239,8 @@ mod tests {
     fn what_signing_adds_is_hidden_and_searched_for() {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        let plain = Plain { path: "/x?alt=sse".to_owned(), headers: headers.clone(), secrets: vec![] };
+        let plain =
+            Plain { path: "/x?alt=sse".to_owned(), headers: headers.clone(), secrets: vec![], values: BodyValues::default() };
         let line = "SCHEME-HMAC Credential=AKID/2026, SignedHeaders=host;date, Signature=0123456789abcdef0123456789abcdef";
         headers.insert("authorization", HeaderValue::from_static(line));
         headers.insert("x-own", HeaderValue::from_static("added"));

@@ -171,12 +171,14 @@ impl Draft {
         let hide = Hide::new(&plain, &headers, url.split_once('?').map(|(_, query)| query));
         let name = format!("{number:06}-{}", file_name(&with.target));
         let body = sent.take().ok_or("its request is too long to be held")?;
+        let mut body = hide.bytes(body).to_vec();
+        plain.values.apply(&mut body);
         let request = Asked {
             method,
             url: hide.address(&url, &plain),
             path: hide.address(&plain.path, &plain),
             headers: write_headers(&hide.headers(&headers, Some(&plain))),
-            body: Content::write(&hide.bytes(body)),
+            body: Content::write(&body),
         };
         let fault = self.fault.map(|fault| Fault { message: hide.text(&fault.message), ..fault });
         let (reply, failed) = match self.head {
