@@ -99,7 +99,7 @@ pub(super) const fn words(ability: Ability) -> &'static [&'static str] {
         Ability::Video => &["video", "ileData", "ile_data"],
         Ability::Tools => &["tool", "function"],
         Ability::JsonSchema => &["format", "chema"],
-        Ability::Reasoning => &["reasoning", "hink"],
+        Ability::Reasoning => &["reasoning", "hink", "effort"],
         _ => &[],
     }
 }
@@ -121,3 +121,100 @@ pub(super) const NEEDED: &[Ability] = &[
     Ability::JsonSchema,
     Ability::Reasoning,
 ];
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::codec::catalog::Quirks;
+    use crate::codec::dialect::{ALL, Head, Operation};
+    use crate::ir::{Message, Raw, Reasoning, Role, Signature, Tool, ToolKind};
+    use crate::route::Said;
+
+    fn user(parts: Vec<Part>) -> Request {
+        let messages = vec![Message { parts, ..Message::text(Role::User, "") }];
+        Request { model: "m".to_owned(), messages, max_tokens: Some(100), ..Request::default() }
+    }
+
+    fn base64(media_type: &str) -> Source {
+        Source::Base64 { media_type: media_type.to_owned(), data: "aGk=".to_owned() }
+    }
+
+    fn needy() -> Vec<(Ability, Request)> {
+        let text = || Part::text("hi");
+        let url = Source::Url { url: "https://example.com/a.png".to_owned(), media_type: None };
+        let image = |source| Content::Image { source, detail: None }.into();
+        let document = Content::Document { source: base64("application/pdf"), title: None, cite: None };
+        let audio = Content::Audio { source: base64("audio/wav"), transcript: None, id: None };
+        let schema = || Raw::parse("{\"type\":\"object\",\"properties\":{}}").unwrap();
+        let kind = ToolKind::Function { schema: Some(schema()), strict: None };
+        let tool = Tool { name: "look".to_owned(), description: None, kind, cache: None, extra: Default::default() };
+        let format = Format::Schema { name: Some("x".to_owned()), description: None, schema: schema(), strict: None };
+        let reasoning = |it| Request { reasoning: Some(it), ..user(vec![text()]) };
+        vec![
+            (Ability::Vision, user(vec![text(), image(base64("image/png"))])),
+            (Ability::Vision, user(vec![text(), image(url)])),
+            (Ability::Documents, user(vec![text(), document.into()])),
+            (Ability::Audio, user(vec![text(), audio.into()])),
+            (Ability::Video, user(vec![text(), Content::Video { source: base64("video/mp4") }.into()])),
+            (Ability::Tools, Request { tools: vec![tool], ..user(vec![text()]) }),
+            (Ability::JsonSchema, Request { format, ..user(vec![text()]) }),
+            (Ability::Reasoning, reasoning(Reasoning { effort: Some(Effort::High), ..Reasoning::default() })),
+            (Ability::Reasoning, reasoning(Reasoning { enabled: Some(true), budget: Some(2048), ..Reasoning::default() })),
+        ]
+    }
+
+    /// What every dialect's own writer makes of a request, read back by it.
+    fn written(request: &Request) -> Vec<(&'static str, Request, Vec<u8>)> {
+        let speakers = ALL.iter().filter(|dialect| dialect.downstream.is_some());
+        let headers = HeaderMap::new();
+        let written = speakers.filter_map(|dialect| {
+            let outgoing = dialect.upstream.write_request(request, Operation::Chat, &Quirks::default()).ok()?;
+            let path = format!("/v1beta{}", outgoing.path);
+            let head = Head { path: path.split('?').next()?, query: None, headers: &headers };
+            let read = dialect.downstream().read_request(&head, &outgoing.body, Operation::Chat).ok()?;
+            Some((dialect.name, read, outgoing.body))
+        });
+        written.collect()
+    }
+
+    fn holds(body: &[u8], words: &[&str]) -> bool {
+        let dialect = ALL.first().unwrap();
+        let head = Head { path: "", query: None, headers: &HeaderMap::new() };
+        Said::Raw { dialect, head, body, operation: Operation::Chat, max_tokens: None }.may_hold(words)
+    }
+
+    #[test]
+    fn no_need_stays_unseen_in_any_dialect() {
+        for (ability, request) in needy() {
+            assert_eq!(Features::of(&request).needs.iter().collect::<Vec<_>>(), [ability], "{request:?}");
+            let read = written(&request);
+            let needing = read.iter().filter(|(_, read, _)| Features::of(read).needs.has(ability));
+            let mut count = 0;
+            for (name, _, body) in needing {
+                assert!(holds(body, words(ability)), "{name}: {ability:?} in {}", String::from_utf8_lossy(body));
+                let is_medium = matches!(ability, Ability::Vision | Ability::Documents | Ability::Audio | Ability::Video);
+                assert!(!is_medium || holds(body, MEDIA), "{name}: {ability:?}");
+                count += 1;
+            }
+            assert!(count >= if ability == Ability::Video { 1 } else { 2 }, "{ability:?}: said in {count} dialects");
+        }
+    }
+
+    #[test]
+    fn no_opaque_state_stays_unseen_in_any_dialect() {
+        for owner in ALL.iter().map(|dialect| dialect.name) {
+            let thought = Content::Reasoning { text: "hm".to_owned(), redacted: false };
+            let signature = Some(Signature { owner, value: "c2lnbmVkLXN0YXRl".to_owned() });
+            let mut request = user(vec![Part::text("hi")]);
+            let parts = vec![Part { signature, ..thought.into() }, Part::text("well")];
+            request.messages.push(Message { parts, ..Message::text(Role::Assistant, "") });
+            request.messages.push(Message::text(Role::User, "go on"));
+            assert_eq!(Features::of(&request).owners, [owner]);
+            for (name, _, body) in written(&request).iter().filter(|(_, read, _)| !Features::of(read).owners.is_empty()) {
+                assert!(holds(body, OPAQUE), "{name}: {}", String::from_utf8_lossy(body));
+            }
+        }
+    }
+}

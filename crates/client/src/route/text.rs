@@ -60,7 +60,7 @@ fn is_code_line(line: &str) -> bool {
     ];
     const ENDS: &[&str] = &[";", "{", "}", "};", "});", "=>", "):", "->"];
     let line = line.trim();
-    let marked = line.contains(['(', ')', '=', ';', '{', '}', ':', '<', '*', '.']);
+    let marked = line.contains(['(', ')', '=', '+', '[', ';', '{', '}', ':', '<', '*', '.']);
     ENDS.iter().any(|end| line.ends_with(end)) || (marked && BEGINS.iter().any(|begin| line.starts_with(begin)))
 }
 

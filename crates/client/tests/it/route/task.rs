@@ -188,7 +188,10 @@ fn a_configuration_that_cannot_be_meant_is_refused_and_says_why() {
         ),
         ("[[task_rules]]\ntask = \"creative\"\nlanguage = \"xx\"\n", "language \"xx\" is none of zh, ja"),
         ("[[task_rules]]\ntask = \"creative\"\noperation = \"talk\"\n", "operation \"talk\" is none of chat, "),
-        ("[[task_rules]]\ntask = \"creative\"\nimages = true\n", "line 5: unknown key `images`; the nearest known key is `image`"),
+        (
+            "[[task_rules]]\ntask = \"creative\"\nimages = true\n",
+            "line 5: unknown key `images`; the nearest known key is `image`",
+        ),
         ("[models.\"task:x\"]\ntargets = [\"sim/echo\"]\n", "names that begin with `task:` are tasks"),
     ] {
         let text = format!("[tasks]\ncreative = \"sim/echo\"\n{text}");
