@@ -131,7 +131,7 @@ async fn run(
 }
 
 /// What the call asks for, as far as it matters for where it goes.
-pub(crate) fn need<'a>(head: &Parts, peek: &'a Peek) -> Need<'a> {
+pub(crate) fn need<'a>(head: &'a Parts, peek: &'a Peek) -> Need<'a> {
     let repeatable = peek.operation.may_be_repeated() || head.headers.contains_key("idempotency-key");
     let said = Said::Unread(peek.operation);
     let (task, session) = (word(head, TASK), word(head, "x-trunkline-session"));
