@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::clock::Clock;
-use crate::codec::catalog::{Catalog, Models, Provider};
+use crate::codec::catalog::{Catalog, Models, Provider, ResolveError};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Choice, Config, Environment, Overlay, locate};
 use crate::credential::Stamp;
@@ -256,10 +256,10 @@ impl State {
                 }
             }
         }
-        for (task, model) in self.config.tasks.iter().filter(|(_, model)| model.contains('/')) {
-            let known = self.config.models.contains_key(model)
-                || model.split_once('/').is_some_and(|(id, _)| self.services.contains_key(id));
-            if !known {
+        for (task, model) in &self.config.tasks {
+            // Who is not ready yet may be so at the next start.
+            let unknown = matches!(self.catalog.resolve(model, &|_| true), Err(ResolveError::Unknown { .. }));
+            if unknown && !self.config.models.contains_key(model) {
                 self.target(model).map_err(|error| crate::config::wrong(format!("[tasks] {task}: {}", error.message)))?;
             }
         }

@@ -16,8 +16,9 @@ pub struct Features {
     pub tokens: u64,
     /// The output limit.
     pub max_tokens: Option<u64>,
-    /// The dialects whose opaque state (signed thinking, encrypted reasoning) the conversation carries.
-    pub owners: Vec<&'static str>,
+    /// The dialect of the opaque state (signed thinking, encrypted reasoning) that the conversation carries; of the latest,
+    /// which whoever goes on needs most.
+    pub owner: Option<&'static str>,
 }
 
 impl Features {
@@ -43,7 +44,7 @@ impl Features {
             needs: found.needs.into_iter().collect(),
             tokens: found.tokens,
             max_tokens: request.max_tokens,
-            owners: found.owners,
+            owner: found.owner,
         }
     }
 }
@@ -54,16 +55,12 @@ struct Found {
     tokens: u64,
     /// Text of the message that is looked at.
     bytes: u64,
-    owners: Vec<&'static str>,
+    owner: Option<&'static str>,
 }
 
 impl Found {
     fn part(&mut self, part: &Part) {
-        if let Some(signature) = &part.signature
-            && !self.owners.contains(&signature.owner)
-        {
-            self.owners.push(signature.owner);
-        }
+        self.owner = part.signature.as_ref().map(|signature| signature.owner).or(self.owner);
         match &part.content {
             Content::Text { text, .. } | Content::Reasoning { text, .. } | Content::Refusal { text } => self.text(text),
             Content::Image { .. } => self.medium(Ability::Vision),
@@ -211,8 +208,8 @@ mod tests {
             let parts = vec![Part { signature, ..thought.into() }, Part::text("well")];
             request.messages.push(Message { parts, ..Message::text(Role::Assistant, "") });
             request.messages.push(Message::text(Role::User, "go on"));
-            assert_eq!(Features::of(&request).owners, [owner]);
-            for (name, _, body) in written(&request).iter().filter(|(_, read, _)| !Features::of(read).owners.is_empty()) {
+            assert_eq!(Features::of(&request).owner, Some(owner));
+            for (name, _, body) in written(&request).iter().filter(|(_, read, _)| Features::of(read).owner.is_some()) {
                 assert!(holds(body, OPAQUE), "{name}: {}", String::from_utf8_lossy(body));
             }
         }

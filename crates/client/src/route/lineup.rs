@@ -85,7 +85,7 @@ impl Lineup {
             let common = lacks.iter().fold(u32::MAX, |common, lacks| common & lacks);
             for ((candidate, lacks), target) in candidates.iter_mut().zip(&lacks).zip(targets) {
                 candidate.able = lacks & !common == 0;
-                candidate.strange = features.owners.iter().any(|owner| !speaks(target, owner, sight.said.operation()));
+                candidate.strange = features.owner.is_some_and(|owner| !speaks(target, owner, sight.said.operation()));
             }
         }
         if strategy == Strategy::Cost {

@@ -190,7 +190,8 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     if let Some((task, _)) = config.tasks.iter().find(|(_, model)| model.is_empty() || model.starts_with(PREFIX)) {
         return Err(wrong(format!("[tasks] {task}: name a model, `provider/model` or one of [models]")));
     }
-    for (at, rule) in config.task_rules.iter().enumerate().filter(|(_, rule)| !config.tasks.contains_key(&rule.task)) {
+    let stray = config.task_rules.iter().enumerate().find(|(_, rule)| !config.tasks.contains_key(&rule.task));
+    if let Some((at, rule)) = stray {
         return Err(wrong(format!("[[task_rules]] number {}: {}", at + 1, unknown(config, &rule.task))));
     }
     Ok(())

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use trunkline::Client;
 use trunkline::codec::dialect::{self, Head, Operation};
 use trunkline::ir::{Content, Format, Message, Part, Raw, Reasoning, Request, Role, Signature, Source};
 use trunkline::route::{Candidate, Fitness, Look, Need, Said, Strategy as Share, plan};
-use trunkline::{Client, Kind};
 
 use super::world::{Act, Script, world};
 
@@ -162,8 +162,6 @@ fn users_and_sessions_stay_where_they_are() {
 #[test]
 fn signed_thinking_goes_back_to_who_can_read_it() {
     paused(async {
-        let (_, client) = world(&[good(), good()], "", 1);
-        drop(client);
         let config = "[models.any]\ntargets = [\"p0/m\", \"ant/m\"]\n[providers.ant]\nbase_url = \"http://p1\"\n\
                       dialects = [\"anthropic-messages\"]\nauth = { none = true }\n";
         let (world, client) = world(&[good(), good()], config, 1);
@@ -179,7 +177,6 @@ fn signed_thinking_goes_back_to_who_can_read_it() {
         assert!(!reply.losses.is_empty(), "that tells what is lost");
         assert!(world.asked("p1") > 0);
         assert_eq!(client.call(user("hi")).await.unwrap().target, "p0/m");
-        let _ = Kind::NotFound;
     });
 }
 

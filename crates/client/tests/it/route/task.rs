@@ -205,6 +205,7 @@ fn a_configuration_that_cannot_be_meant_is_refused_and_says_why() {
         ("auto = \"sim/echo\"", "found by [[task_rules]]"),
         ("a = \"task:b\"", "[tasks] a: name a model"),
         ("a = \"openay/gpt-4o\"", "[tasks] a: "),
+        ("a = \"fst\"\n[models.fast]\ntargets = [\"sim/echo\"]", "[tasks] a: there is no model `fst`; did you mean `fast`?"),
     ] {
         let config = Config::parse(&format!("[tasks]\n{text}\n"), "test.toml").unwrap();
         let error = Client::builder().config(config).environment(Environment::default()).build().err().unwrap();
