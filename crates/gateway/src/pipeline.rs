@@ -12,6 +12,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -125,7 +126,13 @@ async fn run(
 /// What the call asks for, as far as it matters for where it goes.
 pub(crate) fn need<'a>(head: &Parts, peek: &'a Peek) -> Need<'a> {
     let repeatable = peek.operation.may_be_repeated() || head.headers.contains_key("idempotency-key");
-    Need { model: &peek.model, streamed: peek.stream, repeatable, ..Need::default() }
+    Need { model: &peek.model, streamed: peek.stream, repeatable, patience: patience(head), ..Need::default() }
+}
+
+/// How long the caller waits, in seconds; what is no number of them says nothing.
+fn patience(head: &Parts) -> Option<Duration> {
+    let told = head.headers.get("x-trunkline-timeout")?.to_str().ok()?.trim().parse::<f64>().ok()?;
+    Duration::try_from_secs_f64(told).ok().filter(|patience| !patience.is_zero())
 }
 
 /// What the caller sent.

@@ -27,4 +27,5 @@ mod quirk;
 mod rehearse;
 mod responses;
 mod stop;
+mod survive;
 mod upload;
