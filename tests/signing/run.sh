@@ -18,4 +18,4 @@ fi
 seed=${TRUNKLINE_SEED:-$RANDOM}
 echo "signing: seed $seed"
 "$python" tests/signing/generate.py --seed "$seed" --count 200 --out target/signing
-TRUNKLINE_SIGNED="$PWD/target/signing" "${CARGO:-cargo}" test -p trunkline --test it -- --nocapture sign::what_the_vendors
+TRUNKLINE_SIGNED="$PWD/target/signing" "${CARGO:-cargo}" test -p trunkline --test it -- --nocapture what_the_vendors_sdks

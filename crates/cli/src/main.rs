@@ -3,13 +3,14 @@
 //! Output goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some items failed.
 
 mod cmd;
+mod rehearsal;
 mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use trunkline::Client;
+use trunkline::{Builder, Client};
 
 /// One line to every generative-AI model.
 #[derive(Parser)]
@@ -36,11 +37,18 @@ pub(crate) struct Global {
     /// Tell less: answers and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    #[command(flatten)]
+    rehearsal: rehearsal::Rehearsal,
 }
 
 impl Global {
     /// The client that the options describe.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        Ok(self.builder()?.build()?)
+    }
+
+    /// The same, before it is built.
+    pub(crate) fn builder(&self) -> anyhow::Result<Builder> {
         let mut builder = Client::builder();
         if let Some(path) = &self.config {
             builder = builder.config_file(path);
@@ -48,7 +56,7 @@ impl Global {
         if !self.quiet {
             builder = builder.on_notice(terminal::complain);
         }
-        Ok(builder.build()?)
+        self.rehearsal.apply(builder)
     }
 }
 
@@ -68,6 +76,8 @@ enum Command {
     Transcribe(cmd::transcribe::Transcribe),
     /// Run the gateway
     Serve(cmd::serve::Serve),
+    /// Serve the simulator on a port, for testing a program of your own
+    Sim(cmd::sim::Sim),
     /// List models: how much they take, what they can do, what they cost
     Models(cmd::models::Models),
     /// List what models cost, or import a list of prices
@@ -117,6 +127,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Speak(speak) => runtime()?.block_on(speak.run(&global)),
         Command::Transcribe(transcribe) => runtime()?.block_on(transcribe.run(&global)),
         Command::Serve(serve) => runtime()?.block_on(serve.run(&global)),
+        Command::Sim(sim) => runtime()?.block_on(sim.run(&global)),
         Command::Models(models) if models.live => runtime()?.block_on(models.run_live(&global)),
         Command::Models(models) => models.run(&global),
         Command::Prices(prices) => prices.run(&global),

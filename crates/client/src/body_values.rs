@@ -25,6 +25,16 @@ impl BodyValues {
         Ok(Ok(values))
     }
 
+    /// Values that are told to nobody, each in its place.
+    pub(crate) fn hidden(provider: &Provider) -> Self {
+        BodyValues(provider.body_values.keys().map(|pointer| (pointer.clone(), Secret::new("***"))).collect())
+    }
+
+    /// The values.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        self.0.iter().map(|(_, value)| value.clone())
+    }
+
     /// Puts the values into a body that has their places.
     pub(crate) fn apply(&self, body: &mut Vec<u8>) {
         if self.0.is_empty() {

@@ -17,10 +17,13 @@ use crate::client::Client;
 use crate::codec::catalog::Cost;
 use crate::codec::dialect::Operation;
 use crate::codec::{Error, Kind, Losses, Origin, Result};
-use crate::config::Network;
-use crate::exchange::{Ask, exchange};
+use crate::config::{HoldBack, Network};
+use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
-use crate::relay::{Events, Whole, whole};
+use crate::monitor::OpenCall;
+use crate::relay::{Events, Hold, Whole, hold, whole};
+use crate::route::{Leg, Need};
+use crate::target::Target;
 
 pub use operation::OperationCall;
 
@@ -93,14 +96,26 @@ impl Client {
     /// # Errors
     /// When the model is not known or the provider fails.
     pub async fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
-        let target = first(self.plan(&request.model)?)?;
+        let mut call = self.open_call(&request.model);
+        let mut tries = self.tries(&Need::of(&request.model)).map_err(|error| call.end(error))?;
+        loop {
+            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
+            let tried = leg.within(self.count(&leg.target, request)).await;
+            if let Some(count) = tries.hear(leg, tried, &mut call) {
+                call.close(None);
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn count(&self, target: &Target, request: &Request) -> Result<TokenCount, Failed> {
         let Some(dialect) = target.service.choose(None, Operation::CountTokens, &target.model) else {
             return Ok(estimate(request));
         };
         let ask = Ask::Write { request, operation: Operation::CountTokens, headers: None };
-        let answer = exchange(self, &target, dialect, ask).await.map_err(|failed| failed.error)?;
+        let answer = exchange(self, target, dialect, ask).await?;
         let body = answer.body.collect(self.config().network.reply_limit).await;
-        dialect.upstream.read_count(&body.map_err(|failure| crate::exchange::explain(&failure, &target))?)
+        Ok(dialect.upstream.read_count(&body.map_err(|failure| explain(&failure, target))?)?)
     }
 }
 
@@ -109,11 +124,6 @@ pub fn estimate(request: &Request) -> TokenCount {
     let text: usize = request.messages.iter().map(|message| message.plain_text().len().div_ceil(4) + 4).sum();
     let tools: usize = request.tools.iter().map(|tool| serde_json::to_string(tool).map_or(0, |text| text.len() / 4)).sum();
     TokenCount { input: (text + tools) as u64, estimated: true }
-}
-
-pub(crate) fn first(plan: Vec<crate::Target>) -> Result<crate::Target> {
-    let none = || Error::new(Kind::Unavailable, Origin::Gateway, "no target can take this call");
-    plan.into_iter().next().ok_or_else(none)
 }
 
 impl Call {
@@ -148,14 +158,16 @@ impl Call {
     pub async fn send(self) -> Result<Reply> {
         let Call { client, mut request } = self;
         request.stream = false;
-        let (answer, losses) = ask(&client, &request).await?;
-        let target = answer.target.name();
-        match whole(answer, client.config().network.reply_limit).await? {
-            Whole::Read(response) => {
-                let cost = response.usage.and_then(|usage| client.cost(&target, usage));
-                Ok(Reply { target, response, losses, cost })
+        let mut call = client.open_call(&request.model);
+        let mut tries = client.tries(&Need::of(&request.model)).map_err(|error| call.end(error))?;
+        loop {
+            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
+            let tried = leg.within(ask_whole(&client, &leg.target, &request)).await;
+            if let Some(reply) = tries.hear(leg, tried, &mut call) {
+                call.note(reply.response.usage, &reply.losses);
+                call.close(None);
+                return Ok(reply);
             }
-            Whole::Same { .. } => Err(Error::new(Kind::Internal, Origin::Gateway, "a library call was not translated")),
         }
     }
 
@@ -167,24 +179,53 @@ impl Call {
         let Call { client, mut request } = self;
         request.stream = true;
         request.stream_usage = Some(true);
-        let (answer, losses) = ask(&client, &request).await?;
-        let target = answer.target.name();
         let network: Network = client.config().network.clone();
-        let events = Events::open(answer, &network).await?;
-        Ok(ChatStream { target, losses, inner: Box::pin(pieces(events)) })
+        let mut call = client.open_call(&request.model);
+        let need = Need { streamed: true, ..Need::of(&request.model) };
+        let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
+        loop {
+            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
+            let target = leg.target.name();
+            let tried = leg.within(ask_stream(&client, &leg, &request, &network)).await;
+            if let Some((losses, events)) = tries.hear(leg, tried, &mut call) {
+                call.note(None, &losses);
+                return Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) });
+            }
+        }
     }
 }
 
-async fn ask(client: &Client, request: &Request) -> Result<(crate::exchange::Answer, Losses)> {
-    let target = first(client.plan(&request.model)?)?;
+async fn ask_whole(client: &Client, target: &Target, request: &Request) -> Result<Reply, Failed> {
+    let mut answer = ask(client, target, request).await?;
+    let losses = std::mem::take(&mut answer.losses);
+    let target = target.name();
+    match whole(answer, client.config().network.reply_limit).await? {
+        Whole::Read(response) => {
+            let cost = response.usage.and_then(|usage| client.cost(&target, usage));
+            Ok(Reply { target, response, losses, cost })
+        }
+        Whole::Same { .. } => Err(Error::new(Kind::Internal, Origin::Gateway, "a library call was not translated").into()),
+    }
+}
+
+async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<(Losses, Events), Failed> {
+    let mut answer = ask(client, &leg.target, request).await?;
+    let losses = std::mem::take(&mut answer.losses);
+    let until = match leg.hold.until {
+        // There is no head to be passed on before the first piece.
+        HoldBack::None | HoldBack::FirstByte => HoldBack::FirstToken,
+        more => more,
+    };
+    let answer = hold(answer, Hold { until, ..leg.hold }).await?;
+    Ok((losses, Events::open(answer, network).await?))
+}
+
+async fn ask(client: &Client, target: &Target, request: &Request) -> Result<Answer, Failed> {
     let dialect = target.service.choose(None, Operation::Chat, &target.model).ok_or_else(|| {
         let what = format!("{} speaks no dialect that can chat", target.service.provider.id);
         Error::new(Kind::Unsupported, Origin::Gateway, what)
     })?;
-    let ask = Ask::Write { request, operation: Operation::Chat, headers: None };
-    let mut answer = exchange(client, &target, dialect, ask).await.map_err(|failed| failed.error)?;
-    let losses = std::mem::take(&mut answer.losses);
-    Ok((answer, losses))
+    exchange(client, target, dialect, Ask::Write { request, operation: Operation::Chat, headers: None }).await
 }
 
 impl IntoFuture for Call {
@@ -244,15 +285,27 @@ impl Stream for ChatStream {
     }
 }
 
-fn pieces(events: Events) -> impl Stream<Item = Result<Piece>> + Send {
-    let start = (events, Gather::default());
-    futures_util::stream::unfold(start, |(mut events, mut gather)| async move {
+fn pieces(events: Events, call: OpenCall) -> impl Stream<Item = Result<Piece>> + Send {
+    let start = (events, Gather::default(), call);
+    futures_util::stream::unfold(start, |(mut events, mut gather, mut call)| async move {
         loop {
-            match events.next().await? {
-                Err(error) => return Some((Err(error), (events, gather))),
-                Ok(event) => {
+            match events.next().await {
+                None => {
+                    call.close(None);
+                    return None;
+                }
+                Some(Err(error)) => {
+                    call.close(Some(error.clone()));
+                    return Some((Err(error), (events, gather, call)));
+                }
+                Some(Ok(event)) => {
+                    if let Event::Usage { usage } = &event
+                        && let Some(outcome) = call.outcome()
+                    {
+                        outcome.usage = Some(*usage);
+                    }
                     if let Some(piece) = gather.piece(event) {
-                        return Some((Ok(piece), (events, gather)));
+                        return Some((Ok(piece), (events, gather, call)));
                     }
                 }
             }

@@ -4,14 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::carry::{Label, Nowhere, Stage};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Result;
 use crate::codec::catalog::{Cost, Models, Pieces};
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, Overlay, ReplayFrom};
 use crate::ir::{Model, Usage};
+use crate::monitor::{Counters, OpenCall, Recorder};
+use crate::route::{Dice, Need, Tries};
 use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
+use crate::secret::Secret;
 use crate::target::{Service, Target};
-use crate::transport::{HttpTransport, Options, SimTransport, Transport, WebSocketTransport};
+use crate::transport::{FaultPlan, HttpTransport, Options, Payload, Sending, SimTransport, Transport, WebSocketTransport};
 
 /// Calls models. Cheap to clone; clones share one pool of connections.
 #[derive(Clone)]
@@ -21,6 +25,8 @@ pub struct Client {
     wire: Arc<HttpTransport>,
     socket: Arc<dyn Transport>,
     sim: Arc<dyn Transport>,
+    recorder: Arc<dyn Recorder>,
+    stage: Arc<Stage>,
 }
 
 /// Makes a [`Client`].
@@ -28,9 +34,12 @@ pub struct Client {
 pub struct Builder {
     config: Option<Config>,
     config_path: Option<PathBuf>,
+    overlay: Overlay,
     variables: Option<Variables>,
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
+    recorder: Option<Arc<dyn Recorder>>,
+    seed: Option<u64>,
     tell: Option<Tell>,
 }
 
@@ -63,6 +72,37 @@ impl Builder {
         self
     }
 
+    /// Has calls go wrong by this plan, whatever the configuration says of that.
+    #[must_use]
+    pub fn faults(mut self, plan: FaultPlan) -> Self {
+        self.overlay.faults = Some(plan);
+        self
+    }
+
+    /// Keeps every exchange in this folder, without secrets. What cannot be kept is told ([`Builder::on_notice`]) and fails
+    /// no call. The last clone of the client that goes waits until all is written.
+    #[must_use]
+    pub fn record(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.overlay.record = Some(folder.into());
+        self
+    }
+
+    /// Plays exchanges back from this folder and contacts nobody; no credential is needed for that. With `timing` each
+    /// piece of a reply comes when it came.
+    #[must_use]
+    pub fn replay(mut self, folder: impl Into<PathBuf>, timing: bool) -> Self {
+        self.overlay.replay = Some(ReplayFrom { dir: folder.into(), timing });
+        self
+    }
+
+    /// Has the simulator answer whatever the model's name, and knows no other provider: for testing a program that asks for
+    /// models by their own names.
+    #[must_use]
+    pub const fn simulate(mut self) -> Self {
+        self.overlay.simulate = true;
+        self
+    }
+
     /// Another transport for `http` and `https`: a test's, a recording.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
@@ -74,6 +114,20 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
+        self
+    }
+
+    /// Who is told of every call that the library makes, once it is over.
+    #[must_use]
+    pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// What chance follows from, where calls are shared out or waits are spread: a test's.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 
@@ -98,12 +152,22 @@ impl Builder {
         let variables = self.variables.unwrap_or_else(|| Box::new(Environment::read));
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let tell = self.tell.unwrap_or_else(|| Box::new(|_| {}));
-        let runtime = Arc::new(Runtime::new(written, variables, clock, tell)?);
+        let dice = self.seed.map_or_else(Dice::loaded_by_chance, Dice::new);
+        let runtime = Arc::new(Runtime::new((written, self.overlay), variables, clock, tell, dice)?);
         let options = options(&runtime);
-        let socket = Arc::new(WebSocketTransport::new(&options));
-        let wire = Arc::new(HttpTransport::new(options));
+        let recorder = self.recorder.unwrap_or_else(|| Arc::new(Counters::default()));
+        let told = Arc::clone(&runtime);
+        let stage = Arc::new(Stage::new(&runtime.config(), move |sentence| (told.tell)(sentence))?);
+        let wire = Arc::new(HttpTransport::new(options.clone()));
+        let sim = Arc::new(SimTransport::new(runtime.config().simulate));
+        if stage.replays() {
+            let nowhere: Arc<dyn Transport> = Arc::new(Nowhere);
+            let (http, socket) = (Arc::clone(&nowhere), Arc::clone(&nowhere));
+            return Ok(Client { runtime, http, wire, socket, sim: nowhere, stage, recorder });
+        }
         let http = self.transport.unwrap_or_else(|| Arc::clone(&wire) as _);
-        Ok(Client { runtime, http, wire, socket, sim: Arc::new(SimTransport::default()) })
+        let socket = Arc::new(WebSocketTransport::new(&options));
+        Ok(Client { runtime, http, wire, socket, sim, stage, recorder })
     }
 }
 
@@ -147,6 +211,9 @@ impl Client {
     /// [`Builder`].
     #[must_use]
     pub fn with_own_pool(&self) -> Self {
+        if self.stage.replays() {
+            return self.clone();
+        }
         let wire = Arc::new(self.wire.sibling());
         Client { http: Arc::clone(&wire) as _, wire, ..self.clone() }
     }
@@ -204,6 +271,21 @@ impl Client {
         self.runtime.state().plan(model)
     }
 
+    /// Begins a call: who is asked, in which order, and again when they fail.
+    ///
+    /// # Errors
+    /// As [`Client::plan`].
+    pub fn tries(&self, need: &Need<'_>) -> Result<Tries> {
+        let Runtime { clock, dice, .. } = &*self.runtime;
+        let (targets, rules) = self.runtime.state().route(need, clock.ticks(), dice.throw())?;
+        Ok(Tries::new(targets, rules, Arc::clone(clock), Arc::clone(dice), need.model))
+    }
+
+    /// A call of the library's that begins now.
+    pub(crate) fn open_call(&self, model: &str) -> OpenCall {
+        OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(model)
+    }
+
     /// The model to ask when nobody names one: the `default` task, else the first alias, else the simulator.
     pub fn default_model(&self) -> String {
         let state = self.runtime.state();
@@ -249,8 +331,23 @@ impl Client {
         (self.runtime.tell)(sentence);
     }
 
+    /// Every secret of every provider that is known now.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.runtime.state().services.values().flat_map(|service| service.secrets()).collect()
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.runtime.clock
+    }
+
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Sends a request to a target: by the wire, or by what stands before it.
+    pub(crate) fn carry<'a>(&'a self, request: http::Request<Payload>, label: Label<'a>) -> Sending<'a> {
+        let wire = self.transport(request.uri().scheme_str());
+        self.stage.carry(request, label, wire, self.clock())
     }
 
     pub(crate) fn transport(&self, scheme: Option<&str>) -> &dyn Transport {

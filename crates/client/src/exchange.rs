@@ -3,14 +3,16 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 
+use crate::carry::Label;
 use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin, error};
 use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
+use crate::refusal::{Heard, listen};
 use crate::target::Target;
-use crate::transport::{Body, Failure, Payload, Phase, Reply};
+use crate::transport::{Body, Failure, Payload, Phase, Plain, Reply};
 
 /// How a request reaches the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,16 @@ pub struct Failed {
     pub error: Error,
     /// The provider's error answer, if it gave one in the caller's own dialect.
     pub reply: Option<ErrorReply>,
+    /// Nobody else can be asked, because the request's body is gone.
+    pub last: bool,
+}
+
+impl Failed {
+    /// Nobody else can be asked after this.
+    #[must_use]
+    pub fn last(self) -> Self {
+        Failed { last: true, ..self }
+    }
 }
 
 /// A provider's error answer as it came.
@@ -85,12 +97,12 @@ pub struct ErrorReply {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Failed { error, reply: None }
+        Failed { error, reply: None, last: false }
     }
 }
 
 /// Longest error body that is read.
-const ERROR_LIMIT: usize = 1024 * 1024;
+pub(crate) const ERROR_LIMIT: usize = 1024 * 1024;
 
 /// A request that is complete but for its credential.
 pub struct Parcel {
@@ -122,6 +134,8 @@ pub async fn exchange(client: &Client, target: &Target, dialect: &'static Dialec
 pub(crate) struct Sent<'a> {
     pub(crate) reply: Reply,
     pub(crate) turn: Turn<'a>,
+    /// The error that the reply holds in spite of its status.
+    pub(crate) error: Option<Error>,
 }
 
 /// Adds the credential, sends, and waits for the head of the reply, whatever its status. `base` is the address that the
@@ -143,19 +157,24 @@ pub(crate) async fn send<'a>(
     let mut turn = target.service.turn(client, Errand { model: &target.model, dialect })?;
     loop {
         let kept = if turn.may_repeat() { payload.replay().map(|payload| (headers.clone(), payload)) } else { None };
+        let mut plain = client.stage().looks().then(|| Plain::new(&path, &headers));
         let grant = turn.grant(&path).await.map_err(|error| target.service.sign(error))?;
         let request = write_out(client, base, (&method, &path, headers, payload), grant);
         let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
-        let transport = client.transport(request.uri().scheme_str());
-        let reply = transport.send(request).await.map_err(|failure| explain(&failure, target))?;
-        let again = turn.hear(reply.status(), &path);
+        if let Some(plain) = &mut plain {
+            plain.secrets = turn.secrets().into_iter().chain(client.secrets()).collect();
+        }
+        let reply = client.carry(request, Label { target, dialect, plain }).await;
+        let reply = reply.map_err(|failure| explain(&failure, target))?;
+        let Heard { reply, error, verdict } = listen(reply, client, target, dialect, kept.is_some()).await?;
+        let again = turn.hear(verdict, &path);
         match kept {
             Some(kept) if again => {
                 (headers, payload) = kept;
                 // Read to its end, so that the connection can carry the next try.
                 let _ = reply.into_body().collect(ERROR_LIMIT).await;
             }
-            _ => return Ok(Sent { reply, turn }),
+            _ => return Ok(Sent { reply, turn, error }),
         }
     }
 }
@@ -178,22 +197,25 @@ fn write_out(
     Ok(request)
 }
 
-/// Turns a reply that is an error into one, read in `dialect`.
+/// Turns a reply that is an error, or holds one, into one, read in `dialect`.
 ///
 /// # Errors
 /// When it is one.
 pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, lane: Lane) -> Result<Reply, Failed> {
-    let Sent { reply, turn } = sent;
+    let Sent { reply, turn, error } = sent;
+    if let Some(error) = error {
+        return Err(turn.explain(error, reply.headers()).from_provider(&target.service.provider.id).into());
+    }
     if reply.status().is_success() {
         return Ok(reply);
     }
     let (head, body) = reply.into_parts();
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
     let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, turn.clock().unix());
-    let error = turn.explain(error, head.status, &head.headers).from_provider(&target.service.provider.id);
+    let error = turn.explain(error, &head.headers).from_provider(&target.service.provider.id);
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
-    Err(Failed { error, reply })
+    Err(Failed { error, reply, last: false })
 }
 
 struct Written {
@@ -267,8 +289,10 @@ pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
         (false, Phase::Tls) if !is_broken(failure) => Kind::Tls,
         (false, _) => Kind::Network,
     };
-    let phase = failure.timeout.then_some(match failure.phase {
+    let phase = Some(match failure.phase {
         Phase::Connect | Phase::Tls => error::Phase::Connect,
+        // Nothing of it has gone out.
+        Phase::Send if !failure.timeout => error::Phase::Connect,
         Phase::Send | Phase::Head => error::Phase::FirstByte,
         Phase::Body => error::Phase::BetweenBytes,
     });

@@ -16,6 +16,7 @@ pub use trunkline_codec as codec;
 
 mod body_values;
 pub mod call;
+mod carry;
 mod client;
 pub mod clock;
 pub mod config;
@@ -23,7 +24,9 @@ mod credential;
 pub mod exchange;
 pub mod monitor;
 pub mod operate;
+mod refusal;
 pub mod relay;
+pub mod route;
 mod runtime;
 mod secret;
 pub mod target;

@@ -8,7 +8,7 @@ use crate::codec::catalog::{Cost, Pieces};
 use crate::codec::dialect::operation::{self, Wanted, Wire};
 use crate::codec::dialect::{self, Dialect, Head, Operation, Peek, headers as wire_headers};
 use crate::codec::{Error, Kind, Losses, Origin, Result};
-use crate::exchange::{Failed, Lane, Parcel, Sent, explain, send, settle, splice, with_usual};
+use crate::exchange::{ERROR_LIMIT, Failed, Lane, Parcel, Sent, explain, send, settle, splice, with_usual};
 use crate::relay::describe;
 use crate::target::Target;
 use crate::transport::{Body, Payload, Reply};
@@ -149,9 +149,6 @@ pub async fn pass(client: &Client, target: &Target, own: Own<'_>) -> Result<Pass
     Ok(Passed { target: target.clone(), dialect: dialect.to_owned(), status: head.status, headers: head.headers, body })
 }
 
-/// The most of an error answer that is looked at before it passes through.
-const ERROR_LIMIT: usize = 1024 * 1024;
-
 /// Sends what is none of our operations: the parcel as it is, with the credential, and whatever comes back. Only what
 /// would give the credential away does not pass.
 ///
@@ -159,7 +156,7 @@ const ERROR_LIMIT: usize = 1024 * 1024;
 /// When the provider cannot be reached, or repeats our credential in its answer to an error.
 pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> Result<Reply, Failed> {
     let service = &target.service;
-    let Sent { reply, turn } = send(client, target, "", &service.provider.base_url, parcel).await?;
+    let Sent { reply, turn, .. } = send(client, target, "", &service.provider.base_url, parcel).await?;
     let (mut head, body) = reply.into_parts();
     let told: Vec<_> = head.headers.iter().filter(|(_, value)| turn.is_in(value.as_bytes())).collect();
     let told: Vec<_> = told.into_iter().map(|(name, _)| name.clone()).collect();
@@ -174,7 +171,7 @@ pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> R
             };
             let error = service.provider.dialects.first().and_then(|name| error_dialect(name)).map(read);
             let error = error.unwrap_or_else(|| Error::malformed("answered in a way that may show our credential"));
-            return Err(turn.explain(service.sign(error), head.status, &head.headers).into());
+            return Err(turn.explain(service.sign(error), &head.headers).into());
         }
         return Ok(Reply::from_parts(head, Body::whole(body)));
     }

@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::clock::Clock;
 use crate::codec::catalog::{Catalog, Models, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
-use crate::config::{Config, Environment, locate};
+use crate::config::{Alias, Choice, Config, Environment, Overlay, locate};
 use crate::credential::Stamp;
+use crate::relay::Hold;
+use crate::route::{Candidate, Dice, Need, Rules, plan};
 use crate::target::{Lack, Service, Target, assemble};
 
 /// Where the variables come from, each time that they are read.
@@ -34,9 +37,11 @@ pub(crate) enum Written {
 pub(crate) struct Runtime {
     state: ArcSwap<State>,
     written: Written,
+    overlay: Overlay,
     variables: Variables,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tell: Tell,
+    pub(crate) dice: Arc<Dice>,
     /// The files as they were when they were read last. Locked as long as they are read.
     seen: Mutex<Vec<Stamp>>,
 }
@@ -97,7 +102,13 @@ impl Written {
 }
 
 impl Runtime {
-    pub(crate) fn new(written: Written, variables: Variables, clock: Arc<dyn Clock>, tell: Tell) -> Result<Self> {
+    pub(crate) fn new(
+        (written, overlay): (Written, Overlay),
+        variables: Variables,
+        clock: Arc<dyn Clock>,
+        tell: Tell,
+        dice: Dice,
+    ) -> Result<Self> {
         let environment = variables()?;
         let given = match &written {
             Written::Given(config) => Some(Config::clone(config)),
@@ -106,10 +117,12 @@ impl Runtime {
         let written = written.locate(&environment);
         // Looked at before they are read: what changes from here on is seen later.
         let seen = Mutex::new(written.look());
-        let config = given.map_or_else(|| written.read(&environment), Ok)?;
+        let mut config = given.map_or_else(|| written.read(&environment), Ok)?;
+        overlay.apply(&mut config);
         let (state, notices) = State::new(config, environment)?;
         notices.iter().for_each(|notice| tell(notice));
-        Ok(Runtime { state: ArcSwap::from_pointee(state), written, variables, clock, tell, seen })
+        let dice = Arc::new(dice);
+        Ok(Runtime { state: ArcSwap::from_pointee(state), written, overlay, variables, clock, tell, dice, seen })
     }
 
     pub(crate) fn state(&self) -> Guard<Arc<State>> {
@@ -130,7 +143,9 @@ impl Runtime {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = self.written.look();
         let environment = (self.variables)()?;
-        let (mut state, mut notices) = State::new(self.written.read(&environment)?, environment)?;
+        let mut config = self.written.read(&environment)?;
+        self.overlay.apply(&mut config);
+        let (mut state, mut notices) = State::new(config, environment)?;
         accept(&state.config, &state.environment)?;
         let old = self.state.load_full();
         for (id, service) in &mut state.services {
@@ -173,6 +188,9 @@ impl State {
             ("[server] listen", new.server.listen != old.server.listen),
             ("[server] threads", new.server.threads != old.server.threads),
             ("[server] drain_seconds", new.server.drain_seconds != old.server.drain_seconds),
+            ("[faults]", new.faults != old.faults),
+            ("record", new.record != old.record),
+            ("replay", new.replay != old.replay),
             ("[network] ca_file", new.network.ca_file != old.network.ca_file),
             ("[network] connect_seconds", new.network.connect_seconds != old.network.connect_seconds),
             ("[network] head_seconds", new.network.head_seconds != old.network.head_seconds),
@@ -188,8 +206,53 @@ impl State {
 
     pub(crate) fn plan(&self, model: &str) -> Result<Vec<Target>> {
         match self.config.models.get(model) {
-            Some(alias) => alias.targets.iter().map(|name| self.target(name)).collect(),
+            Some(alias) => alias.targets.iter().map(|choice| self.target(&choice.target)).collect(),
             None => Ok(vec![self.target(model)?]),
+        }
+    }
+
+    /// The targets of a call in the order in which they are asked, and the rules for when they fail.
+    pub(crate) fn route(&self, need: &Need<'_>, now: Duration, seed: u64) -> Result<(Vec<Target>, Rules)> {
+        let alias = self.config.models.get(need.model);
+        let targets = self.plan(need.model)?;
+        let rules = self.rules(need, alias);
+        let Some(alias) = alias.filter(|_| targets.len() > 1) else { return Ok((targets, rules)) };
+        let candidates: Vec<Candidate> = targets
+            .iter()
+            .zip(&alias.targets)
+            .map(|(target, choice)| Candidate {
+                look: target.standing().look(need.streamed, now),
+                tier: choice.tier,
+                weight: choice.weight,
+                able: true,
+                price: None,
+                room: None,
+                name_hash: hash(&choice.target),
+            })
+            .collect();
+        let sticky = need.who.filter(|_| alias.sticky.is_some());
+        let order = plan(alias.strategy, &candidates, sticky, seed);
+        let ordered = order.iter().filter_map(|at| targets.get(*at).cloned()).collect();
+        Ok((ordered, rules))
+    }
+
+    fn rules(&self, need: &Need<'_>, alias: Option<&Alias>) -> Rules {
+        let calls = &self.config.calls;
+        let deadline = alias.and_then(|alias| alias.deadline_seconds).unwrap_or(calls.deadline_seconds);
+        let deadline = Duration::from_secs(deadline);
+        Rules {
+            deadline: need.patience.map_or(deadline, |patience| patience.min(deadline)),
+            first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs),
+            attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
+            longest_wait: Duration::from_secs(calls.wait_seconds),
+            retry_percent: calls.retry_percent,
+            hold: Hold {
+                until: alias.and_then(|alias| alias.hold_back).unwrap_or(calls.hold_back),
+                frame_limit: self.config.network.frame_limit,
+                limit: self.config.network.reply_limit,
+            },
+            streamed: need.streamed,
+            repeatable: need.repeatable,
         }
     }
 
@@ -221,7 +284,7 @@ impl State {
             if alias.targets.is_empty() {
                 return Err(wrong("targets is empty; name at least one `provider/model`".to_owned()));
             }
-            for target in &alias.targets {
+            for Choice { target, .. } in &alias.targets {
                 let known = target.split_once('/').is_none_or(|(id, _)| self.services.contains_key(id));
                 if !known {
                     self.target(target).map_err(|error| wrong(error.message))?;
@@ -230,4 +293,9 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The same for the same text, on every machine and in every version.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }

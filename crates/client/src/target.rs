@@ -1,7 +1,8 @@
 //! A provider that can be called, and one model of it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::body_values::BodyValues;
@@ -11,6 +12,12 @@ use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credentials, Errand, Opened, Turn};
+use crate::route::Standing;
+use crate::secret::Secret;
+use crate::transport::recorded_providers;
+
+/// Models of a provider whose standing is remembered.
+const STANDINGS_MAX: usize = 1024;
 
 /// A provider and whether it can be called.
 pub struct Service {
@@ -18,8 +25,12 @@ pub struct Service {
     pub provider: Provider,
     /// Named in the configuration.
     pub configured: bool,
+    /// Not to be chosen by a bare model name: recordings are played back, and it has none.
+    idle: bool,
     credentials: Result<Credentials, Lack>,
     pub(crate) body_values: BodyValues,
+    /// How its models stand, those that have been asked for.
+    standings: Mutex<HashMap<String, Arc<Standing>>>,
 }
 
 /// Why a provider cannot be called.
@@ -40,12 +51,13 @@ pub struct Target {
     pub model: String,
     /// The provider's quirks with this model, where they are special.
     special: Option<Arc<Quirks>>,
+    standing: Arc<Standing>,
 }
 
 impl Service {
     /// Whether calls may go there by a bare model name: its credential is there, and a local server was named.
     pub fn is_ready(&self) -> bool {
-        self.credentials.is_ok() && (self.configured || !self.provider.local)
+        !self.idle && self.credentials.is_ok() && (self.configured || !self.provider.local)
     }
 
     /// What it lacks.
@@ -78,6 +90,12 @@ impl Service {
         error.from_provider(&self.provider.id)
     }
 
+    /// Every secret of this provider's that is known now.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let credentials = self.credentials.as_ref().ok().into_iter().flat_map(Credentials::secrets);
+        credentials.chain(self.body_values.secrets())
+    }
+
     /// Whether one made from `other`'s data now would be the same: then this one stays, with its tokens.
     pub(crate) fn is_like(&self, other: &Service) -> bool {
         let alike = match (&self.credentials, &other.credentials) {
@@ -87,8 +105,32 @@ impl Service {
         alike && self.provider == other.provider && self.configured == other.configured
     }
 
+    /// How one of its models stands.
+    fn standing(&self, model: &str) -> Arc<Standing> {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(standing) = standings.get(model) {
+            return Arc::clone(standing);
+        }
+        // Names are the callers': what nobody uses now makes room.
+        if standings.len() >= STANDINGS_MAX {
+            standings.retain(|_, standing| Arc::strong_count(standing) > 1);
+        }
+        let standing = Arc::<Standing>::default();
+        standings.insert(model.to_owned(), Arc::clone(&standing));
+        standing
+    }
+
+    /// How those of its models stand that have been asked for, by name.
+    pub fn standings(&self) -> Vec<(String, Arc<Standing>)> {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = standings.iter().map(|(model, standing)| (model.clone(), Arc::clone(standing))).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
     /// The operator has done something about the secrets.
     pub(crate) fn recheck(&self) {
+        self.standings().iter().for_each(|(_, standing)| standing.forgive());
         if let Ok(credentials) = &self.credentials {
             credentials.recheck();
         }
@@ -133,7 +175,13 @@ impl Target {
             Cow::Owned(quirks) => Some(Arc::new(quirks)),
             Cow::Borrowed(_) => None,
         };
-        Target { service, model, special }
+        let standing = service.standing(&model);
+        Target { service, model, special, standing }
+    }
+
+    /// Whether it is fit, how busy and how fast.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// Where the provider departs from its dialects with this model.
@@ -166,6 +214,10 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
         )
     };
     let mut catalog = Catalog::builtin().map_err(wrong)?;
+    if config.simulate {
+        catalog = only_simulator(&catalog);
+    }
+    let recorded = config.replay.as_ref().map(|replay| recorded_providers(&replay.dir)).transpose()?;
     move_by_environment(&mut catalog, environment).map_err(wrong)?;
     for (id, patch) in &config.providers {
         catalog.apply(id, patch.clone()).map_err(wrong)?;
@@ -177,6 +229,10 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     let patience = Duration::from_secs(config.network.command_seconds);
     let mut notices = Vec::new();
     let services = catalog.iter().map(|provider| {
+        if let Some(recorded) = &recorded {
+            let idle = !recorded.contains(&provider.id) && !config.simulate;
+            return played_back(provider, environment, config.providers.contains_key(&provider.id), idle);
+        }
         let credentials = match Credentials::open(provider, environment, patience) {
             Ok(Opened::Ready(credentials, more)) => {
                 notices.extend(more);
@@ -196,10 +252,41 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
             (Err(lack), _) => (Err(lack), BodyValues::default()),
         };
-        Service { provider: provider.clone(), configured, credentials, body_values }
+        let standings = Mutex::default();
+        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings }
     });
     let services = services.collect();
     Ok((catalog, services, notices))
+}
+
+/// The built-in provider that needs no network, and answers to any model's name.
+fn only_simulator(catalog: &Catalog) -> Catalog {
+    let mut only = Catalog::default();
+    for provider in catalog.iter().filter(|provider| provider.base_url.starts_with("sim:")) {
+        let mut provider = provider.clone();
+        provider.models.push("*".to_owned());
+        only.insert(provider);
+    }
+    only
+}
+
+/// A provider of which there are recordings only: it is called without a credential, for nobody is called.
+fn played_back(provider: &Provider, environment: &Environment, configured: bool, idle: bool) -> Service {
+    let open = Provider { auth: Auth::None, api_keys: Vec::new(), headers: Default::default(), ..provider.clone() };
+    let credentials = match Credentials::open(&open, environment, Duration::ZERO) {
+        Ok(Opened::Ready(credentials, _)) => Ok(credentials),
+        Ok(Opened::Missing(names)) => Err(Lack::Variables(names)),
+        Err(error) => Err(Lack::Unusable(error)),
+    };
+    let mut provider = provider.clone();
+    if !provider.unset.is_empty() {
+        // Where that would be does not matter, as long as it is an address.
+        provider.base_url = "http://recorded.invalid".to_owned();
+        provider.dialect_url.clear();
+        provider.unset.clear();
+    }
+    let body_values = BodyValues::hidden(&provider);
+    Service { provider, configured, idle, credentials, body_values, standings: Mutex::default() }
 }
 
 /// The variables by which the vendors' own SDKs are pointed elsewhere.

@@ -77,6 +77,7 @@ pub(crate) fn bench(c: &mut Criterion) {
         model: "fast".to_owned(),
         framing: Framing::Sse,
         stream_usage: false,
+        asked: None,
     };
     let starts = [PartStart::Text, PartStart::ToolCall { id: "call_1".to_owned(), name: "look_up".to_owned() }];
     let deltas = [Delta::Text(" fox jumps".to_owned()), Delta::Arguments("\"wo".to_owned())];

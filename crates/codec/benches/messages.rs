@@ -49,6 +49,7 @@ pub(crate) fn bench(c: &mut Criterion) {
         model: "m".to_owned(),
         framing: Framing::Sse,
         stream_usage: true,
+        asked: None,
     };
     let mut group = c.benchmark_group("messages");
     group.throughput(Throughput::Elements(DELTAS as u64));

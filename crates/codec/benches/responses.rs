@@ -80,6 +80,7 @@ pub(crate) fn bench(c: &mut Criterion) {
         model: "fast".to_owned(),
         framing: Framing::Sse,
         stream_usage: true,
+        asked: None,
     };
     let delta = Event::Delta { choice: 0, part: 0, delta: Delta::Text(" fox jumps".to_owned()) };
     group.bench_function("write", |b| {

@@ -76,7 +76,7 @@ pub enum Origin {
     Network,
 }
 
-/// What was waited for when time ran out.
+/// What was waited for when time ran out or the connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -275,7 +275,7 @@ pub struct Error {
     pub origin: Origin,
     /// Whether to try again.
     pub retry: Retry,
-    /// What was waited for, of a [`Kind::Timeout`] of ours.
+    /// What was waited for when time ran out or the connection failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
     /// The provider's own HTTP status, if one answered.

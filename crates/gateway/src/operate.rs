@@ -22,12 +22,13 @@ use trunkline::ir::{Draw, Embed, Moderate, Rerank, Speak, Transcribe};
 use trunkline::monitor::OpenCall;
 use trunkline::operate::{Own, OwnBody, Passed, operate, pass};
 use trunkline::relay::{Flow, Settings};
+use trunkline::route::Need;
 
 use crate::edge::form::{self, Form, Limits};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
-use crate::pipeline::may_go_on;
+use crate::pipeline::need;
 use crate::worker::Worker;
 
 enum Received {
@@ -107,27 +108,27 @@ async fn run(
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let planned = peek(worker, &seen, &received, wish);
-    let planned = planned.and_then(|(peek, model)| worker.client.plan(&model).map(|plan| (peek, model, plan)));
-    let (peek, model, plan) = planned.map_err(|error| (error.into(), facts.clone()))?;
+    let planned = planned.and_then(|(peek, model)| {
+        let tries = worker.client.tries(&Need { model: &model, ..need(head, &peek) })?;
+        Ok((peek, model, tries))
+    });
+    let (peek, model, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
     }
     let caller = Caller { wish, head: seen, peek };
-    let mut last = Failed::from(Error::new(Kind::Unavailable, Origin::Gateway, "no target can take this call"));
-    for target in plan {
-        facts.begin(&target);
-        note(call, &facts);
-        match try_target(worker, &target, &caller, &mut received, &mut facts, call).await {
-            Ok(ready) => return Ok(ready),
-            // Another target may offer what this one does not.
-            Err(failed) if may_go_on(&failed.error) || failed.error.kind == Kind::Unsupported => last = failed,
-            Err(failed) => return Err((failed, facts)),
-        }
-        if matches!(&received, Received::Form(form) if form.is_gone()) {
-            break;
+    loop {
+        let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
+        facts.begin(&leg.target);
+        let tried = leg.within(try_target(worker, &leg.target, &caller, &mut received, &mut facts, call)).await;
+        let tried = tried.map_err(|failed| match &received {
+            Received::Form(form) if form.is_gone() => failed.last(),
+            _ => failed,
+        });
+        if let Some(ready) = tries.hear(leg, tried, call) {
+            return Ok(ready);
         }
     }
-    Err((last, facts))
 }
 
 /// What is to be seen of the request, and the model's name: the caller's, or the task's where the caller names none.
@@ -260,13 +261,12 @@ fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
         model: caller.peek.model.clone(),
         framing: Framing::Sse,
         stream_usage: true,
+        asked: None,
     }
 }
 
 fn note(call: &mut OpenCall, facts: &Facts) {
     if let Some(outcome) = call.outcome() {
-        outcome.target.clone_from(&facts.target);
-        outcome.attempts = facts.attempts;
         outcome.losses = Losses::clone(&facts.losses);
     }
 }

@@ -77,9 +77,9 @@ pub(crate) async fn answer(
     let mut facts = Facts::new(id, errors);
     facts.target = Some(target.service.provider.id.clone());
     facts.attempts = 1;
+    call.begin(&target);
     if let Some(outcome) = call.outcome() {
         outcome.target.clone_from(&facts.target);
-        outcome.attempts = 1;
     }
     let mut headers = own_headers(&head.headers);
     // What is encoded cannot be searched for our credential, nor be watched.

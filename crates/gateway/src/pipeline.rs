@@ -5,8 +5,8 @@
 //!       ─► identify    headers -> caller                                 401
 //!       ─► receive     body, up to the limit                             413
 //!       ─► peek        body -> model, stream, spans                      400
-//!       ─► plan        model -> targets                                  404
-//!       ─► exchange    lane -> codec -> sign -> send -> head
+//!       ─► plan        model -> targets in order                         404
+//!       ─► exchange    lane -> codec -> sign -> send -> head             the next target, or the same again, until here
 //!       ─► relay       same: bytes as they come; translate: frame -> event -> bytes
 //!       ─► reply       status, headers; the outcome is recorded when the body is over
 //! ```
@@ -18,10 +18,11 @@ use http::Response;
 use http::request::Parts;
 use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
-use trunkline::exchange::{Answer, Ask, Failed, exchange};
+use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::Request;
 use trunkline::monitor::OpenCall;
-use trunkline::relay::{self, Pipe, Settings, Whole};
+use trunkline::relay::{self, Hold, Pipe, Settings, Whole};
+use trunkline::route::{Leg, Need};
 use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
@@ -105,24 +106,26 @@ async fn run(
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let peeked = dialect.downstream().peek(&seen, &body, operation);
-    let planned = peeked.and_then(|peek| worker.client.plan(&peek.model).map(|plan| (peek, plan)));
-    let (peek, plan) = planned.map_err(|error| (error.into(), facts.clone()))?;
+    let planned = peeked.and_then(|peek| worker.client.tries(&need(head, &peek)).map(|tries| (peek, tries)));
+    let (peek, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
     if let Some(outcome) = call.outcome() {
         outcome.model.clone_from(&peek.model);
     }
     let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body };
-    let mut last = Failed::from(Error::new(Kind::Unavailable, Origin::Gateway, "no target can take this call"));
-    for target in plan {
-        facts.begin(&target);
-        note(call, &facts);
-        match try_target(worker, &target, &caller, &mut facts).await {
-            Ok(Tried::Counted(reply)) => return Ok(Ready::Reply(*reply)),
-            Ok(Tried::Answered(answer)) => return finish(worker, *answer, &caller, call, facts).await,
-            Err(failed) if may_go_on(&failed.error) => last = failed,
-            Err(failed) => return Err((failed, facts)),
+    loop {
+        let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
+        facts.begin(&leg.target);
+        let tried = leg.within(try_target(worker, &leg, &caller, call, &mut facts)).await;
+        if let Some(ready) = tries.hear(leg, tried, call) {
+            return Ok(ready);
         }
     }
-    Err((last, facts))
+}
+
+/// What the call asks for, as far as it matters for where it goes.
+pub(crate) fn need<'a>(head: &Parts, peek: &'a Peek) -> Need<'a> {
+    let repeatable = peek.operation.may_be_repeated() || head.headers.contains_key("idempotency-key");
+    Need { model: &peek.model, streamed: peek.stream, repeatable, ..Need::default() }
 }
 
 /// What the caller sent.
@@ -134,31 +137,29 @@ struct Caller<'a> {
     body: &'a Bytes,
 }
 
-enum Tried {
-    Answered(Box<Answer>),
-    Counted(Box<Response<ReplyBody>>),
-}
-
 /// One exchange with one target, in the lane that its dialects allow.
 async fn try_target(
     worker: &Worker,
-    target: &Target,
+    leg: &Leg,
     caller: &Caller<'_>,
+    call: &mut OpenCall,
     facts: &mut Facts,
-) -> std::result::Result<Tried, Failed> {
+) -> std::result::Result<Ready, Failed> {
+    let target = &leg.target;
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller, facts)?);
     };
     if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = exchange(&worker.client, target, dialect, ask).await?;
-        return Ok(Tried::Answered(Box::new(answer)));
+        facts.losses = Losses::default();
+        return finish(worker, (answer, leg.hold), caller, call, facts).await;
     }
     let request = read(caller, target)?;
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
     let mut answer = exchange(&worker.client, target, dialect, ask).await?;
     facts.losses = std::mem::take(&mut answer.losses);
-    Ok(Tried::Answered(Box::new(answer)))
+    finish(worker, (answer, leg.hold), caller, call, facts).await
 }
 
 fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
@@ -169,30 +170,34 @@ fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
 }
 
 /// Nobody can count these tokens: a guess that says so.
-fn estimate(target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> Result<Tried> {
+fn estimate(target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> Result<Ready> {
     if caller.operation != Operation::CountTokens {
         let what = format!("{} speaks no dialect that can do this", target.service.provider.id);
         return Err(Error::new(Kind::Unsupported, Origin::Gateway, what));
     }
     let count = call::estimate(&read(caller, target)?);
     facts.estimated = true;
-    Ok(Tried::Counted(Box::new(reply::json(caller.dialect.downstream().write_count(count), facts))))
+    Ok(Ready::Reply(reply::json(caller.dialect.downstream().write_count(count), facts)))
 }
 
 /// The head is good: whole answers are collected, streams are handed over.
 async fn finish(
     worker: &Worker,
-    answer: Answer,
+    (answer, hold): (Answer, Hold),
     caller: &Caller<'_>,
     call: &mut OpenCall,
-    mut facts: Facts,
-) -> std::result::Result<Ready, (Failed, Facts)> {
-    note(call, &facts);
+    facts: &mut Facts,
+) -> std::result::Result<Ready, Failed> {
     let limit = worker.client.config().network.reply_limit;
-    let cx = context(worker, caller, &facts);
+    let mut cx = context(worker, caller, facts);
+    if answer.lane == Lane::Translate {
+        cx.asked = caller.dialect.downstream().recall(caller.body);
+    }
+    note(call, facts);
     let streamed = caller.peek.stream && caller.operation == Operation::Chat;
     if streamed && !relay::is_whole_instead(&answer, cx.framing) {
-        return Ok(Ready::Stream { answer, cx, facts });
+        let answer = relay::hold(answer, hold).await?;
+        return Ok(Ready::Stream { answer, cx, facts: facts.clone() });
     }
     let (lane, headers) = (answer.lane, answer.headers.clone());
     let finished = if streamed {
@@ -212,12 +217,12 @@ async fn finish(
             }
         })
     };
-    let (bytes, usage, media) = finished.map_err(|error| (error.into(), facts.clone()))?;
-    note(call, &facts);
+    let (bytes, usage, media) = finished?;
+    note(call, facts);
     if let Some(outcome) = call.outcome() {
         outcome.usage = usage;
     }
-    Ok(Ready::Reply(reply::whole(bytes, media, (lane, &headers), &facts)))
+    Ok(Ready::Reply(reply::whole(bytes, media, (lane, &headers), facts)))
 }
 
 async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Result<Bytes> {
@@ -237,22 +242,12 @@ fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
         model: caller.peek.model.clone(),
         framing: caller.peek.framing,
         stream_usage: caller.peek.stream_usage,
+        asked: None,
     }
 }
 
 fn note(call: &mut OpenCall, facts: &Facts) {
     if let Some(outcome) = call.outcome() {
-        outcome.target.clone_from(&facts.target);
-        outcome.attempts = facts.attempts;
         outcome.losses = Losses::clone(&facts.losses);
     }
-}
-
-/// Another target may do better unless the caller's request is at fault.
-pub(crate) fn may_go_on(error: &Error) -> bool {
-    let callers_fault = matches!(
-        error.kind,
-        Kind::BadRequest | Kind::NotFound | Kind::TooLarge | Kind::ContextTooLong | Kind::Unsupported | Kind::Filtered
-    );
-    !callers_fault
 }

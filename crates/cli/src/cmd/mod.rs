@@ -12,5 +12,6 @@ pub(crate) mod prices;
 pub(crate) mod providers;
 pub(crate) mod rerank;
 pub(crate) mod serve;
+pub(crate) mod sim;
 pub(crate) mod speak;
 pub(crate) mod transcribe;

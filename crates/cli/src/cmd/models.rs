@@ -133,7 +133,13 @@ impl Models {
         let mut rows = Vec::new();
         if self.provider.is_none() && wanted.is_empty() {
             let config = client.config();
-            rows.extend(config.models.iter().map(|(name, alias)| Row::plain(name.clone(), alias.targets.join(", "), true)));
+            rows.extend(config.models.iter().map(|(name, alias)| {
+                Row::plain(
+                    name.clone(),
+                    alias.targets.iter().map(|choice| choice.target.as_str()).collect::<Vec<_>>().join(", "),
+                    true,
+                )
+            }));
         }
         rows.extend(pick(&client, self.provider.as_deref())?);
         rows.retain(|row| row.able.has_all(wanted));

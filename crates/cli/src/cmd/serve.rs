@@ -21,26 +21,36 @@ impl Serve {
             Some(listen) => Server::bind_at(client.clone(), listen).await?,
             None => Server::bind(client.clone()).await?,
         };
-        let address = server.address()?;
-        if global.json {
-            print_json(&serde_json::json!({ "listen": address.to_string(), "notices": server.notices }))?;
-        } else if !global.quiet {
-            welcome(&client, &address.to_string(), &server.notices);
+        let address = server.address()?.to_string();
+        if announce(&server, &address, global)? {
+            welcome(&client, &address, &server.notices);
         }
-        let (stop, stopping) = Stop::new();
-        let quiet = global.quiet;
-        tokio::spawn(async move {
-            until_signal().await;
-            if !quiet {
-                complain("stopping: no new calls, running ones may finish (again to stop at once)");
-            }
-            stop.stop();
-            until_signal().await;
-            std::process::exit(1);
-        });
-        server.run(stopping).await?;
-        Ok(End::Done)
+        run_until_signal(server, global.quiet).await
     }
+}
+
+/// Says as JSON where a gateway listens, if that is what is wanted. Whether a person is to be told.
+pub(super) fn announce(server: &Server, address: &str, global: &Global) -> anyhow::Result<bool> {
+    if global.json {
+        print_json(&serde_json::json!({ "listen": address, "notices": server.notices }))?;
+    }
+    Ok(!global.json && !global.quiet)
+}
+
+/// Serves until a signal says stop and running calls are over.
+pub(super) async fn run_until_signal(server: Server, quiet: bool) -> anyhow::Result<End> {
+    let (stop, stopping) = Stop::new();
+    tokio::spawn(async move {
+        until_signal().await;
+        if !quiet {
+            complain("stopping: no new calls, running ones may finish (again to stop at once)");
+        }
+        stop.stop();
+        until_signal().await;
+        std::process::exit(1);
+    });
+    server.run(stopping).await?;
+    Ok(End::Done)
 }
 
 /// What a person needs to make the first call.

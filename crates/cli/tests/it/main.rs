@@ -4,4 +4,5 @@
 mod models;
 mod operation;
 mod readme;
+mod rehearse;
 mod terminal;

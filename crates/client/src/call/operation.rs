@@ -2,11 +2,11 @@
 
 use std::pin::Pin;
 
-use super::first;
 use crate::client::Client;
 use crate::codec::Result;
 use crate::codec::dialect::operation::Wanted;
 use crate::operate::{Done, operate};
+use crate::route::Need;
 
 /// A call of an operation that has not been sent: await it for the answer.
 ///
@@ -43,8 +43,21 @@ impl<W: Wanted> OperationCall<W> {
     /// # Errors
     /// With kind, origin, retry advice and the provider's own words.
     pub async fn send(mut self) -> Result<Done<W::Answer>> {
-        let target = first(self.client.plan(self.wanted.model_mut())?)?;
-        operate(&self.client, &target, self.wanted, None).await.map_err(|failed| failed.error)
+        let model = self.wanted.model_mut().clone();
+        let repeatable = self.wanted.operation().may_be_repeated();
+        let Self { client, wanted } = &self;
+        let need = Need { repeatable, ..Need::of(&model) };
+        let mut call = client.open_call(&model);
+        let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
+        loop {
+            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
+            let tried = leg.within(operate(client, &leg.target, wanted.clone(), None)).await;
+            if let Some(done) = tries.hear(leg, tried, &mut call) {
+                call.note(W::usage(&done.answer), &done.losses);
+                call.close(None);
+                return Ok(done);
+            }
+        }
     }
 }
 

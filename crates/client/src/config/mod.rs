@@ -3,8 +3,10 @@
 //! Strict: an unknown key is an error that names the line, the key and the nearest known one.
 //! None at all is fine: then the usual environment variables switch providers on.
 
+mod alias;
 mod environment;
 mod file;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,11 +14,15 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::codec::catalog::{ModelPatch, ProviderPatch, SecretRef};
+use crate::transport::FaultPlan;
 
 pub use crate::credential::resolve as resolve_secret;
+pub use alias::{Alias, Calls, Choice, HoldBack, Sticky};
 pub use environment::Environment;
 pub(crate) use file::wrong;
 pub use file::{FILE_NAME, PRICES_NAME, locate};
+pub(crate) use replay::Overlay;
+pub use replay::ReplayFrom;
 
 /// A configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -26,6 +32,8 @@ pub struct Config {
     pub server: Server,
     /// How providers are reached.
     pub network: Network,
+    /// How long calls go on, and how often they are made again.
+    pub calls: Calls,
     /// Providers: what differs from the catalogue, or all of a new one.
     pub providers: BTreeMap<String, ProviderPatch>,
     /// Aliases: the model names that callers may use.
@@ -35,6 +43,15 @@ pub struct Config {
     pub prices: BTreeMap<String, ModelPatch>,
     /// Task type → model name; `default` is used when nobody names a model.
     pub tasks: BTreeMap<String, String>,
+    /// Which calls go wrong on purpose.
+    pub faults: FaultPlan,
+    /// A folder in which every exchange is kept.
+    pub record: Option<PathBuf>,
+    /// A folder from which every exchange is played back; then nobody is contacted.
+    pub replay: Option<ReplayFrom>,
+    /// Whatever the model's name, the simulator answers, and there is no other provider. See [`crate::Builder::simulate`].
+    #[serde(skip)]
+    pub simulate: bool,
     /// Where it was read from; errors name it.
     #[serde(skip)]
     pub path: Option<PathBuf>,
@@ -106,12 +123,4 @@ impl Default for Network {
             frame_limit: 16 * 1024 * 1024,
         }
     }
-}
-
-/// One alias.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Alias {
-    /// Targets in order, each `provider/model` or a bare model name.
-    pub targets: Vec<String>,
 }

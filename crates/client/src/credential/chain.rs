@@ -1,73 +1,86 @@
-//! Where AWS's own tools look for keys without being told: variables, then the shared files. No address is contacted.
-
-use std::collections::HashMap;
-use std::path::PathBuf;
+//! Where AWS's own tools look for keys without being told: variables, then the shared files, then addresses that
+//! variables name. An address that nobody named is not contacted.
 
 use super::lookup::Lookup;
+use super::profile::{Profile, files, read_keys, with_token};
 use super::sign::{AccessKey, refuse};
 use crate::codec::Result;
-use crate::codec::catalog::SecretRef;
+use crate::codec::catalog::{AWS_STARTS, CMD_LIFETIME};
 use crate::secret::Secret;
 
-/// Keys, and the region of the profile that they were found in.
-pub(super) fn find(profile: Option<&str>, lookup: &mut Lookup<'_>) -> Result<(AccessKey, Option<String>)> {
+/// Where keys were found.
+pub(super) enum Found {
+    /// Here they are.
+    Keys(AccessKey),
+    /// They belong to a role and must be asked for.
+    Role(Role),
+    /// A container's address gives them.
+    Container {
+        /// The address.
+        url: String,
+        /// What it wants in `Authorization`.
+        token: Option<Secret>,
+    },
+    /// A machine's metadata service gives them.
+    Instance {
+        /// Its address.
+        url: String,
+    },
+}
+
+/// Whose keys are asked for, and how whoever asks is known.
+pub(super) struct Role {
+    pub(super) arn: String,
+    /// What the call is called in the records.
+    pub(super) session: String,
+    pub(super) seconds: Option<String>,
+    pub(super) external_id: Option<String>,
+    pub(super) identity: Identity,
+}
+
+/// Who asks for a role's keys.
+pub(super) enum Identity {
+    /// Whoever has this token.
+    Token(Secret),
+    /// Whoever has these keys.
+    Keys(AccessKey),
+}
+
+/// The host of the address that a container's variable has the path of.
+const CONTAINER: &str = "http://169.254.170.2";
+/// The name of a session where none is given.
+const SESSION: &str = "trunkline";
+
+/// Keys or the way to them, and the region of the profile that they were found in.
+pub(super) fn find(profile: Option<&str>, lookup: &mut Lookup<'_>) -> Result<(Found, Option<String>)> {
     if profile.is_none()
-        && let (Some(id), Some(secret)) = (lookup.variable("AWS_ACCESS_KEY_ID"), lookup.variable("AWS_SECRET_ACCESS_KEY"))
+        && let Some(key) = of_variables(lookup)
     {
-        let key = AccessKey::new(Secret::new(id), Secret::new(secret));
-        let token = lookup.variable("AWS_SESSION_TOKEN").map(Secret::new);
-        return Ok((hide(with_token(key, token), lookup), None));
+        return Ok((Found::Keys(hide(key, lookup)), None));
     }
     let name = profile.map_or_else(|| named_profile(lookup), str::to_owned);
-    let mut settings = HashMap::new();
-    for file in files(lookup).into_iter().filter(|file| file.is_file()) {
-        let text = lookup.read(&file)?;
-        // What the first file says counts.
-        for (key, value) in section(text.expose(), &name) {
-            settings.entry(key).or_insert(value);
-        }
-    }
-    let region = settings.remove("region");
-    if let Some(command) = settings.remove("credential_process") {
-        let lifetime = crate::codec::catalog::CMD_LIFETIME;
-        let printed = lookup.need_plain(&SecretRef::Cmd { command, lifetime })?;
-        return Ok((hide(read_keys(&printed)?, lookup), region));
-    }
-    let (Some(id), Some(secret)) = (settings.remove("aws_access_key_id"), settings.remove("aws_secret_access_key")) else {
-        return Err(refuse(format!(
-            "no AWS keys: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set, nor does the profile `{name}` of the shared files hold any"
-        )));
+    let settings = Profile::read(&name, lookup)?;
+    let region = settings.get("region").map(str::to_owned);
+    let found = match of_role(&name, &settings, profile.is_none(), lookup)? {
+        Some(role) => Some(Found::Role(role)),
+        None => match of_profile(&settings, lookup)? {
+            Some(key) => Some(Found::Keys(hide(key, lookup))),
+            None if profile.is_none() => of_address(lookup)?,
+            None => None,
+        },
     };
-    let key = AccessKey::new(Secret::new(&id), Secret::new(&secret));
-    Ok((hide(with_token(key, settings.remove("aws_session_token").map(|token| Secret::new(&token))), lookup), region))
+    found.map(|found| (found, region)).ok_or_else(|| nothing(&name, &settings))
 }
 
 /// Whether keys may be found, as far as a look from outside tells.
 pub(super) fn is_there(profile: Option<&str>, lookup: &Lookup<'_>) -> bool {
-    profile.is_some() || lookup.variable("AWS_ACCESS_KEY_ID").is_some() || files(lookup).iter().any(|file| file.is_file())
+    let is_set = |name: &&str| lookup.variable(name).is_some();
+    profile.is_some() || AWS_STARTS.iter().any(is_set) || files(lookup).iter().any(|file| file.is_file())
 }
 
 /// The region that the variables name.
 pub(super) fn region(lookup: &Lookup<'_>) -> Option<Secret> {
     lookup.variable("AWS_REGION").or_else(|| lookup.variable("AWS_DEFAULT_REGION")).map(Secret::new)
-}
-
-fn with_token(key: AccessKey, token: Option<Secret>) -> AccessKey {
-    match token {
-        Some(token) => key.with_session(token),
-        None => key,
-    }
-}
-
-fn hide(key: AccessKey, lookup: &mut Lookup<'_>) -> AccessKey {
-    lookup.secrets.push(key.secret.clone());
-    lookup.secrets.extend(key.session.clone());
-    key
-}
-
-fn named_profile(lookup: &Lookup<'_>) -> String {
-    let named = lookup.variable("AWS_PROFILE").or_else(|| lookup.variable("AWS_DEFAULT_PROFILE"));
-    named.unwrap_or("default").to_owned()
 }
 
 /// Every variable that has a say.
@@ -81,42 +94,113 @@ pub(super) const VARIABLES: &[&str] = &[
     "AWS_CONFIG_FILE",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_DISABLED",
 ];
 
-/// The shared files: the one with secrets first.
-fn files(lookup: &Lookup<'_>) -> [PathBuf; 2] {
-    let path = |variable: &str, usual: &str| lookup.expand(lookup.variable(variable).unwrap_or(usual));
-    [path("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), path("AWS_CONFIG_FILE", "~/.aws/config")]
+fn of_variables(lookup: &Lookup<'_>) -> Option<AccessKey> {
+    let (id, secret) = (lookup.variable("AWS_ACCESS_KEY_ID")?, lookup.variable("AWS_SECRET_ACCESS_KEY")?);
+    let token = lookup.variable("AWS_SESSION_TOKEN").map(Secret::new);
+    Some(with_token(AccessKey::new(Secret::new(id), Secret::new(secret)), token))
 }
 
-/// The settings of one profile: `[name]` in one file, `[profile name]` in the other. Nested settings are left out.
-fn section<'a>(text: &'a str, name: &str) -> impl Iterator<Item = (String, String)> + use<'a> {
-    let mut inside = false;
-    let name = name.to_owned();
-    text.lines().filter_map(move |line| {
-        if line.trim_start().starts_with(['#', ';']) {
-            return None;
-        }
-        if let Some(title) = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            let title = title.trim();
-            inside = title.strip_prefix("profile ").map_or(title, str::trim) == name;
-            return None;
-        }
-        let (key, value) = line.split_once('=')?;
-        let plain = inside && !line.starts_with([' ', '\t']);
-        plain.then(|| (key.trim().to_ascii_lowercase(), value.trim().to_owned())).filter(|(_, value)| !value.is_empty())
-    })
-}
-
-/// Keys as a credential process prints them, or a metadata service answers:
-/// `{"AccessKeyId": …, "SecretAccessKey": …, "SessionToken" or "Token": …}`.
-pub(super) fn read_keys(json: &Secret) -> Result<AccessKey> {
-    let value: serde_json::Value = serde_json::from_str(json.expose()).unwrap_or_default();
-    let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty()).map(Secret::new);
-    match (text("AccessKeyId"), text("SecretAccessKey")) {
-        (Some(id), Some(secret)) => Ok(with_token(AccessKey::new(id, secret), text("SessionToken").or_else(|| text("Token")))),
-        _ => Err(refuse("what should be AWS keys holds no AccessKeyId and SecretAccessKey")),
+/// The keys that a profile holds, or that its process prints: then they are good until it says, else for a while.
+fn of_profile(settings: &Profile, lookup: &mut Lookup<'_>) -> Result<Option<AccessKey>> {
+    let Some(command) = settings.get("credential_process") else { return Ok(settings.keys()) };
+    let (key, end) = read_keys(&lookup.run(command)?)?;
+    match end {
+        Some(end) => lookup.lasts_until(end),
+        None => lookup.lasts_for(CMD_LIFETIME),
     }
+    Ok(Some(key))
+}
+
+/// The role that a profile names, or that variables do (`by_variable`).
+fn of_role(name: &str, settings: &Profile, by_variable: bool, lookup: &mut Lookup<'_>) -> Result<Option<Role>> {
+    let role = |arn: &str, session: Option<&str>, identity| Role {
+        arn: arn.to_owned(),
+        session: session.unwrap_or(SESSION).to_owned(),
+        seconds: settings.get("duration_seconds").map(str::to_owned),
+        external_id: settings.get("external_id").map(str::to_owned),
+        identity,
+    };
+    let (arn, session) = (settings.get("role_arn"), settings.get("role_session_name"));
+    if let (Some(arn), None) = (arn, settings.get("web_identity_token_file"))
+        && let Some(key) = of_source(name, settings, lookup)?
+    {
+        return Ok(Some(role(arn, session, Identity::Keys(hide(key, lookup)))));
+    }
+    let variable = |name: &str| lookup.variable(name).filter(|_| by_variable);
+    let file = variable("AWS_WEB_IDENTITY_TOKEN_FILE").or_else(|| settings.get("web_identity_token_file"));
+    let (Some(file), Some(arn)) = (file, variable("AWS_ROLE_ARN").or(arn)) else { return Ok(None) };
+    let session = variable("AWS_ROLE_SESSION_NAME").or(session);
+    // Whoever runs the container writes a new one now and then: read each time.
+    let token = lookup.read(&lookup.expand(file))?;
+    lookup.secrets.push(token.clone());
+    Ok(Some(role(arn, session, Identity::Token(token))))
+}
+
+/// The keys with which a profile's role is asked for.
+fn of_source(name: &str, settings: &Profile, lookup: &mut Lookup<'_>) -> Result<Option<AccessKey>> {
+    let unable = |why: &str| refuse(format!("the profile `{name}` {why}"));
+    if settings.get("mfa_serial").is_some() {
+        return Err(unable("has an `mfa_serial`, and nobody is here to type a code; let a `credential_process` give the keys"));
+    }
+    let key = match (settings.get("source_profile"), settings.get("credential_source")) {
+        (Some(source), _) => of_profile(&Profile::read(source, lookup)?, lookup)?,
+        (None, Some("Environment")) => of_variables(lookup),
+        (None, Some(_)) => return Err(unable("has a `credential_source` that is not supported; `Environment` is")),
+        (None, None) => return Ok(None),
+    };
+    key.map(Some).ok_or_else(|| unable("has a role, but whoever shall ask for its keys has none"))
+}
+
+/// The address that variables name.
+fn of_address(lookup: &mut Lookup<'_>) -> Result<Option<Found>> {
+    let whole = lookup.variable("AWS_CONTAINER_CREDENTIALS_FULL_URI").map(str::to_owned);
+    let path = lookup.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").map(|path| format!("{CONTAINER}{path}"));
+    if let Some(url) = path.or(whole) {
+        let file = lookup.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+        let token = match (file, lookup.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN")) {
+            (Some(file), _) => Some(lookup.read(&lookup.expand(file))?),
+            (None, token) => token.map(Secret::new),
+        };
+        lookup.secrets.extend(token.clone());
+        return Ok(Some(Found::Container { url, token }));
+    }
+    let is_off = lookup.variable("AWS_EC2_METADATA_DISABLED").is_some_and(|word| word.eq_ignore_ascii_case("true"));
+    let url = lookup.variable("AWS_EC2_METADATA_SERVICE_ENDPOINT").filter(|_| !is_off);
+    Ok(url.map(|url| Found::Instance { url: url.to_owned() }))
+}
+
+fn hide(key: AccessKey, lookup: &mut Lookup<'_>) -> AccessKey {
+    lookup.secrets.push(key.secret.clone());
+    lookup.secrets.extend(key.session.clone());
+    key
+}
+
+fn named_profile(lookup: &Lookup<'_>) -> String {
+    let named = lookup.variable("AWS_PROFILE").or_else(|| lookup.variable("AWS_DEFAULT_PROFILE"));
+    named.unwrap_or("default").to_owned()
+}
+
+fn nothing(name: &str, settings: &Profile) -> crate::Error {
+    if settings.get("sso_session").or_else(|| settings.get("sso_start_url")).is_some() {
+        return refuse(format!(
+            "the profile `{name}` is one of a single sign-on, whose keys `credential_process = aws configure export-credentials --profile {name}` of another profile gives"
+        ));
+    }
+    refuse(format!(
+        "no AWS keys: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set, nor does the profile `{name}` of the shared files hold any"
+    ))
 }
 
 #[cfg(test)]
@@ -128,26 +212,41 @@ mod tests {
     fn chain(profile: Option<&str>, variables: &[(&str, &str)]) -> Result<(String, Option<String>)> {
         let environment = Environment::of(variables.iter().copied());
         let mut lookup = Lookup::new(&environment, COMMAND_PATIENCE);
-        let (key, region) = find(profile, &mut lookup)?;
-        assert!(lookup.secrets.contains(&key.secret), "it is not hidden");
-        let session = key.session.as_ref().map_or("", Secret::expose);
-        Ok((format!("{} {} {session}", key.id.expose(), key.secret.expose()), region))
+        let (found, region) = find(profile, &mut lookup)?;
+        let words = |key: &AccessKey| {
+            assert!(lookup.secrets.contains(&key.secret), "it is not hidden");
+            format!("{} {} {}", key.id.expose(), key.secret.expose(), key.session.as_ref().map_or("", Secret::expose))
+        };
+        let found = match &found {
+            Found::Keys(key) => words(key),
+            Found::Role(Role { arn, session, identity: Identity::Token(token), .. }) => {
+                format!("{arn} {session} by {}", token.expose())
+            }
+            Found::Role(Role { arn, external_id, identity: Identity::Keys(key), .. }) => {
+                format!("{arn} {external_id:?} by {}", words(key))
+            }
+            Found::Container { url, token } => format!("{url} {}", token.as_ref().map_or("", Secret::expose)),
+            Found::Instance { url } => url.clone(),
+        };
+        Ok((found, region))
     }
 
+    const CREDENTIALS: &str = "# mine\n[default]\naws_access_key_id = D1\naws_secret_access_key=d-secret\n\n[work]\n\
+        aws_access_key_id=W1\naws_secret_access_key = w=secret/+\naws_session_token = w-token\ns3 =\n  max_concurrent_requests = 20\n";
+    const CONFIG: &str = "[profile work]\nregion = eu-west-1\naws_access_key_id = never\n[profile made]\ncredential_process = \
+        printf '{\"Version\":1,\"AccessKeyId\":\"M1\",\"SecretAccessKey\":\"m-secret\",\"SessionToken\":\"m-token\"}'\n\
+        [profile role]\nrole_arn = arn:r\nsource_profile = work\nexternal_id = x\n[profile lost]\nrole_arn = arn:l\nsource_profile = nobody\n\
+        [profile typed]\nrole_arn = arn:l\nsource_profile = work\nmfa_serial = m\n[profile env]\nrole_arn = arn:e\ncredential_source = Environment\n\
+        [profile sso]\nsso_session = s\n";
+
     #[test]
-    fn variables_come_first_then_the_profile_of_the_shared_files() {
+    fn variables_come_first_then_the_profile_of_the_shared_files_then_addresses() {
         let folder = std::env::temp_dir().join(format!("trunkline-chain-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let (credentials, config) = (folder.join("credentials"), folder.join("config"));
-        let keys = "# mine\n[default]\naws_access_key_id = D1\naws_secret_access_key=d-secret\n\n[work]\naws_access_key_id=W1\n\
-                    aws_secret_access_key = w=secret/+\naws_session_token = w-token\ns3 =\n  max_concurrent_requests = 20\n";
-        std::fs::write(&credentials, keys).unwrap();
-        std::fs::write(
-            &config,
-            "[profile work]\nregion = eu-west-1\naws_access_key_id = never\n[profile made]\ncredential_process = \
-             printf '{\"Version\":1,\"AccessKeyId\":\"M1\",\"SecretAccessKey\":\"m-secret\",\"SessionToken\":\"m-token\"}'\n",
-        )
-        .unwrap();
+        let (credentials, config, token) = (folder.join("credentials"), folder.join("config"), folder.join("token"));
+        std::fs::write(&credentials, CREDENTIALS).unwrap();
+        std::fs::write(&config, CONFIG).unwrap();
+        std::fs::write(&token, "a.web.token\n").unwrap();
         let files =
             [("AWS_SHARED_CREDENTIALS_FILE", credentials.to_str().unwrap()), ("AWS_CONFIG_FILE", config.to_str().unwrap())];
         let with = |more: &[(&'static str, &'static str)]| [&files[..], more].concat();
@@ -160,7 +259,33 @@ mod tests {
         let env = [("AWS_ACCESS_KEY_ID", "E1"), ("AWS_SECRET_ACCESS_KEY", "e-secret"), ("AWS_SESSION_TOKEN", "t")];
         assert_eq!(chain(None, &with(&env)).unwrap().0, "E1 e-secret t");
         assert_eq!(chain(Some("default"), &with(&env)).unwrap().0, "D1 d-secret ");
-        assert!(chain(Some("nobody"), &files).unwrap_err().message.contains("the profile `nobody`"));
+        assert_eq!(chain(Some("role"), &files).unwrap().0, "arn:r Some(\"x\") by W1 w=secret/+ w-token");
+        assert_eq!(chain(Some("env"), &with(&env)).unwrap().0, "arn:e None by E1 e-secret t");
+        for (profile, words) in [
+            ("nobody", "the profile `nobody`"),
+            ("lost", "whoever shall ask for its keys has none"),
+            ("typed", "mfa_serial"),
+            ("sso", "export-credentials --profile sso"),
+        ] {
+            assert!(chain(Some(profile), &files).unwrap_err().message.contains(words), "{words}");
+        }
+        let web = [("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()), ("AWS_ROLE_ARN", "arn:w")];
+        let named = [&files[..], &web, &[("AWS_ROLE_SESSION_NAME", "me")]].concat();
+        assert_eq!(chain(None, &named).unwrap().0, "arn:w me by a.web.token", "before the profile's own keys");
+        assert_eq!(chain(Some("work"), &named).unwrap().0, "W1 w=secret/+ w-token", "unless that is asked for");
+        let nowhere = [("AWS_SHARED_CREDENTIALS_FILE", "/no"), ("AWS_CONFIG_FILE", "/no")];
+        for (variables, wanted) in [
+            (vec![("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/1")], "http://169.254.170.2/v2/1 "),
+            (
+                vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://h/c"), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "Bearer b")],
+                "http://h/c Bearer b",
+            ),
+            (vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://m")], "http://m"),
+        ] {
+            assert_eq!(chain(None, &[&nowhere[..], &variables].concat()).unwrap().0, wanted);
+        }
+        let off = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://m"), ("AWS_EC2_METADATA_DISABLED", "True")];
+        chain(None, &[&nowhere[..], &off].concat()).unwrap_err();
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

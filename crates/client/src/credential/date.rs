@@ -7,7 +7,7 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 
 /// A moment, to the second.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Utc {
+pub(crate) struct Utc {
     unix: u64,
     year: u64,
     month: u64,
@@ -16,7 +16,7 @@ pub(super) struct Utc {
 
 impl Utc {
     /// A clock that stands before 1970 is taken to stand at its beginning; whoever checks will say so.
-    pub(super) fn new(time: SystemTime) -> Self {
+    pub(crate) fn new(time: SystemTime) -> Self {
         let unix = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         // Years begin in March here, so that the leap day is a year's last; 400 years are 146,097 days.
         let shifted = unix / 86_400 + 719_468;
@@ -52,7 +52,7 @@ impl Utc {
     }
 
     /// `2026-01-02T03:04:05Z`
-    pub(super) fn extended(self) -> String {
+    pub(crate) fn extended(self) -> String {
         let (hour, minute, second) = self.time();
         format!("{}T{hour:02}:{minute:02}:{second:02}Z", self.dashed_day())
     }

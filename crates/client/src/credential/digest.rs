@@ -8,7 +8,7 @@ use crate::codec::{Error, Kind, Origin, Result};
 use crate::transport::Payload;
 
 /// SHA-256 of a text.
-pub(super) fn sha256(text: impl AsRef<[u8]>) -> [u8; 32] {
+pub(crate) fn sha256(text: impl AsRef<[u8]>) -> [u8; 32] {
     fixed(digest::digest(&digest::SHA256, text.as_ref()).as_ref())
 }
 
@@ -40,7 +40,7 @@ pub(super) fn derive<'a>(start: &str, steps: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 

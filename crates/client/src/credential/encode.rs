@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// All but letters, digits and `-._~` as `%XX`.
-pub(super) fn strict(text: impl AsRef<[u8]>) -> String {
+pub(crate) fn strict(text: impl AsRef<[u8]>) -> String {
     encode(text.as_ref(), b"")
 }
 
@@ -13,7 +13,7 @@ pub(super) fn path(text: impl AsRef<[u8]>) -> String {
 }
 
 /// As HTML forms do it: a space is a plus sign.
-pub(super) fn form(text: &str) -> String {
+pub(crate) fn form(text: &str) -> String {
     encode(text.as_bytes(), b" ").replace(' ', "+")
 }
 
@@ -31,7 +31,7 @@ fn encode(text: &[u8], kept: &[u8]) -> String {
 }
 
 /// The bytes that a percent-encoded text stands for. A plus sign is a plus sign; what is no escape stays as it is.
-pub(super) fn decode(text: &str) -> Vec<u8> {
+pub(crate) fn decode(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {

@@ -9,6 +9,7 @@ use super::encode;
 use super::sign::{Draft, Moment, Sign, refuse};
 use crate::clock::Clock;
 use crate::codec::catalog::Place;
+use crate::codec::json::quote;
 use crate::codec::{Error, Result};
 use crate::secret::Secret;
 use crate::transport::Payload;
@@ -27,14 +28,14 @@ pub(crate) struct Grant {
 impl Grant {
     /// A secret or a token in its place.
     pub(crate) fn placed(place: &Place, token: &Secret) -> Result<Self> {
-        let mut grant = Grant { secrets: vec![token.clone()], fingerprint: Some(fingerprint(token)), ..Grant::default() };
+        let mut grant =
+            Grant { secrets: spellings(std::slice::from_ref(token)), fingerprint: Some(fingerprint(token)), ..Grant::default() };
         match place {
             Place::Bearer => grant.add_header(header::AUTHORIZATION, &format!("Bearer {}", token.expose()))?,
             Place::Header(name) => grant.add_header(header_name(name)?, token.expose())?,
             Place::Query(name) => {
                 let encoded = encode::strict(token.expose());
                 grant.query = Some(Secret::new(&format!("{name}={encoded}")));
-                grant.secrets.push(Secret::new(&encoded));
             }
         }
         Ok(grant)
@@ -68,11 +69,8 @@ impl Grant {
 
     /// More texts to recognise.
     pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = Secret>) {
-        self.secrets.extend(secrets);
-        // Anything shorter is no secret, and would be found in words that have nothing to do with it.
-        self.secrets.retain(|secret| secret.expose().len() >= SHORTEST);
-        self.secrets.sort_by(|a, b| b.expose().len().cmp(&a.expose().len()).then_with(|| a.expose().cmp(b.expose())));
-        self.secrets.dedup();
+        let all: Vec<Secret> = self.secrets.drain(..).chain(secrets).collect();
+        self.secrets = spellings(&all);
     }
 
     /// Adds what does not depend on the rest of the request.
@@ -115,6 +113,17 @@ impl Grant {
         redact(error, &self.secrets);
     }
 
+    /// A text without our secrets.
+    pub(crate) fn clean(&self, mut text: String) -> String {
+        redact_text(&mut text, &self.secrets);
+        text
+    }
+
+    /// What is to be recognised.
+    pub(crate) fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
     /// Whether these bytes hold one of the secrets.
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
         self.secrets.iter().any(|secret| memchr::memmem::find(bytes, secret.expose().as_bytes()).is_some())
@@ -123,6 +132,34 @@ impl Grant {
 
 /// The shortest text that is recognised.
 const SHORTEST: usize = 8;
+
+/// Secrets in every spelling in which others may repeat them, the longest first.
+pub(super) fn spellings(secrets: &[Secret]) -> Vec<Secret> {
+    let mut all: Vec<Secret> = secrets.iter().flat_map(|secret| spell(secret.expose())).collect();
+    // Anything shorter is no secret, and would be found in words that have nothing to do with it.
+    all.retain(|secret| secret.expose().len() >= SHORTEST);
+    all.sort_by(|a, b| b.expose().len().cmp(&a.expose().len()).then_with(|| a.expose().cmp(b.expose())));
+    all.dedup();
+    all
+}
+
+/// A text as it is, within JSON by either custom, within an address, and within a form.
+fn spell(text: &str) -> impl Iterator<Item = Secret> {
+    let quoted = quote(text);
+    let quoted = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text).to_owned();
+    let narrow: String = quoted.encode_utf16().map(escape).collect();
+    let slashed = [quoted.replace('/', "\\/"), narrow.replace('/', "\\/")];
+    let texts = [text.to_owned(), encode::strict(text), encode::form(text), quoted, narrow].into_iter().chain(slashed);
+    texts.map(|text| Secret::new(&text))
+}
+
+/// What is not ASCII by its number.
+fn escape(unit: u16) -> String {
+    match u8::try_from(unit) {
+        Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
+        _ => format!("\\u{unit:04x}"),
+    }
+}
 
 /// Clock and dice for one signature.
 pub(super) fn moment(clock: &dyn Clock) -> Result<Moment> {
@@ -140,13 +177,15 @@ pub(super) fn fingerprint(secret: &Secret) -> String {
 
 /// Takes secrets out of an error's words.
 pub(super) fn redact(error: &mut Error, secrets: &[Secret]) {
+    for text in [Some(&mut error.message), error.raw.as_mut(), error.code.as_mut(), error.param.as_mut()].into_iter().flatten() {
+        redact_text(text, secrets);
+    }
+}
+
+fn redact_text(text: &mut String, secrets: &[Secret]) {
     for secret in secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= SHORTEST) {
-        for text in
-            [Some(&mut error.message), error.raw.as_mut(), error.code.as_mut(), error.param.as_mut()].into_iter().flatten()
-        {
-            if text.contains(secret) {
-                *text = text.replace(secret, "***");
-            }
+        if text.contains(secret) {
+            *text = text.replace(secret, "***");
         }
     }
 }

@@ -55,6 +55,8 @@ type News = (u64, Renewed);
 /// A credential that does not last.
 pub(crate) struct Live {
     held: ArcSwapOption<Held>,
+    /// What was held before, which calls on their way carry still.
+    before: ArcSwapOption<Held>,
     flight: Arc<Flight<News>>,
     /// When files were last looked at, in milliseconds of [`Clock::ticks`].
     looked: AtomicU64,
@@ -77,6 +79,7 @@ impl Live {
     pub(super) fn new(held: Option<Held>) -> Self {
         Live {
             held: ArcSwapOption::from_pointee(held),
+            before: ArcSwapOption::empty(),
             flight: Arc::default(),
             looked: AtomicU64::new(0),
             wanted: AtomicU64::new(0),
@@ -156,7 +159,9 @@ impl Live {
             Ok(held) => {
                 let held = Arc::new(held);
                 trouble.failed = None;
-                self.held.store(Some(Arc::clone(&held)));
+                if let Some(old) = self.held.swap(Some(Arc::clone(&held))) {
+                    self.before.store(Some(old));
+                }
                 // As old as what was read, not as what came of it.
                 self.looked.store(millis(begun), Ordering::Release);
                 Ok(held)
@@ -200,6 +205,7 @@ impl Live {
         trouble.failed = None;
         // Compared again: it may have been replaced meanwhile.
         self.held.compare_and_swap(current, None);
+        self.before.store(Some(Arc::clone(refused)));
         true
     }
 
@@ -220,9 +226,12 @@ impl Live {
         self.settled.load(Ordering::Acquire) >= self.wanted.load(Ordering::Acquire)
     }
 
-    pub(super) fn redact(&self, error: &mut Error) {
-        if let Some(held) = self.held.load().as_ref() {
-            held.grant.redact(error);
+    /// What is held, and what was before.
+    pub(super) fn each(&self, see: &mut impl FnMut(&Grant)) {
+        for held in [&self.held, &self.before] {
+            if let Some(held) = held.load().as_ref() {
+                see(&held.grant);
+            }
         }
     }
 

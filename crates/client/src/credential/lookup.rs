@@ -32,12 +32,14 @@ pub(crate) struct Lookup<'a> {
     pub(crate) stamps: Vec<Stamp>,
     /// Seconds until a command wants to be run again.
     pub(crate) lifetime: Option<u64>,
+    /// When what was found ends.
+    pub(crate) end: Option<SystemTime>,
 }
 
 impl<'a> Lookup<'a> {
     /// `patience` is for each command.
     pub(crate) fn new(environment: &'a Environment, patience: Duration) -> Self {
-        Lookup { environment, patience, secrets: Vec::new(), stamps: Vec::new(), lifetime: None }
+        Lookup { environment, patience, secrets: Vec::new(), stamps: Vec::new(), lifetime: None, end: None }
     }
 
     /// A secret, if there is one.
@@ -59,10 +61,25 @@ impl<'a> Lookup<'a> {
             SecretRef::Literal(text) => Ok(Some(Secret::new(text))),
             SecretRef::File(path) => self.read(&self.expand(path)).map(Some),
             SecretRef::Cmd { command, lifetime } => {
-                self.lifetime = Some(self.lifetime.map_or(*lifetime, |other| other.min(*lifetime)));
-                command::run(command, self.patience).map(Some)
+                self.lasts_for(*lifetime);
+                self.run(command).map(Some)
             }
         }
+    }
+
+    /// What a command prints.
+    pub(crate) fn run(&self, command: &str) -> Result<Secret> {
+        command::run(command, self.patience)
+    }
+
+    /// What was found is to be looked for again after so many seconds.
+    pub(crate) fn lasts_for(&mut self, seconds: u64) {
+        self.lifetime = Some(self.lifetime.map_or(seconds, |other| other.min(seconds)));
+    }
+
+    /// What was found is worthless from then on.
+    pub(crate) fn lasts_until(&mut self, end: SystemTime) {
+        self.end = Some(self.end.map_or(end, |other| other.min(end)));
     }
 
     /// A value that is no secret and must be there.
@@ -93,14 +110,21 @@ impl<'a> Lookup<'a> {
         named.map(|path| self.expand(&path)).filter(|path| path.is_file())
     }
 
-    /// A file's whole text.
+    /// A file's whole text. One that is empty or was written to just now may not be complete: it is looked at again.
     pub(crate) fn read(&mut self, path: &Path) -> Result<Secret> {
         let unreadable = |why: String| refuse(format!("cannot read the secret file {}: {why}", path.display()));
-        // Looked at before it is read: what changes from here on is seen later.
-        self.stamps.push(Stamp::take(path));
-        let file = std::fs::File::open(path).map_err(|e| unreadable(e.to_string()))?;
-        let mut text = String::new();
-        file.take(SECRET_LIMIT + 1).read_to_string(&mut text).map_err(|e| unreadable(e.to_string()))?;
+        let mut left = LOOKS;
+        let (stamp, text) = loop {
+            // Looked at before it is read: what changes from here on is seen later.
+            let stamp = Stamp::take(path);
+            let text = read_text(path).map_err(|e| unreadable(e.to_string()))?;
+            left -= 1;
+            if left == 0 || !(stamp.is_newer_than(QUIET) || text.trim().is_empty()) {
+                break (stamp, text);
+            }
+            std::thread::sleep(PAUSE);
+        };
+        self.stamps.push(stamp);
         if text.len() as u64 > SECRET_LIMIT {
             return Err(unreadable("it is longer than a secret can be".to_owned()));
         }
@@ -125,6 +149,17 @@ fn not_set(reference: &SecretRef) -> crate::Error {
 
 /// How coarse the clock may be that files are stamped by.
 const GRAIN: Duration = Duration::from_millis(50);
+/// A file that was written to within this time may not be complete.
+const QUIET: Duration = Duration::from_millis(100);
+/// How often such a file is looked at, and how long whoever writes has in between.
+const LOOKS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(15);
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(SECRET_LIMIT + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
 
 /// What a file looked like from outside: another look tells whether it has changed.
 #[derive(Clone, Debug)]
@@ -132,8 +167,8 @@ pub(crate) struct Stamp {
     path: PathBuf,
     /// Time, length, number.
     seen: Option<(Option<SystemTime>, u64, u64)>,
-    /// It was so new that a change right after the look would look the same.
-    fresh: bool,
+    /// How old its content was.
+    age: Option<Duration>,
 }
 
 impl Stamp {
@@ -141,12 +176,17 @@ impl Stamp {
         let seen = look(path);
         let now = SystemTime::now();
         let age = seen.and_then(|(time, ..)| time).map(|time| now.duration_since(time).unwrap_or_else(|e| e.duration()));
-        Stamp { path: path.to_owned(), seen, fresh: age.is_some_and(|age| age < GRAIN) }
+        Stamp { path: path.to_owned(), seen, age }
+    }
+
+    fn is_newer_than(&self, age: Duration) -> bool {
+        self.age.is_some_and(|own| own < age)
     }
 
     /// Whether the file looks different now, or may have changed unseen. One system call.
     pub(crate) fn is_stale(&self) -> bool {
-        self.fresh || self.seen != look(&self.path)
+        // So new that a change right after the look would look the same.
+        self.is_newer_than(GRAIN) || self.seen != look(&self.path)
     }
 }
 

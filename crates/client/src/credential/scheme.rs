@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::chain;
+use super::chain::{self, Found};
 use super::grant::{Grant, header_name};
 use super::lookup::Lookup;
 use super::sign::{
@@ -30,16 +30,28 @@ pub(crate) enum Built {
 /// # Errors
 /// When a secret is missing, cannot be read, or is not of the kind that the scheme takes.
 pub(crate) fn build(auth: &Auth, headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Built> {
-    Ok(match exchange(auth, lookup)? {
-        Some(exchange) => Built::Exchange(Box::new(exchange)),
-        None => Built::Grant(complete(grant(auth, lookup)?, headers, lookup)?),
-    })
+    if let Some(exchange) = exchange(auth, lookup)? {
+        return Ok(Built::Exchange(Box::new(exchange)));
+    }
+    let grant = match auth {
+        Auth::SigV4(sigv4) => match keys_of(sigv4, lookup)? {
+            Built::Grant(grant) => grant,
+            exchange => return Ok(exchange),
+        },
+        auth => grant(auth, lookup)?,
+    };
+    Ok(Built::Grant(complete(grant, headers, lookup)?))
 }
 
 /// Adds the provider's own headers, and hides whatever was looked up.
 pub(crate) fn complete(mut grant: Grant, headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Grant> {
     for (name, reference) in headers {
-        if let Some(value) = lookup.find_plain(reference)? {
+        // What stands in the configuration may be read there; what it only points to is kept as a secret is.
+        let value = match reference {
+            SecretRef::Literal(_) => lookup.find_plain(reference)?,
+            _ => lookup.find(reference)?,
+        };
+        if let Some(value) = value {
             grant.add_header(header_name(name)?, value.expose())?;
         }
     }
@@ -55,11 +67,6 @@ fn exchange(auth: &Auth, lookup: &mut Lookup<'_>) -> Result<Option<Exchange>> {
             let sign = mint.sign.as_deref().map(|sign| grant(sign, lookup)).transpose()?;
             Exchange::mint(mint, sign, lookup)?
         }
-        Auth::SigV4(sigv4) => match &sigv4.keys {
-            AwsKeys::Container { url, token } => Exchange::container(url, token.as_ref(), scope(sigv4, None, lookup)?, lookup)?,
-            AwsKeys::Instance { url } => Exchange::instance(url, scope(sigv4, None, lookup)?),
-            AwsKeys::Given(_) | AwsKeys::Chain { .. } => return Ok(None),
-        },
         _ => return Ok(None),
     }))
 }
@@ -81,7 +88,10 @@ fn grant(auth: &Auth, lookup: &mut Lookup<'_>) -> Result<Grant> {
         Auth::Bearer(value) => Grant::placed(&Place::Bearer, &lookup.need(value)?),
         Auth::Header { name, value } => Grant::placed(&Place::Header(name.clone()), &lookup.need(value)?),
         Auth::Query { name, value } => Grant::placed(&Place::Query(name.clone()), &lookup.need(value)?),
-        Auth::SigV4(sigv4) => sign_sigv4(sigv4, lookup),
+        Auth::SigV4(sigv4) => match keys_of(sigv4, lookup)? {
+            Built::Grant(grant) => Ok(grant),
+            Built::Exchange(_) => Err(refuse("keys that must be asked for cannot sign a request for others")),
+        },
         Auth::Signature(signature) => sign_by_key(signature, lookup),
         Auth::JwtHs256(jwt) => {
             let key = lookup.need(&jwt.key)?;
@@ -95,13 +105,28 @@ fn grant(auth: &Auth, lookup: &mut Lookup<'_>) -> Result<Grant> {
     }
 }
 
-fn sign_sigv4(sigv4: &SigV4, lookup: &mut Lookup<'_>) -> Result<Grant> {
-    let (key, region) = match &sigv4.keys {
-        AwsKeys::Given(pair) => (access_key(pair, lookup)?, None),
+/// The signature, or what its keys are asked for with.
+fn keys_of(sigv4: &SigV4, lookup: &mut Lookup<'_>) -> Result<Built> {
+    let (found, region) = match &sigv4.keys {
+        AwsKeys::Given(pair) => (Found::Keys(access_key(pair, lookup)?), None),
         AwsKeys::Chain { profile } => chain::find(profile.as_deref(), lookup)?,
-        AwsKeys::Container { .. } | AwsKeys::Instance { .. } => return Ok(Grant::default()),
+        AwsKeys::Container { url, token } => {
+            let url = lookup.need_plain(url)?.expose().to_owned();
+            (Found::Container { url, token: token.as_ref().map(|token| lookup.find(token)).transpose()?.flatten() }, None)
+        }
+        AwsKeys::Instance { url } => (Found::Instance { url: url.clone() }, None),
     };
-    Ok(signed_by(key, &scope(sigv4, region, lookup)?))
+    let scope = scope(sigv4, region, lookup)?;
+    Ok(Built::Exchange(Box::new(match found {
+        Found::Keys(key) => return Ok(Built::Grant(signed_by(key, &scope))),
+        Found::Container { url, token } => Exchange::container(url, token.as_ref(), scope)?,
+        Found::Instance { url } => Exchange::instance(&url, scope),
+        Found::Role(role) => {
+            let url = lookup.variable("AWS_ENDPOINT_URL_STS").or(sigv4.sts_url.as_deref());
+            let url = url.ok_or_else(|| refuse("auth: `sigv4` lacks `sts_url`, where the keys of a role are asked for"))?;
+            Exchange::role(&role, url, scope)
+        }
+    })))
 }
 
 /// A signature with keys that are known.

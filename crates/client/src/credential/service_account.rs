@@ -3,16 +3,12 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::canonical::put;
 use super::date::Utc;
-use super::digest::base64_url;
+use super::rs256::Rs256;
 use super::sign::{Draft, Moment, Sign, refuse};
 use crate::codec::Result;
 use crate::secret::Secret;
@@ -33,7 +29,7 @@ pub struct ServiceAccount {
     email: String,
     key_id: Option<String>,
     token_uri: String,
-    key: RsaKeyPair,
+    key: Rs256,
 }
 
 impl ServiceAccount {
@@ -44,14 +40,7 @@ impl ServiceAccount {
     pub fn read(json: &Secret) -> Result<Self> {
         let file: File = serde_json::from_str(json.expose())
             .map_err(|e| refuse(format!("this is no service account's JSON file: {}", place(&e))))?;
-        let der = PrivateKeyDer::from_pem_slice(file.private_key.as_bytes())
-            .map_err(|_| refuse("the service account's private_key is not in PEM form"))?;
-        let key = match &der {
-            PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok(),
-            PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()).ok(),
-            _ => None,
-        };
-        let key = key.ok_or_else(|| refuse("the service account's private_key is no usable RSA key"))?;
+        let key = Rs256::read(&file.private_key, "the service account")?;
         Ok(Self { email: file.client_email, key_id: file.private_key_id, token_uri: file.token_uri, key })
     }
 
@@ -97,19 +86,8 @@ impl ServiceAccount {
     fn token(&self, claims: &[(&str, Value)]) -> Result<Secret> {
         let mut header: Vec<(&str, Value)> = vec![("typ", "JWT".into()), ("alg", "RS256".into())];
         header.extend(self.key_id.as_deref().map(|id| ("kid", id.into())));
-        let text = format!("{}.{}", base64_url(write(&header)), base64_url(write(claims)));
-        let mut signature = vec![0; self.key.public_modulus_len()];
-        self.key
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
-            .map_err(|_| refuse("the service account's key cannot sign"))?;
-        Ok(Secret::new(&format!("{text}.{}", base64_url(signature))))
+        self.key.token(&header, claims)
     }
-}
-
-/// An object in the order and with the spaces of the vendor's library, so that both can be compared byte for byte.
-fn write(object: &[(&str, Value)]) -> String {
-    let fields: Vec<_> = object.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-    format!("{{{}}}", fields.join(", "))
 }
 
 /// Where JSON goes wrong, without the words found there.

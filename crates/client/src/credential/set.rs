@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::codec::catalog::{ApiKey, Limits, Provider};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::Environment;
+use crate::secret::Secret;
 
 /// All credentials of a provider. Never empty.
 pub(crate) struct Credentials {
@@ -106,12 +107,17 @@ impl Credentials {
 
     /// Begins a call.
     pub(crate) fn turn<'a>(&'a self, client: &'a Client, errand: Errand<'a>) -> Turn<'a> {
-        Turn { set: self, client, errand, tried: Tried::default(), carried: None, stays: false, renewed: false }
+        Turn { set: self, client, errand, tried: Tried::default(), carried: None, stays: false, renewed: false, refused: false }
     }
 
     /// Takes every secret that is known out of somebody's words.
     pub(crate) fn redact(&self, error: &mut Error) {
         self.keys.iter().for_each(|key| key.source.redact(error));
+    }
+
+    /// Every secret that is known now.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        self.keys.iter().flat_map(|key| key.source.secrets())
     }
 
     /// Whether others made from the same data now would be the same.
@@ -180,6 +186,38 @@ pub(crate) struct Turn<'a> {
     /// The one that is carried may be had in a newer form.
     stays: bool,
     renewed: bool,
+    /// The provider did not like it.
+    refused: bool,
+}
+
+/// What a provider says to a credential.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It takes it.
+    Accepted,
+    /// It does not: how it says so, and whether a newer form of the same one may do.
+    Refused {
+        /// `HTTP 401`
+        told: String,
+        /// What was refused may have had its time.
+        may_renew: bool,
+    },
+    /// Nothing: there is some other trouble.
+    Silent,
+}
+
+impl Verdict {
+    /// By the status alone; `is_over` where a token is said to have had its time.
+    pub(crate) fn of(status: StatusCode, is_over: bool) -> Self {
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let may_renew = is_over || status == StatusCode::UNAUTHORIZED;
+                Verdict::Refused { told: format!("HTTP {}", status.as_u16()), may_renew }
+            }
+            status if status.is_success() => Verdict::Accepted,
+            _ => Verdict::Silent,
+        }
+    }
 }
 
 impl<'a> Turn<'a> {
@@ -226,30 +264,32 @@ impl<'a> Turn<'a> {
 
     /// Hears what the provider says to it. Whether the call had better be made again, with another credential or a newer
     /// form of this one.
-    pub(crate) fn hear(&mut self, status: StatusCode, path: &str) -> bool {
+    pub(crate) fn hear(&mut self, verdict: Verdict, path: &str) -> bool {
         let Some((key, hold)) = &self.carried else { return false };
-        if !is_refusal(status) {
-            if status.is_success() {
+        self.refused = matches!(verdict, Verdict::Refused { .. });
+        let (told, may_renew) = match verdict {
+            Verdict::Refused { told, may_renew } => (hold.clean(told), may_renew && !self.renewed),
+            Verdict::Accepted => {
                 key.health.accept();
                 if let Hold::Live(held) = hold {
                     held.accept();
                 }
+                return false;
             }
-            return false;
-        }
-        let may_renew = status == StatusCode::UNAUTHORIZED && !self.renewed;
+            Verdict::Silent => return false,
+        };
         self.stays = may_renew && key.source.refused(hold, self.client, self.errand.model);
         if self.stays {
             self.renewed = true;
             return true;
         }
-        self.put_to_rest(key, hold, status);
+        self.put_to_rest(key, hold, &told);
         // A renewed token of one credential says nothing about the next.
         self.renewed = false;
         self.set.keys.len() > 1 && self.set.has_other(&self.errand, path, self.tried, self.client)
     }
 
-    fn put_to_rest(&self, key: &Key, hold: &Hold<'_>, status: StatusCode) {
+    fn put_to_rest(&self, key: &Key, hold: &Hold<'_>, told: &str) {
         let Some(rest) = key.health.reject(self.client.clock().ticks()) else { return };
         let name = hold.fingerprint().map(|name| format!(" {name}")).unwrap_or_default();
         let then = match self.set.keys.len() {
@@ -257,7 +297,7 @@ impl<'a> Turn<'a> {
             _ => format!("it rests for {} s and the others carry on", rest.as_secs()),
         };
         let provider = &self.set.provider;
-        self.client.tell(&format!("{provider}: the credential{name} was rejected (HTTP {}); {then}", status.as_u16()));
+        self.client.tell(&format!("{provider}: the credential{name} was rejected ({told}); {then}"));
     }
 
     /// What tells the time for the call.
@@ -266,10 +306,12 @@ impl<'a> Turn<'a> {
     }
 
     /// Says in a refusal which credential it was, and whether the clock may be to blame. Takes our secrets out.
-    pub(crate) fn explain(&self, mut error: Error, status: StatusCode, headers: &HeaderMap) -> Error {
+    pub(crate) fn explain(&self, mut error: Error, headers: &HeaderMap) -> Error {
         let Some((_, hold)) = &self.carried else { return error };
         hold.redact(&mut error);
-        if is_refusal(status) {
+        // The others may have been tried, by this call or another.
+        self.set.redact(&mut error);
+        if self.refused {
             if let Some(name) = hold.fingerprint() {
                 error.message = format!("{} (credential {name})", error.message);
             }
@@ -282,13 +324,14 @@ impl<'a> Turn<'a> {
         error
     }
 
-    /// Whether these bytes hold the secret that the call carried.
-    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
-        self.carried.as_ref().is_some_and(|(_, hold)| hold.is_in(bytes))
+    /// The secrets of the credential that the call carries.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.carried.as_ref().map(|(_, hold)| hold.secrets().to_vec()).unwrap_or_default()
     }
-}
 
-/// Whether it is the credential that the provider does not like.
-fn is_refusal(status: StatusCode) -> bool {
-    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    /// Whether these bytes hold the secret that the call carried, or another of the provider's.
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
+        let carried = self.carried.as_ref().is_some_and(|(_, hold)| hold.is_in(bytes));
+        carried || self.set.keys.iter().any(|key| key.source.is_in(bytes))
+    }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::chain;
-use super::grant::{Grant, Term, redact};
+use super::grant::{Grant, Term, redact, spellings};
 use super::live::{Held, Live};
 use super::lookup::{Lookup, Stamp};
 use super::scheme::{Built, build, complete};
@@ -140,13 +140,32 @@ impl Source {
             && chain_variables(mine) == chain_variables(theirs)
     }
 
+    /// The secrets that are known now.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let mut all = Vec::new();
+        self.each(|grant| all.extend_from_slice(grant.secrets()));
+        all
+    }
+
     /// Takes the secrets that are known now out of somebody's words.
     pub(crate) fn redact(&self, error: &mut Error) {
+        self.each(|grant| grant.redact(error));
+    }
+
+    /// Whether these bytes hold one of them.
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
+        let mut found = false;
+        self.each(|grant| found = found || grant.is_in(bytes));
+        found
+    }
+
+    /// Every form of it that calls may carry now.
+    fn each(&self, mut see: impl FnMut(&Grant)) {
         match &self.state {
-            State::Still(grant) => grant.redact(error),
-            State::Live(live) => live.redact(error),
+            State::Still(grant) => see(grant),
+            State::Live(live) => live.each(&mut see),
             State::PerModel(models) => {
-                models.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|live| live.redact(error));
+                models.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(|live| live.each(&mut see));
             }
         }
     }
@@ -164,14 +183,16 @@ impl Recipe {
         } else {
             self.look()
         };
-        let Looked { built, secrets, stamps, lifetime } = looked?;
-        let own = lifetime.map(Duration::from_secs);
+        let Looked { built, secrets, stamps, lifetime, end } = looked?;
+        let left = end.map(|end| end.duration_since(client.clock().now()));
+        let left = left.transpose().map_err(|_| refuse("the keys that were found have had their time already"))?;
+        let own = lifetime.map(Duration::from_secs).into_iter().chain(left).min();
         let minted = matches!(built, Built::Exchange(_));
         let (grant, term) = match built {
             Built::Grant(grant) => (grant, own.map_or(Term::ENDLESS, |own| Term::new(start, own))),
             Built::Exchange(exchange) => {
                 let minted = exchange.run(client, model).await.map_err(|mut error| {
-                    redact(&mut error, &secrets);
+                    redact(&mut error, &spellings(&secrets));
                     error
                 })?;
                 if let Some(notice) = minted.notice {
@@ -189,8 +210,8 @@ impl Recipe {
     fn look(&self) -> Result<Looked> {
         let mut lookup = Lookup::new(&self.environment, self.patience);
         let built = build(&self.auth, &self.headers, &mut lookup)?;
-        let Lookup { secrets, stamps, lifetime, .. } = lookup;
-        Ok(Looked { built, secrets, stamps, lifetime })
+        let Lookup { secrets, stamps, lifetime, end, .. } = lookup;
+        Ok(Looked { built, secrets, stamps, lifetime, end })
     }
 
     fn blocks(&self) -> bool {
@@ -208,6 +229,7 @@ struct Looked {
     secrets: Vec<Secret>,
     stamps: Vec<Stamp>,
     lifetime: Option<u64>,
+    end: Option<SystemTime>,
 }
 
 fn begin(recipe: &Recipe) -> Result<State> {

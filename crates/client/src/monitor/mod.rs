@@ -8,6 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::codec::catalog::{Cost, Models, Pieces, Work};
 use crate::codec::{Error, Kind, Losses, Origin};
 use crate::ir::Usage;
+use crate::route::Pass;
+use crate::target::Target;
 
 pub use counter::{Counters, Snapshot};
 
@@ -20,8 +22,8 @@ pub struct Outcome {
     pub model: String,
     /// Who answered, `provider/model`; `None` when nobody was asked.
     pub target: Option<String>,
-    /// How many exchanges there were.
-    pub attempts: u32,
+    /// Every exchange of it, failed ones included, in their order.
+    pub exchanges: Vec<Exchange>,
     /// Tokens, as far as they were told.
     pub usage: Option<Usage>,
     /// What it took that is not counted in tokens, as far as it was seen.
@@ -36,6 +38,21 @@ pub struct Outcome {
     pub losses: Losses,
 }
 
+/// One try against one target.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Who was asked, `provider/model`.
+    pub target: String,
+    /// From the call's arrival to its begin.
+    pub started: Duration,
+    /// From its begin to its last byte.
+    pub elapsed: Duration,
+    /// Tokens, as far as they were told.
+    pub usage: Option<Usage>,
+    /// What went wrong.
+    pub error: Option<Error>,
+}
+
 /// Is told of every call, exactly once, off no lock of the hot path.
 pub trait Recorder: Send + Sync {
     /// Takes one outcome. Must not block.
@@ -47,6 +64,8 @@ pub trait Recorder: Send + Sync {
 /// Dropped without being closed, it records that the caller left.
 pub struct OpenCall {
     outcome: Option<Outcome>,
+    /// At the target that answers.
+    pass: Option<Pass>,
     started: Instant,
     recorder: Arc<dyn Recorder>,
     models: Arc<Models>,
@@ -59,7 +78,7 @@ impl OpenCall {
             request_id,
             model: String::new(),
             target: None,
-            attempts: 0,
+            exchanges: Vec::new(),
             usage: None,
             pieces: Pieces::default(),
             cost: None,
@@ -67,7 +86,16 @@ impl OpenCall {
             error: None,
             losses: Losses::default(),
         };
-        OpenCall { outcome: Some(outcome), started: Instant::now(), recorder, models }
+        OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models }
+    }
+
+    /// The call asks for this model.
+    #[must_use]
+    pub fn of(mut self, model: &str) -> Self {
+        if let Some(outcome) = &mut self.outcome {
+            model.clone_into(&mut outcome.model);
+        }
+        self
     }
 
     /// What is known so far; `None` once it is closed.
@@ -75,10 +103,51 @@ impl OpenCall {
         self.outcome.as_mut()
     }
 
+    /// What the answer has shown.
+    pub fn note(&mut self, usage: Option<Usage>, losses: &Losses) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.usage = usage;
+            outcome.losses = Losses::clone(losses);
+        }
+    }
+
+    /// An exchange with this target begins.
+    pub fn begin(&mut self, target: &Target) {
+        let started = self.started.elapsed();
+        if let Some(outcome) = &mut self.outcome {
+            let target = target.name();
+            outcome.target = Some(target.clone());
+            outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, error: None });
+        }
+    }
+
+    /// The exchange that was begun has failed.
+    pub fn failed(&mut self, error: &Error) {
+        let now = self.started.elapsed();
+        if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.last_mut()) {
+            exchange.elapsed = now.saturating_sub(exchange.started);
+            exchange.error = Some(error.clone());
+        }
+    }
+
+    /// The exchange that was begun gives the answer, which ends when the call does.
+    pub fn answered(&mut self, pass: Pass) {
+        self.pass = Some(pass);
+    }
+
     /// The call is over.
     pub fn close(&mut self, error: Option<Error>) {
+        if let Some(pass) = self.pass.take() {
+            pass.over(error.as_ref());
+        }
         if let Some(mut outcome) = self.outcome.take() {
             outcome.elapsed = self.started.elapsed();
+            // The last exchange ends with the call, unless it had failed before.
+            if let Some(last) = outcome.exchanges.last_mut().filter(|last| last.error.is_none()) {
+                last.elapsed = outcome.elapsed.saturating_sub(last.started);
+                last.usage = outcome.usage;
+                last.error.clone_from(&error);
+            }
             outcome.error = error;
             let target = outcome.target.as_deref();
             outcome.cost = target.and_then(|target| price(&self.models, target, outcome.usage, outcome.pieces));
@@ -87,8 +156,18 @@ impl OpenCall {
     }
 }
 
+impl OpenCall {
+    /// The call is over with this error, which is given back.
+    pub(crate) fn end(&mut self, error: Error) -> Error {
+        self.close(Some(error.clone()));
+        error
+    }
+}
+
 impl Drop for OpenCall {
     fn drop(&mut self) {
+        // Whoever left says nothing about the target.
+        self.pass = None;
         if self.outcome.is_some() {
             self.close(Some(Error::new(Kind::Cancelled, Origin::Caller, "the caller left before the answer was complete")));
         }

@@ -5,6 +5,7 @@
 
 mod events;
 mod flow;
+mod hold;
 mod patience;
 mod pipe;
 mod sift;
@@ -18,6 +19,7 @@ use crate::ir::{Response, Usage, fold};
 
 pub use events::{Events, Reader};
 pub use flow::Flow;
+pub use hold::{Hold, hold};
 pub use patience::Settings;
 pub use pipe::Pipe;
 

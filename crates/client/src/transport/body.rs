@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use futures_util::StreamExt;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -94,6 +95,17 @@ impl Payload {
         tail.is_none().then(|| Self { first: first.clone(), rest: rest.clone(), left: *left, tail: None })
     }
 
+    /// The same body, with every piece shown to `watch` that is still on its way from somewhere else.
+    #[must_use]
+    pub(super) fn watched(mut self, watch: impl Fn(&Bytes) + Send + 'static) -> Self {
+        self.tail = self.tail.map(|Tail { stream, is_counted }| {
+            let stream = stream.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let stream = stream.inspect(move |piece| _ = piece.as_ref().map(&watch));
+            Tail { stream: Mutex::new(Box::pin(stream)), is_counted }
+        });
+        self
+    }
+
     /// The pieces still to go out, in their order, to be looked at: a signature covers what goes out. Of a
     /// [`stream`](Self::is_stream) those that are here.
     pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
@@ -174,9 +186,14 @@ impl Body {
     }
 
     /// Gives up waiting for a piece after this long when it is collected.
-    pub(super) const fn within(mut self, patience: Duration) -> Self {
-        self.patience = Some(patience);
+    pub(super) fn within(mut self, patience: impl Into<Option<Duration>>) -> Self {
+        self.patience = patience.into();
         self
+    }
+
+    /// How long it waits for a piece when it is collected.
+    pub(super) const fn patience(&self) -> Option<Duration> {
+        self.patience
     }
 
     /// The next bytes, if they come in time.

@@ -2,17 +2,22 @@
 
 mod body;
 mod connect;
+mod fault;
 mod http;
 mod http1;
 mod pool;
 mod proxy;
+mod record;
 mod sim;
 mod tls;
 mod websocket;
 
 pub use body::{Body, Payload};
+pub use fault::FaultPlan;
+pub(crate) use fault::Faults;
 pub use http::{HttpTransport, Options};
 pub use proxy::VARIABLES as PROXY_VARIABLES;
+pub(crate) use record::{EXCHANGE_LIMIT, Plain, Recorder, Replay, Wanted, With, providers as recorded_providers};
 pub use sim::SimTransport;
 pub use websocket::WebSocketTransport;
 

@@ -18,12 +18,40 @@ use http_body_util::BodyExt;
 use super::{Body, Failure, Payload, Phase, Reply, Sending, Transport};
 use crate::codec::dialect::{self, Cx, Framing, Head, Operation, Peek};
 use crate::codec::{Dialect, Error, Result};
-use crate::ir::{Model, Request, fold};
+use crate::ir::{Model, fold};
 
 /// Answers to `sim:` addresses.
 #[derive(Debug, Default)]
 pub struct SimTransport {
     calls: AtomicU64,
+    names: Names,
+}
+
+impl SimTransport {
+    /// A simulator for `any` model's name, or for its own two only.
+    #[must_use]
+    pub fn new(any: bool) -> Self {
+        SimTransport { calls: AtomicU64::new(0), names: if any { Names::Any } else { Names::Own } }
+    }
+}
+
+/// Which models' names it answers to.
+#[derive(Clone, Copy, Debug, Default)]
+enum Names {
+    /// Its own, see [`MODELS`].
+    #[default]
+    Own,
+    /// All: what is not its own is an echo.
+    Any,
+}
+
+impl Names {
+    fn check(self, model: &str) -> Result<()> {
+        match self {
+            Names::Own if !MODELS.contains(&model) => Err(no_such_model(model)),
+            Names::Own | Names::Any => Ok(()),
+        }
+    }
 }
 
 impl Transport for SimTransport {
@@ -34,7 +62,7 @@ impl Transport for SimTransport {
             let body = payload.collect().await?.to_bytes();
             let path = head.uri.path();
             if let Some((dialect, operation)) = dialect::operation::route(path) {
-                return Ok(operate(dialect, operation, &head, &body, number));
+                return Ok(operate((dialect, operation), &head, &body, (self.names, number)));
             }
             if head.method == Method::GET && path == "/v1/models" {
                 return Ok(list());
@@ -43,7 +71,7 @@ impl Transport for SimTransport {
                 return Err(Failure::new(Phase::Send, format!("the simulator does not know the path {path}")));
             };
             let head = Head { path, query: head.uri.query(), headers: &head.headers };
-            let reply = match simulate(route, &head, &body, number) {
+            let reply = match simulate(route, &head, &body, (self.names, number)) {
                 Ok((media, bytes)) => reply(StatusCode::OK, HeaderValue::from_static(media), bytes),
                 Err(error) => {
                     let status = StatusCode::from_u16(error.caller_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -63,16 +91,17 @@ fn simulate(
     (dialect, operation): (&'static Dialect, Operation),
     head: &Head<'_>,
     body: &Bytes,
-    number: u64,
+    (names, number): (Names, u64),
 ) -> Result<(&'static str, Vec<u8>)> {
     let peek = dialect.downstream().peek(head, body, operation)?;
     let mut request = dialect.downstream().read_request(head, body, operation)?;
     request.model.clone_from(&peek.model);
+    names.check(&request.model)?;
     if operation == Operation::CountTokens {
         let input = answer::count_input(&request);
         return Ok(("application/json", dialect.downstream().write_count(crate::ir::TokenCount { input, estimated: false })));
     }
-    let cx = context(&peek, number);
+    let cx = Cx { asked: dialect.downstream().recall(body), ..context(&peek, number) };
     let response = answer::answer(&request, &cx.id)?;
     if !peek.stream {
         return Ok(("application/json", dialect.downstream().write_response(&response, &cx)));
@@ -95,7 +124,7 @@ fn list() -> Reply {
 }
 
 /// Everything but chat.
-fn operate(dialect: &str, wanted: Operation, head: &Parts, body: &Bytes, number: u64) -> Reply {
+fn operate((dialect, wanted): (&str, Operation), head: &Parts, body: &Bytes, (names, number): (Names, u64)) -> Reply {
     let head = Head { path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
     let peek = Peek {
         operation: wanted,
@@ -106,7 +135,7 @@ fn operate(dialect: &str, wanted: Operation, head: &Parts, body: &Bytes, number:
         framing: Framing::Sse,
         stream_usage: true,
     };
-    match operation::simulate(dialect, wanted, &head, body, &context(&peek, number)) {
+    match operation::simulate(dialect, wanted, &head, body, &(names, context(&peek, number))) {
         Ok(told) => {
             let media = HeaderValue::from_str(&told.media);
             reply(StatusCode::OK, media.unwrap_or(HeaderValue::from_static("application/json")), told.body)
@@ -133,6 +162,7 @@ fn context(peek: &Peek, number: u64) -> Cx {
         model: peek.model.clone(),
         framing: peek.framing,
         stream_usage: peek.stream_usage,
+        asked: None,
     }
 }
 
@@ -144,11 +174,7 @@ fn reply(status: StatusCode, media: HeaderValue, bytes: Vec<u8>) -> Reply {
 }
 
 /// The models that there are.
-pub(crate) const MODELS: [&str; 2] = ["echo", "lorem"];
-
-pub(crate) fn unknown_model(request: &Request) -> Error {
-    no_such_model(&request.model)
-}
+const MODELS: [&str; 2] = ["echo", "lorem"];
 
 fn no_such_model(model: &str) -> Error {
     let what = format!("the simulator has no model `{model}`; it has echo and lorem");

@@ -12,7 +12,9 @@ fn sim() -> Client {
 
 fn house(provider: &LocalProvider, more: &str) -> Client {
     let url = provider.url();
-    let config = format!("[providers.house]\nbase_url = \"{url}/v1\"\nauth = {{ bearer = \"env:HOUSE_KEY\" }}\n{more}");
+    let config = format!(
+        "[calls]\nattempts = 1\n[providers.house]\nbase_url = \"{url}/v1\"\nauth = {{ bearer = \"env:HOUSE_KEY\" }}\n{more}"
+    );
     let config = Config::parse(&config, "test.toml").unwrap();
     Client::builder().config(config).environment(Environment::of([("HOUSE_KEY", "secret-of-the-house")])).build().unwrap()
 }
@@ -115,7 +117,9 @@ async fn more_than_a_provider_takes_is_sent_in_pieces_and_put_together() {
     };
     let provider = LocalProvider::start(answer);
     let url = provider.url();
-    let config = format!("[providers.house]\nbase_url = \"{url}\"\ndialects = [\"gemini\"]\nauth = {{ none = true }}\n");
+    let config = format!(
+        "[calls]\nattempts = 1\n[providers.house]\nbase_url = \"{url}\"\ndialects = [\"gemini\"]\nauth = {{ none = true }}\n"
+    );
     let config = Config::parse(&config, "test.toml").unwrap();
     let client = Client::builder().config(config).environment(Environment::default()).build().unwrap();
     let done = client.embed("house/m", (0..250).map(|number| number.to_string())).await.unwrap();

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 pub use ability::{Abilities, Ability};
 pub use auth::{
-    ApiKey, ApiKeyPatch, Auth, AwsKeys, CMD_LIFETIME, ClientAuth, JwtHs256, KeyPair, KeyScheme, KeySignature, Limits,
+    AWS_STARTS, ApiKey, ApiKeyPatch, Auth, AwsKeys, CMD_LIFETIME, ClientAuth, JwtHs256, KeyPair, KeyScheme, KeySignature, Limits,
     MessageAlgorithm, MessageSignature, Mint, OAuth2, Pick, Place, SecretRef, ServiceAccount, SigV4, placeholders,
 };
 pub use import::{Import, Skipped, import_prices, write_prices};

@@ -179,6 +179,8 @@ quirks! {
     reasoning_replay: ReasoningReplay = ReasoningReplay::Never;
     /// Thinking stands in the text, as `<think>…</think>` before the answer. It is taken out when translating.
     think_tags: bool = false;
+    /// Errors come with status 200, too, so that whole answers are looked into before they count as such.
+    errors_in_success: bool = false;
     /// What the chunks of a stream hold.
     chunks: Chunks = Chunks::Delta;
     /// The effort words that it takes, weakest first. Another word becomes the nearest of these, and is reported as a

@@ -5,6 +5,8 @@
 //! Reading is tolerant (unknown fields travel in [`Extra`](crate::ir::Extra), unknown enum words and events
 //! never fail a call); writing gives every field that the dialect requires, filled or null.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 
 use crate::catalog::Quirks;
@@ -16,6 +18,7 @@ use crate::loss::Losses;
 pub mod advice;
 mod anthropic_messages;
 mod aside;
+mod asked;
 mod bedrock_converse;
 mod cohere_chat;
 mod dashscope;
@@ -33,6 +36,7 @@ mod openai_completions;
 mod openai_responses;
 pub mod operation;
 mod qianfan;
+mod queue;
 mod shared;
 mod spark;
 mod time;
@@ -41,6 +45,7 @@ use native::{Native, Variant};
 
 pub use crate::json::Edit;
 pub use aside::{Aside, ReadName, aside};
+pub use asked::Asked;
 pub use feature::Feature;
 
 /// A wire format, both ways.
@@ -151,6 +156,11 @@ impl Operation {
         (Operation::Rerank, "rerank"),
         (Operation::Moderate, "moderate"),
     ];
+
+    /// Whether a request that got lost may be sent again unasked: nobody wants to pay twice for a picture or a sound.
+    pub const fn may_be_repeated(self) -> bool {
+        matches!(self, Operation::Chat | Operation::CountTokens | Operation::Embed | Operation::Rerank | Operation::Moderate)
+    }
 
     /// Its name in configuration.
     pub fn key(self) -> &'static str {
@@ -286,6 +296,12 @@ pub trait Upstream: Sync {
         self.read_response(body)
     }
 
+    /// Whether errors that are about the whole call come with a status of success, too: in a whole JSON answer, even
+    /// where a stream was asked for. Then [`read_reply`](Self::read_reply) tells them from good ones.
+    fn has_errors_in_success(&self, quirks: &Quirks) -> bool {
+        quirks.errors_in_success
+    }
+
     /// Reads the answer of [`Operation::CountTokens`].
     fn read_count(&self, body: &[u8]) -> Result<TokenCount>;
 
@@ -317,6 +333,11 @@ pub trait Downstream: Sync {
 
     /// Reads the whole request.
     fn read_request(&self, head: &Head<'_>, body: &[u8], operation: Operation) -> Result<Request>;
+
+    /// What the writer of a translated answer must know of the request; `None`: nothing.
+    fn recall(&self, _body: &[u8]) -> Option<Arc<Asked>> {
+        None
+    }
 
     /// What an answer may hold that this dialect has no words for.
     fn lacks(&self) -> &'static [Feature] {
@@ -352,7 +373,7 @@ pub trait Downstream: Sync {
 }
 
 /// What an answer's writer must be told, because nothing is made up in here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cx {
     /// An id for answers that come without one: 24 characters of `[a-z0-9]`.
     pub id: String,
@@ -366,6 +387,15 @@ pub struct Cx {
     pub framing: Framing,
     /// Whether the caller wants usage in a stream where that is an option.
     pub stream_usage: bool,
+    /// What [`Downstream::recall`] found in the request; `None` where it was not asked.
+    pub asked: Option<Arc<Asked>>,
+}
+
+impl Cx {
+    /// Whether the caller declared a tool as one that takes free text.
+    pub(crate) fn is_custom(&self, tool: &str) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.is_custom(tool))
+    }
 }
 
 /// Frames in, events out. One a stream.

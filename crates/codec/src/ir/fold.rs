@@ -96,9 +96,15 @@ fn grow(part: &mut Part, delta: Delta) {
 pub fn unfold(response: Response) -> Vec<Event> {
     let Response { id, model, created, choices, usage, extra } = response;
     let mut events = vec![Event::Start { id, model, created, extra }];
-    for choice in choices {
+    for mut choice in choices {
         for (part, content) in (0..).zip(choice.parts) {
+            let is_text = matches!(content.content, Content::Text { .. });
             unfold_part(choice.index, part, content, &mut events);
+            // They are of the first text, and belong where it grows.
+            if is_text && !choice.logprobs.is_empty() {
+                let tokens = mem::take(&mut choice.logprobs);
+                events.insert(events.len() - 1, Event::Logprobs { choice: choice.index, tokens });
+            }
         }
         if !choice.logprobs.is_empty() {
             events.push(Event::Logprobs { choice: choice.index, tokens: choice.logprobs });

@@ -141,7 +141,8 @@ pub enum Content {
         id: String,
         /// The tool's name.
         name: String,
-        /// The arguments as JSON text; may be invalid JSON, because models write it. Empty means `{}`.
+        /// The arguments as JSON text; may be invalid JSON, because models write it. Empty means `{}`. Of a tool that takes
+        /// free text ([`ToolKind::Custom`](super::ToolKind::Custom)) they are `{"input":"…"}`, whatever the wire has.
         arguments: String,
     },
     /// What the tool gave back.

@@ -37,6 +37,8 @@ pub struct Request {
     pub stream_usage: Option<bool>,
     /// The answer as sound.
     pub speech: Option<Speech>,
+    /// How much shall be said: `low`, `medium`, `high`.
+    pub verbosity: Option<String>,
     /// An opaque id of the end user.
     pub user: Option<String>,
     /// `auto`, `default`, `flex`, `priority`, …
@@ -45,6 +47,8 @@ pub struct Request {
     pub metadata: BTreeMap<String, String>,
     /// Mark the last cacheable part by itself.
     pub cache: Option<CacheMark>,
+    /// Requests of the same key shall meet the same prompt cache.
+    pub cache_key: Option<String>,
     /// Fields that we do not act on.
     pub extra: Extra,
 }

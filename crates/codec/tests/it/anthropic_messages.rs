@@ -27,6 +27,7 @@ pub(crate) fn cx() -> Cx {
         model: "the-model".to_owned(),
         framing: Framing::Sse,
         stream_usage: true,
+        asked: None,
     }
 }
 

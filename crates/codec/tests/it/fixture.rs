@@ -217,6 +217,11 @@ fn check_request(case: &Case, body: &[u8]) {
             let losses = serde_json::to_value(&outgoing.losses).unwrap();
             case.expect("losses.json", (!outgoing.losses.is_empty()).then_some(losses));
         }
+        // A call of a tool that is not sent on is a loss.
+        let called = request.messages.iter().flat_map(|message| &message.parts);
+        let called = called.filter(|part| matches!(part.content, Content::ToolCall { .. })).count();
+        let lost = outgoing.losses.iter().any(|loss| loss.field.starts_with("messages"));
+        assert!(calls_in(&sent) >= called || lost, "{} for {}: calls are missing in {sent}", case.name, dialect.name);
         // What we send, our own reader must understand, and the last thing that was said must be in it.
         let said = request.messages.iter().rev().map(|message| message.plain_text()).find(|text| !text.is_empty());
         if dialect.downstream.is_none() {
@@ -237,6 +242,21 @@ fn check_request(case: &Case, body: &[u8]) {
         if let Some(said) = said {
             assert!(text.contains(&said), "{} for {}: {said:?} is missing", case.name, dialect.name);
         }
+    }
+}
+
+/// How many calls of tools are told in a body, whatever its dialect calls them.
+fn calls_in(sent: &Value) -> usize {
+    let is_call =
+        |key: &str| matches!(key, "arguments" | "Arguments" | "functionCall" | "toolUse" | "custom_tool_call" | "custom");
+    match sent {
+        Value::Array(list) => list.iter().map(calls_in).sum(),
+        Value::Object(map) => {
+            let own = map.keys().any(|key| is_call(key))
+                || map.get("type").is_some_and(|kind| kind == "tool_use" || kind == "custom_tool_call");
+            usize::from(own) + map.values().map(calls_in).sum::<usize>()
+        }
+        _ => 0,
     }
 }
 
@@ -284,7 +304,13 @@ fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
                 let again = dialect.upstream.read_response(&bytes);
                 let what = format!("{} as {}", case.name, dialect.name);
                 let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
-                assert_same(&what, &response, &again, depth(case.dialect, dialect));
+                let depth = depth(case.dialect, dialect);
+                assert_same(&what, &response, &again, depth);
+                for framing in framings(dialect) {
+                    let events = (fold::unfold(response.clone()), None);
+                    let streamed = check_written(case, dialect, framing, &events, &response, Depth::Meaning.min(depth));
+                    assert_alike(&format!("{what}, whole and streamed"), &again, &streamed.unwrap());
+                }
             }
             law::check(&case.name, &fold::unfold(response.clone()), true);
             Some(response)
@@ -341,7 +367,11 @@ fn check_stream(case: &Case, framing: Framing, bytes: &[u8]) -> Option<Response>
     }
     for dialect in callers() {
         for framing in framings(dialect) {
-            check_written(case, dialect, framing, &whole, &response);
+            let depth = depth(case.dialect, dialect);
+            let Some(streamed) = check_written(case, dialect, framing, &whole, &response, depth) else { continue };
+            let bytes = dialect.downstream().write_response(&response, &cx(framing));
+            let again = dialect.upstream.read_response(&bytes).unwrap();
+            assert_alike(&format!("{} as {}, streamed and whole", case.name, dialect.name), &again, &streamed);
         }
     }
     broken.is_none().then_some(response)
@@ -378,14 +408,15 @@ fn check_observer(case: &Case, framing: Framing, bytes: &[u8], response: &Respon
     }
 }
 
-/// The events, written for callers of `dialect`, must read the same again.
+/// The events, written for callers of `dialect`, must read the same again: as what, if the stream ended well.
 fn check_written(
     case: &Case,
     dialect: &'static Dialect,
     framing: Framing,
     (events, broken): &(Vec<Event>, Option<Error>),
     response: &Response,
-) {
+    depth: Depth,
+) -> Option<Response> {
     let what = format!("{} as {}", case.name, dialect.name);
     let mut writer = dialect.downstream().write_stream(&cx(framing));
     let mut out = Vec::new();
@@ -398,12 +429,13 @@ fn check_written(
     match (broken, fault) {
         (None, Some(error)) => panic!("{what}: {error}\n{}", String::from_utf8_lossy(&out)),
         (Some(_), None) => panic!("{what}: a broken stream looks complete\n{}", String::from_utf8_lossy(&out)),
-        (Some(_), Some(_)) => {}
+        (Some(_), Some(_)) => None,
         (None, None) => {
             law::check(&what, &again, true);
             let mut folded = fold::Fold::default();
             again.into_iter().for_each(|event| folded.push(event));
-            assert_same(&what, response, folded.response(), depth(case.dialect, dialect));
+            assert_same(&what, response, folded.response(), depth);
+            Some(folded.into_response())
         }
     }
 }
@@ -416,6 +448,7 @@ fn cx(framing: Framing) -> Cx {
         model: "some-model".to_owned(),
         framing,
         stream_usage: true,
+        asked: None,
     }
 }
 
@@ -462,14 +495,14 @@ fn each_frame(framing: Framing, chunks: &[&[u8]], mut take: impl FnMut(Frame<'_>
 // Comparing
 
 /// How much of an answer must survive.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Depth {
-    /// Every part, what is not acted on aside.
-    Parts,
-    /// Text, tool calls and usage.
-    Meaning,
     /// Text and usage.
     Text,
+    /// Text, tool calls and usage.
+    Meaning,
+    /// Every part, what is not acted on aside.
+    Parts,
 }
 
 fn depth(from: &Dialect, to: &Dialect) -> Depth {
@@ -501,6 +534,45 @@ fn assert_same(what: &str, left: &Response, right: &Response, depth: Depth) {
     if left.usage.is_some() {
         assert_eq!(count(left), count(right), "{what}: usage");
     }
+}
+
+/// What callers of one dialect are told of one answer, whole and streamed.
+fn assert_alike(what: &str, whole: &Response, streamed: &Response) {
+    assert_eq!(whole.choices.len(), streamed.choices.len(), "{what}: choices");
+    for (whole, streamed) in whole.choices.iter().zip(&streamed.choices) {
+        assert_eq!(text_of(&whole.parts), text_of(&streamed.parts), "{what}: text");
+        assert_eq!(calls_of(&whole.parts), calls_of(&streamed.parts), "{what}: tool calls");
+        assert_eq!(told(&whole.parts), told(&streamed.parts), "{what}: what else is told");
+        assert_eq!(whole.logprobs, streamed.logprobs, "{what}: probabilities");
+        assert_eq!(whole.finish, streamed.finish, "{what}: finish");
+    }
+    assert_eq!(whole.usage, streamed.usage, "{what}: usage");
+}
+
+/// What parts tell beside text and calls, whatever their order: not every dialect tells that.
+fn told(parts: &[trunkline_codec::ir::Part]) -> Value {
+    let (mut thoughts, mut refusal, mut media) = (String::new(), String::new(), String::new());
+    let (mut urls, mut signatures) = (Vec::new(), Vec::new());
+    for part in parts {
+        match &part.content {
+            Content::Text { citations, .. } => urls.extend(citations.iter().map(|citation| citation.url.clone())),
+            Content::Reasoning { text, .. } => thoughts += text,
+            Content::Refusal { text } => refusal += text,
+            Content::Image { source, .. } | Content::Audio { source, .. } | Content::Document { source, .. } => {
+                // Sound may come in pieces.
+                media += &serde_json::to_value(source)
+                    .unwrap()
+                    .pointer("/base64/data")
+                    .unwrap_or(&Value::Null)
+                    .to_string()
+                    .replace('"', "");
+            }
+            _ => {}
+        }
+        signatures.extend(part.signature.as_ref().map(|signature| format!("{} {}", signature.owner, signature.value)));
+    }
+    signatures.sort();
+    json!({ "thoughts": thoughts, "refusal": refusal, "media": media, "urls": urls, "signatures": signatures })
 }
 
 /// Parts without what is not acted on, as JSON; no arguments and empty ones are the same.

@@ -46,7 +46,15 @@ fn fold(events: Vec<Event>) -> Response {
 }
 
 fn cx(framing: Framing) -> Cx {
-    Cx { id: "abc".into(), request_id: "req_1".into(), created: 1, model: "small".into(), framing, stream_usage: true }
+    Cx {
+        id: "abc".into(),
+        request_id: "req_1".into(),
+        created: 1,
+        model: "small".into(),
+        framing,
+        stream_usage: true,
+        asked: None,
+    }
 }
 
 fn written(events: &[Event], framing: Framing) -> String {

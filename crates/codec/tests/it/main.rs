@@ -3,6 +3,7 @@
 
 mod advice;
 mod anthropic_messages;
+mod asked;
 mod catalog;
 mod cohere_chat;
 mod fixture;
@@ -19,3 +20,4 @@ mod openai_chat;
 mod openai_responses;
 mod operation;
 mod price;
+mod request;

@@ -40,6 +40,7 @@ fn cx() -> Cx {
         model: "some-model".to_owned(),
         framing: Framing::Ndjson,
         stream_usage: true,
+        asked: None,
     }
 }
 

@@ -101,8 +101,15 @@ fn a_stream_is_read_and_written_again() {
     reader.finish(&mut events).unwrap();
     assert!(watch.is_complete());
     assert_eq!(watch.usage().unwrap().total(), 3);
-    let cx =
-        Cx { id: "abc".into(), request_id: "r".into(), created: 7, model: "m".into(), framing: Framing::Sse, stream_usage: true };
+    let cx = Cx {
+        id: "abc".into(),
+        request_id: "r".into(),
+        created: 7,
+        model: "m".into(),
+        framing: Framing::Sse,
+        stream_usage: true,
+        asked: None,
+    };
     let mut writer = down().write_stream(&cx);
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.push(event, &mut out));

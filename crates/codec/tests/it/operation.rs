@@ -126,6 +126,7 @@ fn cx() -> Cx {
         model: "some-model".to_owned(),
         framing: Framing::Sse,
         stream_usage: true,
+        asked: None,
     }
 }
 

@@ -171,13 +171,13 @@ pub fn error(dialect: impl Into<Option<&'static Dialect>>, error: &Error, id: &s
     let Some(dialect) = dialect.into().or_else(|| dialect::find("openai-chat")) else {
         return Response::new(ReplyBody::Whole(Bytes::new()));
     };
-    failure(dialect, &Failed { error: error.clone(), reply: None }, &Facts::new(id, dialect))
+    failure(dialect, &Failed::from(error.clone()), &Facts::new(id, dialect))
 }
 
 /// A call that failed. A provider's error in the caller's own dialect is passed on as it came, unless it speaks of
 /// our credential, which is no business of the caller's, or is a page for people that no program can read.
 pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Response<ReplyBody> {
-    let Failed { error, reply: theirs } = failed;
+    let Failed { error, reply: theirs, .. } = failed;
     let status = error.caller_status();
     let theirs = theirs.as_ref().filter(|theirs| theirs.status.as_u16() == status);
     let readable = theirs.filter(|theirs| matches!(theirs.body.trim_ascii_start().first(), Some(b'{' | b'[')));

@@ -24,6 +24,7 @@ mod operation;
 mod oversize;
 mod passthrough;
 mod quirk;
+mod rehearse;
 mod responses;
 mod stop;
 mod upload;

@@ -180,14 +180,14 @@ const COHERE: Speech = Speech {
     plain: ANTHROPIC.plain,
     whole: "{\"id\":\"c1\", \"x_new\":{\"n\":123456789012345678901234567890},\n\"finish_reason\":\"COMPLETE\",\
         \"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Hello \\u2603\"}]},\
-        \"usage\":{\"billed_units\":{\"input_tokens\":2,\"output_tokens\":1},\"tokens\":{\"input_tokens\":7,\"output_tokens\":3}}} \n",
+        \"usage\":{\"billed_units\":{\"input_tokens\":7,\"output_tokens\":3},\"tokens\":{\"input_tokens\":71,\"output_tokens\":4}}} \n",
     frames: &[
         "event: message-start\ndata: {\"id\":\"c1\",\"type\":\"message-start\",\"delta\":{\"message\":{\"role\":\"assistant\",\"content\":[],\"tool_plan\":\"\",\"tool_calls\":[],\"citations\":[]}},\"x_new\":1}\n\n",
         "event: content-start\ndata: {\"type\":\"content-start\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"type\":\"text\",\"text\":\"\"}}}}\n\n",
         "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"Hel\"}}}}\n\n",
         "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"lo \\u2603\"}}}}\n\n",
         "event: content-end\ndata: {\"type\":\"content-end\",\"index\":0}\n\n",
-        "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"COMPLETE\",\"usage\":{\"billed_units\":{\"input_tokens\":2,\"output_tokens\":1},\"tokens\":{\"input_tokens\":7,\"output_tokens\":3}}}}\n\n",
+        "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"COMPLETE\",\"usage\":{\"billed_units\":{\"input_tokens\":7,\"output_tokens\":3},\"tokens\":{\"input_tokens\":71,\"output_tokens\":4}}}}\n\n",
     ],
     texts: 4,
     text_at: "/delta/message/content/text",

@@ -84,7 +84,7 @@ impl Received {
         Error::new(Kind::Malformed, Origin::Provider, format!("the token server {} {what}", self.host))
     }
 
-    fn refused(&self, is_json: bool, words: Option<String>) -> Error {
+    pub(super) fn refused(&self, is_json: bool, words: Option<String>) -> Error {
         let status = self.status.as_u16();
         let kind = match Kind::from_status(status) {
             // Token servers say 400 where others say 401.

@@ -1,10 +1,11 @@
 //! Tokens for a service account (RFC 7523) or a person (RFC 6749 §6), both from a JSON key file.
 
+use http::HeaderName;
 use serde_json::Value;
 
 use super::super::lookup::Lookup;
 use super::super::sign::{self, refuse};
-use super::oauth2::{read as read_token, write_form};
+use super::oauth2::{read as read_token, without, write_form};
 use super::{Exchange, Minted, Post};
 use crate::codec::Result;
 use crate::codec::catalog::{Place, ServiceAccount};
@@ -25,7 +26,12 @@ pub(crate) struct Refresh {
     url: String,
     form: Secret,
     token: Secret,
+    /// The project that pays, where it is not the person's own.
+    payer: Option<String>,
 }
+
+/// Names the project that pays.
+const PAYER: HeaderName = HeaderName::from_static("x-goog-user-project");
 
 /// Reads the key file, whichever of the two it is.
 pub(super) fn read(account: &ServiceAccount, lookup: &mut Lookup<'_>) -> Result<Exchange> {
@@ -53,8 +59,10 @@ pub(super) fn read(account: &ServiceAccount, lookup: &mut Lookup<'_>) -> Result<
             let rest =
                 ["client_id", "client_secret", "refresh_token"].into_iter().map(|name| need(name).map(|text| (name, text)));
             let form = form.chain(rest).map(|pair| pair.map(|(name, text)| (name.to_owned(), text.to_owned())));
-            let form: Vec<(String, String)> = form.collect::<Result<_>>()?;
-            Ok(Exchange::Refresh(Refresh { url, form: write_form(&form), token: Secret::new(need("refresh_token")?) }))
+            let mut form: Vec<(String, String)> = form.collect::<Result<_>>()?;
+            form.push(("scope".to_owned(), account.scope.clone()));
+            let (token, payer) = (Secret::new(need("refresh_token")?), text("quota_project_id").map(str::to_owned));
+            Ok(Exchange::Refresh(Refresh { url, form: write_form(&form), token, payer }))
         }
         Some("service_account") | None => Ok(Exchange::Assertion(Assertion {
             account: sign::ServiceAccount::read(&file)?,
@@ -81,13 +89,17 @@ impl Assertion {
         let form = [("grant_type".to_owned(), GRANT.to_owned()), ("assertion".to_owned(), assertion.expose().to_owned())];
         let received = post.send_form(self.account.token_uri(), write_form(&form).expose(), None).await?;
         let minted = read_token(&received, &Place::Bearer, &self.file, post);
-        minted.map_err(|error| received.blame_clock(error, now))
+        minted.map_err(|error| received.blame_clock(without(error, &assertion), now))
     }
 }
 
 impl Refresh {
     pub(super) async fn ask(&self, post: &Post<'_>) -> Result<Minted> {
         let received = post.send_form(&self.url, self.form.expose(), None).await?;
-        read_token(&received, &Place::Bearer, &self.token, post)
+        let mut minted = read_token(&received, &Place::Bearer, &self.token, post)?;
+        if let Some(payer) = &self.payer {
+            minted.grant.add_header(PAYER, payer)?;
+        }
+        Ok(minted)
     }
 }

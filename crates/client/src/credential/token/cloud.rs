@@ -1,14 +1,14 @@
-//! Short-lived AWS keys from a container's or a machine's own metadata service. Only where the configuration names it.
+//! Short-lived AWS keys from a container's or a machine's own metadata service. Only where the configuration or a
+//! variable names it.
 
 use http::{HeaderValue, Method, header};
 
-use super::super::chain::read_keys;
-use super::super::lookup::Lookup;
+use super::super::profile::read_keys;
 use super::super::scheme::{Scope, signed_by};
 use super::super::sign::refuse;
 use super::{Minted, Post, Received, request};
 use crate::codec::Result;
-use crate::codec::catalog::{Pick, SecretRef};
+use crate::codec::catalog::Pick;
 use crate::secret::Secret;
 use crate::transport::Payload;
 
@@ -20,11 +20,9 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    pub(super) fn new(url: &SecretRef, token: Option<&SecretRef>, scope: Scope, lookup: &mut Lookup<'_>) -> Result<Self> {
-        let url = lookup.need_plain(url)?.expose().to_owned();
-        let token = token.map(|token| lookup.find(token)).transpose()?.flatten();
+    pub(super) fn new(url: String, token: Option<&Secret>, scope: Scope) -> Result<Self> {
         let token = token.map(|token| HeaderValue::from_str(token.expose())).transpose();
-        Ok(Container { url, token: token.map_err(|_| refuse("`container_token` cannot stand in a header"))?, scope })
+        Ok(Container { url, token: token.map_err(|_| refuse("the container's token cannot stand in a header"))?, scope })
     }
 
     pub(super) async fn ask(&self, post: &Post<'_>) -> Result<Minted> {
@@ -79,7 +77,7 @@ fn plain(received: &Received) -> Result<String> {
 
 fn read(received: &Received, scope: &Scope, post: &Post<'_>) -> Result<Minted> {
     received.json()?;
-    let key = read_keys(&Secret::new(&String::from_utf8_lossy(&received.body)))?;
+    let (key, _) = read_keys(&Secret::new(&String::from_utf8_lossy(&received.body)))?;
     let expires = Pick::Pointer("/Expiration".to_owned());
     let life = received.lifetime(Some(&expires), None, post.client.clock().now());
     let notice = life.odd.map(|odd| format!("the metadata service {} {odd}", received.host));

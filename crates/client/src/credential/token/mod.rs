@@ -5,6 +5,7 @@ mod assertion;
 mod cloud;
 mod mint;
 mod oauth2;
+mod role;
 
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use super::lookup::Lookup;
 use super::scheme::Scope;
 use super::sign::refuse;
 use crate::client::Client;
-use crate::codec::catalog::{Mint, OAuth2, SecretRef, ServiceAccount};
+use crate::codec::catalog::{Mint, OAuth2, ServiceAccount};
 use crate::codec::{Error, Kind, Origin, Result};
+use crate::secret::Secret;
 use crate::transport::Payload;
 
 /// How long a token server may take.
@@ -39,6 +41,8 @@ pub(crate) enum Exchange {
     Container(cloud::Container),
     /// A machine's keys.
     Instance(cloud::Instance),
+    /// A role's keys.
+    Role(role::Role),
 }
 
 /// What was got.
@@ -64,12 +68,16 @@ impl Exchange {
         mint::Request::new(mint, sign, lookup).map(Box::new).map(Self::Mint)
     }
 
-    pub(super) fn container(url: &SecretRef, token: Option<&SecretRef>, scope: Scope, lookup: &mut Lookup<'_>) -> Result<Self> {
-        cloud::Container::new(url, token, scope, lookup).map(Self::Container)
+    pub(super) fn container(url: String, token: Option<&Secret>, scope: Scope) -> Result<Self> {
+        cloud::Container::new(url, token, scope).map(Self::Container)
     }
 
     pub(super) fn instance(url: &str, scope: Scope) -> Self {
         Self::Instance(cloud::Instance::new(url, scope))
+    }
+
+    pub(super) fn role(role: &super::chain::Role, url: &str, scope: Scope) -> Self {
+        Self::Role(role::Role::new(role, url, scope))
     }
 
     /// Asks for a token, for `model` where that makes a difference.
@@ -85,6 +93,7 @@ impl Exchange {
             Self::Mint(mint) => mint.ask(&post, model).await,
             Self::Container(container) => container.ask(&post).await,
             Self::Instance(instance) => instance.ask(&post).await,
+            Self::Role(role) => role.ask(&post).await,
         }
     }
 }

@@ -2,15 +2,16 @@
 
 use http::{HeaderValue, Method};
 
+use super::super::certificate::Certificate;
 use super::super::digest::base64;
 use super::super::encode;
-use super::super::grant::Grant;
+use super::super::grant::{Grant, moment, redact};
 use super::super::lookup::Lookup;
 use super::super::sign::refuse;
 use super::mint::fill;
 use super::{Minted, Post, Received, request};
-use crate::codec::Result;
 use crate::codec::catalog::{ClientAuth, OAuth2, Pick, Place};
+use crate::codec::{Error, Result};
 use crate::secret::Secret;
 use crate::transport::Payload;
 
@@ -23,7 +24,12 @@ pub(crate) struct ClientCredentials {
     authorization: Option<HeaderValue>,
     token_in: Place,
     secret: Secret,
+    /// Signs an assertion for each request, on behalf of this client.
+    certificate: Option<(Certificate, String)>,
 }
+
+/// What an assertion is called (RFC 7523 §2.2).
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 impl ClientCredentials {
     pub(super) fn new(oauth: &OAuth2, lookup: &mut Lookup<'_>) -> Result<Self> {
@@ -38,7 +44,7 @@ impl ClientCredentials {
         for (name, value) in &oauth.extra {
             form.push((name.clone(), lookup.need(value)?.expose().to_owned()));
         }
-        let mut authorization = None;
+        let (mut authorization, mut certificate) = (None, None);
         match oauth.client_auth {
             ClientAuth::Basic => {
                 let pair = format!("{}:{}", encode::form(id.expose()), encode::form(secret.expose()));
@@ -53,22 +59,51 @@ impl ClientCredentials {
                 form.push(("client_id".to_owned(), id.expose().to_owned()));
                 form.push(("client_secret".to_owned(), secret.expose().to_owned()));
             }
+            ClientAuth::Assertion | ClientAuth::Certificate => {
+                form.push(("client_id".to_owned(), id.expose().to_owned()));
+                form.push(("client_assertion_type".to_owned(), ASSERTION.to_owned()));
+                if oauth.client_auth == ClientAuth::Certificate {
+                    certificate = Some((Certificate::read(&secret)?, id.expose().to_owned()));
+                } else {
+                    form.push(("client_assertion".to_owned(), secret.expose().to_owned()));
+                }
+            }
         }
         lookup.secrets.push(Secret::new(&encode::form(secret.expose())));
         let by_query = oauth.client_auth == ClientAuth::Query;
-        Ok(ClientCredentials { url, form: write_form(&form), by_query, authorization, token_in: oauth.token_in.clone(), secret })
+        let (form, token_in) = (write_form(&form), oauth.token_in.clone());
+        Ok(ClientCredentials { url, form, by_query, authorization, token_in, secret, certificate })
     }
 
     pub(super) async fn ask(&self, post: &Post<'_>) -> Result<Minted> {
+        let (form, assertion) = self.form(post)?;
         let received = if self.by_query {
             let sign = if self.url.contains('?') { '&' } else { '?' };
             let url = format!("{}{sign}{}", self.url, self.form.expose());
             post.send(request(Method::POST, &url, Payload::empty())?, None).await?
         } else {
-            post.send_form(&self.url, self.form.expose(), self.authorization.clone()).await?
+            post.send_form(&self.url, &form, self.authorization.clone()).await?
         };
-        read(&received, &self.token_in, &self.secret, post)
+        let minted = read(&received, &self.token_in, &self.secret, post);
+        minted.map_err(|error| match assertion {
+            Some(assertion) => received.blame_clock(without(error, &assertion), post.client.clock().now()),
+            None => error,
+        })
     }
+
+    /// All parameters, and the assertion among them that was signed for this time.
+    fn form(&self, post: &Post<'_>) -> Result<(String, Option<Secret>)> {
+        let form = self.form.expose();
+        let Some((certificate, client)) = &self.certificate else { return Ok((form.to_owned(), None)) };
+        let assertion = certificate.assertion(client, &self.url, &moment(post.client.clock())?)?;
+        Ok((format!("{form}&client_assertion={}", assertion.expose()), Some(assertion)))
+    }
+}
+
+/// An error's words without what was made for one request.
+pub(super) fn without(mut error: Error, secret: &Secret) -> Error {
+    redact(&mut error, std::slice::from_ref(secret));
+    error
 }
 
 /// Parameters as a form.

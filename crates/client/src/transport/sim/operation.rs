@@ -3,9 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Names;
 use super::answer::count;
 use super::media::{picture, read_text, wave};
-use super::{MODELS, no_such_model};
 use crate::codec::dialect::operation::{Told, Wanted};
 use crate::codec::dialect::{Cx, Head, Operation};
 use crate::codec::{Error, Kind, Origin, Result};
@@ -21,7 +21,7 @@ const DIMENSIONS_MOST: u32 = 8192;
 const PICTURES: u32 = 10;
 
 /// Answers a request in the dialect that it came in.
-pub(super) fn simulate(dialect: &str, operation: Operation, head: &Head<'_>, body: &[u8], cx: &Cx) -> Result<Told> {
+pub(super) fn simulate(dialect: &str, operation: Operation, head: &Head<'_>, body: &[u8], cx: &(Names, Cx)) -> Result<Told> {
     match operation {
         Operation::Embed => serve(dialect, head, body, cx, embed),
         Operation::Rerank => serve(dialect, head, body, cx, rerank),
@@ -35,14 +35,18 @@ pub(super) fn simulate(dialect: &str, operation: Operation, head: &Head<'_>, bod
     }
 }
 
-fn serve<W: Wanted>(dialect: &str, head: &Head<'_>, body: &[u8], cx: &Cx, answer: fn(&W) -> W::Answer) -> Result<Told> {
+fn serve<W: Wanted>(
+    dialect: &str,
+    head: &Head<'_>,
+    body: &[u8],
+    (names, cx): &(Names, Cx),
+    answer: fn(&W) -> W::Answer,
+) -> Result<Told> {
     let lacks = || Error::new(Kind::Unsupported, Origin::Caller, format!("{dialect} has no such operation"));
     let wire = W::wire(dialect).ok_or_else(lacks)?;
     let mut wanted = wire.read_request(head, body)?;
     let model = wanted.model_mut().clone();
-    if !MODELS.contains(&model.as_str()) {
-        return Err(no_such_model(&model));
-    }
+    names.check(&model)?;
     let answer = answer(&wanted);
     Ok(wire.write_answer(&wanted, &answer, &Cx { model, ..cx.clone() }))
 }

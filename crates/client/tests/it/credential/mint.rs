@@ -96,7 +96,10 @@ async fn a_person_who_once_agreed_needs_no_key_file() {
     let world = World::new(&house(&provider.url(), &auth), &[("ADC", file.to_str().unwrap())]);
     world.call().await.unwrap();
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(server.requests()[0].body, "grant_type=refresh_token&client_id=id-1&client_secret=s%2F1&refresh_token=r+1");
+    assert_eq!(
+        server.requests()[0].body,
+        "grant_type=refresh_token&client_id=id-1&client_secret=s%2F1&refresh_token=r+1&scope=s"
+    );
     assert_eq!(sent(&provider, "authorization"), ["Bearer of-a-person"]);
 }
 

@@ -2,9 +2,12 @@
 //! clock that is moved by hand.
 
 mod bad;
+mod chain;
+mod hidden;
 mod mint;
 mod oauth;
 mod rotation;
+mod secret;
 mod several;
 mod signed;
 

@@ -161,6 +161,39 @@ async fn two_changes_that_look_alike_from_outside_are_told_apart() {
     std::fs::remove_file(&file).unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_written_in_place_is_read_when_it_is_complete() {
+    use std::io::Write as _;
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let file = scratch("in-place");
+    std::fs::write(&file, "key-0-and-its-end").unwrap();
+    let world = World::new(&house(&provider.url(), &format!("api_key = 'file:{}'", file.display())), &[]);
+    let path = file.clone();
+    let writer = std::thread::spawn(move || {
+        for number in 1..=8 {
+            let mut file = std::fs::File::create(&path).unwrap();
+            for piece in [format!("key-{number}"), "-and-its-end".to_owned()] {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                file.write_all(piece.as_bytes()).unwrap();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    });
+    while !writer.is_finished() {
+        world.clock.advance(3);
+        world.client.chat("house/m", "0").await.unwrap();
+    }
+    writer.join().unwrap();
+    world.clock.advance(3);
+    world.client.chat("house/m", "0").await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let mut carried: Vec<String> = provider.requests().iter().map(|seen| seen.header("authorization").to_owned()).collect();
+    carried.dedup();
+    assert!(carried.iter().all(|key| key.ends_with("-and-its-end")), "{carried:?}");
+    assert!(carried.len() >= 4 && carried.last().unwrap() == "Bearer key-8-and-its-end", "{carried:?}");
+    assert!(world.notices().is_empty(), "{:?}", world.notices());
+}
+
 #[tokio::test]
 async fn a_file_that_is_gone_for_a_while_takes_no_call_along() {
     let (provider, _) = checking();

@@ -3,6 +3,7 @@
 mod client;
 mod example;
 mod guard;
+mod minted;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};

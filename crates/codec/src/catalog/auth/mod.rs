@@ -169,12 +169,21 @@ impl Auth {
             _ => true,
         };
         self.ways().iter().any(|way| match way {
-            Self::SigV4(SigV4 { keys: AwsKeys::Chain { profile: None }, .. }) => set("AWS_ACCESS_KEY_ID"),
+            Self::SigV4(SigV4 { keys: AwsKeys::Chain { profile: None }, .. }) => AWS_STARTS.iter().any(|name| set(name)),
             Self::ServiceAccount(account) if account.json.is_none() => account.files.iter().any(there),
             way => way.secrets().into_iter().all(there),
         })
     }
 }
+
+/// Each of these variables begins a way to AWS keys.
+pub const AWS_STARTS: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+];
 
 #[cfg(test)]
 mod tests {
@@ -208,6 +217,7 @@ mod tests {
         "service_account = { json = 'file:/run/account.json', scope = 's' }",
         "mint = { url = 'https://x.example/?A=B', method = 'PUT', body = '{\"id\":\"{model}\",\"who\":\"{who}\"}', values = { who = 'env:W' }, headers = { x-a = 'b' }, sign = { hmac_sha256 = { access_key = 'a', secret_key = 's', region = 'r', service = 'v' } }, token = 'header:X-Subject-Token', expires = '/token/expires_at', lifetime_seconds = 60, token_in = 'header:X-Auth-Token' }",
         "sigv4 = { service = 'bedrock' }",
+        "sigv4 = { service = 'bedrock', sts_url = 'https://sts.{region}.example.com' }",
         "sigv4 = { service = 'bedrock', profile = 'work', region = 'env:R' }",
         "sigv4 = { service = 'bedrock', access_key = 'a', secret_key = 's', session_token = 't' }",
         "sigv4 = { service = 'bedrock', container_url = 'env:U', container_token = 'file:/run/t' }",

@@ -40,6 +40,10 @@ pub enum ClientAuth {
     Body,
     /// All parameters in the address, the body empty: an older form that the RFC forbids and some servers want.
     Query,
+    /// The secret is an assertion that somebody else has signed (RFC 7523 §2.2): a token that a platform leaves in a file.
+    Assertion,
+    /// An assertion is signed each time: the secret is an RSA key and its certificate, both in PEM form.
+    Certificate,
 }
 
 /// A service account's key file, whose assertion is exchanged for a token (RFC 7523), or a person's refresh token in the
@@ -94,6 +98,8 @@ pub struct SigV4 {
     pub region: Option<SecretRef>,
     /// The service's signing name.
     pub service: String,
+    /// Where the keys of a role are asked for, `{region}` in it: only if the variables or a profile name a role.
+    pub sts_url: Option<String>,
 }
 
 /// Where the keys of [`SigV4`] come from.
@@ -101,8 +107,9 @@ pub struct SigV4 {
 pub enum AwsKeys {
     /// These.
     Given(KeyPair),
-    /// The usual chain: `AWS_ACCESS_KEY_ID` and its companions, then the shared files' profile (this one, else
-    /// `AWS_PROFILE`, else `default`). No address is contacted.
+    /// The usual chain: `AWS_ACCESS_KEY_ID` and its companions, the token and the role that variables name, the shared
+    /// files' profile (this one, else `AWS_PROFILE`, else `default`), the container's and the machine's address where
+    /// variables name one. No other address is contacted.
     Chain {
         /// The profile to use.
         profile: Option<String>,

@@ -88,6 +88,7 @@ struct SigV4Table {
     instance_url: Option<String>,
     region: Option<SecretRef>,
     service: Option<String>,
+    sts_url: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -231,7 +232,8 @@ impl TryFrom<SigV4Table> for SigV4 {
             }),
             (None, None) => AwsKeys::Chain { profile: table.profile },
         };
-        Ok(SigV4 { keys, region: table.region, service: need(table.service, scheme, "service")? })
+        let sts_url = table.sts_url.map(|url| web_address(url, scheme, "sts_url")).transpose()?;
+        Ok(SigV4 { keys, region: table.region, service: need(table.service, scheme, "service")?, sts_url })
     }
 }
 

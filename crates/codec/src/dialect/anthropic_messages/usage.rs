@@ -64,13 +64,16 @@ pub(super) struct Out<'a> {
     speed: Option<&'a Value>,
 }
 
-/// `usage` of `message_delta`, likewise.
+/// `usage` of `message_delta`, likewise. What was written to the cache for how long belongs into `message_start`, when it is
+/// not known yet: it is told here, rather than not at all.
 #[derive(Serialize)]
 pub(super) struct OutDelta {
     input_tokens: u64,
     output_tokens: u64,
     cache_creation_input_tokens: u64,
     cache_read_input_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_creation: Option<OutCreation>,
     output_tokens_details: Option<OutDetails>,
     server_tool_use: Option<()>,
 }
@@ -91,16 +94,12 @@ pub(super) fn write_usage<'a>(usage: Option<&Usage>, extra: &'a Extra) -> Out<'a
     let rest = extra.of(NAME).and_then(|fields| fields.get("usage"));
     let own = |name: &str| rest.and_then(|rest| rest.get(name));
     let usage = usage.copied().unwrap_or_default();
-    let split = usage.cache_write_5m.is_some() || usage.cache_write_1h.is_some();
     Out {
         input_tokens: usage.uncached_input(),
         output_tokens: usage.output,
         cache_creation_input_tokens: usage.cache_write.unwrap_or(0),
         cache_read_input_tokens: usage.cache_read.unwrap_or(0),
-        cache_creation: split.then(|| OutCreation {
-            ephemeral_5m_input_tokens: usage.cache_write_5m.unwrap_or(0),
-            ephemeral_1h_input_tokens: usage.cache_write_1h.unwrap_or(0),
-        }),
+        cache_creation: creation(&usage),
         output_tokens_details: details(&usage),
         server_tool_use: own("server_tool_use"),
         service_tier: own("service_tier"),
@@ -117,9 +116,18 @@ pub(super) fn write_delta_usage(usage: Option<&Usage>) -> OutDelta {
         output_tokens: usage.output,
         cache_creation_input_tokens: usage.cache_write.unwrap_or(0),
         cache_read_input_tokens: usage.cache_read.unwrap_or(0),
+        cache_creation: creation(&usage),
         output_tokens_details: details(&usage),
         server_tool_use: None,
     }
+}
+
+fn creation(usage: &Usage) -> Option<OutCreation> {
+    let split = usage.cache_write_5m.is_some() || usage.cache_write_1h.is_some();
+    split.then(|| OutCreation {
+        ephemeral_5m_input_tokens: usage.cache_write_5m.unwrap_or(0),
+        ephemeral_1h_input_tokens: usage.cache_write_1h.unwrap_or(0),
+    })
 }
 
 fn details(usage: &Usage) -> Option<OutDetails> {

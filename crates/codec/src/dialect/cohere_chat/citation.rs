@@ -9,7 +9,7 @@ use crate::dialect::openai_chat::wire::list_of;
 use crate::ir::{Citation, Raw};
 
 /// More than these are an attack on our memory.
-const MOST: usize = 1024;
+pub(super) const MOST: usize = 1024;
 
 /// What a citation is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -171,7 +171,7 @@ impl Call<'_> {
     }
 }
 
-/// Tokens as they were, and as they are billed.
+/// Tokens as they were, and as they are billed: the price is of the latter, which leave out what the provider adds.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct UsageIn {
@@ -191,14 +191,16 @@ impl UsageIn {
     /// `None` when nothing is told.
     pub(super) fn usage(&self) -> Option<Usage> {
         let first = |pick: fn(&Tokens) -> Option<Count>| {
-            [self.tokens, self.billed_units].iter().flatten().find_map(|tokens| pick(tokens)?.0)
+            [self.billed_units, self.tokens].iter().flatten().find_map(|tokens| pick(tokens)?.0)
         };
         let (input, output) = (first(|tokens| tokens.input_tokens), first(|tokens| tokens.output_tokens));
         let told = input.is_some() || output.is_some();
+        let input = input.unwrap_or(0);
         told.then(|| Usage {
-            input: input.unwrap_or(0),
+            input,
             output: output.unwrap_or(0),
-            cache_read: self.cached_tokens.and_then(|count| count.0),
+            // Counted among all tokens, of which those that are billed are some.
+            cache_read: self.cached_tokens.and_then(|count| count.0).map(|cached| cached.min(input)),
             ..Usage::default()
         })
     }

@@ -48,6 +48,8 @@ impl<V: Variant> Upstream for Native<V> {
         }
         let mut bent = quirks.clone();
         bent.stream_usage = false;
+        // Newer than all of these dialects.
+        bent.refuses.extend(["verbosity", "prompt_cache_key"].map(str::to_owned));
         self.0.bend(&mut bent);
         self.0.write(Chat::write(request, &bent, V::NAME)?, request, &bent)
     }
@@ -77,6 +79,11 @@ impl<V: Variant> Upstream for Native<V> {
             return Err(Error::malformed("the answer has no choices").with_raw(body));
         }
         response::read_whole(answer, b"{}", V::NAME, quirks)
+    }
+
+    fn has_errors_in_success(&self, _: &Quirks) -> bool {
+        // All that come as a whole; messages one after another have their errors among them.
+        V::FRAMING != Framing::Ndjson
     }
 
     fn read_count(&self, _: &[u8]) -> Result<TokenCount> {

@@ -22,45 +22,60 @@ fn take_text(message: &mut Map<String, Value>, at: usize, chat: &mut Chat) -> St
     }
 }
 
-/// Calls of tools in the older form that knows one call a message and no ids: each call is followed by its result.
-/// Contents become text.
+/// Calls of tools in the older form that knows one call a message and no ids: each call is followed by its result, and one
+/// that has none is reported. Contents become text.
 pub(crate) fn pair_functions(messages: Vec<Value>, chat: &mut Chat) -> Vec<Value> {
     let mut out = Vec::with_capacity(messages.len());
-    let mut open: Vec<Value> = Vec::new();
+    let mut open = Open::default();
     for (at, message) in messages.into_iter().enumerate() {
         let Value::Object(mut message) = message else { continue };
         let text = take_text(&mut message, at, chat);
         let role = message.get("role").and_then(Value::as_str).unwrap_or("user").to_owned();
         if role == "tool" {
-            let id = message.get("tool_call_id");
-            let found = open.iter().position(|call| call.get("id") == id);
-            let call = found.map(|found| open.remove(found)).unwrap_or_default();
-            let function = call.get("function").cloned().unwrap_or_default();
-            if found.is_some() {
-                out.push(json!({ "role": "assistant", "content": call.get("said").unwrap_or(&Value::Null), "function_call": function }));
-            }
+            let function = open.answer(message.get("tool_call_id"), &mut out);
             let name = function.get("name").or(message.get("name")).cloned().unwrap_or_else(|| "tool".into());
             out.push(json!({ "role": "function", "name": name, "content": text }));
             continue;
         }
-        let calls = match message.shift_remove("tool_calls") {
-            Some(Value::Array(calls)) => calls,
-            _ => Vec::new(),
-        };
-        if calls.is_empty() {
-            out.push(json!({ "role": role, "content": text }));
+        open.close(&mut out, chat);
+        match message.shift_remove("tool_calls") {
+            Some(Value::Array(calls)) if !calls.is_empty() => open = Open { at, calls, said: Some(text) },
+            _ => out.push(json!({ "role": role, "content": text })),
         }
-        open.clear();
-        // What was said beside the calls goes with the first.
-        let mut said = Some(text);
-        open.extend(calls.into_iter().map(|mut call| {
-            if let Some(call) = call.as_object_mut() {
-                call.insert("said".to_owned(), said.take().unwrap_or_default().into());
-            }
-            call
-        }));
     }
+    open.close(&mut out, chat);
     out
+}
+
+/// Calls that wait for their results.
+#[derive(Default)]
+struct Open {
+    /// The message that they stood in.
+    at: usize,
+    calls: Vec<Value>,
+    /// What was said beside them goes with the first that is answered.
+    said: Option<String>,
+}
+
+impl Open {
+    /// Writes the call of this id, if it is known, and says which function it was of.
+    fn answer(&mut self, id: Option<&Value>, out: &mut Vec<Value>) -> Value {
+        let Some(found) = self.calls.iter().position(|call| call.get("id") == id) else { return Value::Null };
+        let function = self.calls.remove(found).get_mut("function").map(Value::take).unwrap_or_default();
+        out.push(json!({ "role": "assistant", "content": self.said.take().unwrap_or_default(), "function_call": function }));
+        function
+    }
+
+    /// The conversation went on without the other results.
+    fn close(&mut self, out: &mut Vec<Value>, chat: &mut Chat) {
+        if !self.calls.is_empty() {
+            self.calls.clear();
+            chat.losses.add(format!("messages[{}].parts", self.at), "a call that has no result cannot be told");
+        }
+        if let Some(text) = self.said.take().filter(|text| !text.is_empty()) {
+            out.push(json!({ "role": "assistant", "content": text }));
+        }
+    }
 }
 
 /// Turns of one role that follow one another and hold nothing but text become one, their texts a blank line apart: some providers insist that

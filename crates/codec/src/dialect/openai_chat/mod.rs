@@ -4,16 +4,20 @@
 //! servers that speak it with words of their own are read as well.
 
 pub(crate) mod error;
+pub(crate) mod free_text;
 mod inline;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod stream;
 pub(crate) mod wire;
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use serde_json::json;
+use serde_json::value::RawValue;
 
-use super::{Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
+use super::{Asked, Cx, Downstream, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
 use crate::catalog::Quirks;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
@@ -79,6 +83,13 @@ impl Downstream for OpenAiChat {
 
     fn read_request(&self, _: &Head<'_>, body: &[u8], _: Operation) -> Result<Request> {
         request::read_request(body)
+    }
+
+    fn recall(&self, body: &[u8]) -> Option<Arc<Asked>> {
+        memchr::memmem::find(body, b"\"custom\"")?;
+        let tools: &RawValue = serde_json::from_slice(body.get(json::member(body, "tools")?)?).ok()?;
+        let custom_tools = free_text::custom_names(tools);
+        (!custom_tools.is_empty()).then(|| Arc::new(Asked { custom_tools, ..Asked::default() }))
     }
 
     fn write_response(&self, response: &Response, cx: &Cx) -> Vec<u8> {

@@ -10,11 +10,15 @@ mod seal;
 mod stream;
 mod wire;
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use serde_json::json;
 
 use super::openai_chat::{self, cannot_count};
-use super::{Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream};
+use super::{
+    Asked, Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream,
+};
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Request, Response, TokenCount, Usage};
@@ -75,6 +79,10 @@ impl Downstream for OpenAiResponses {
 
     fn read_request(&self, _: &Head<'_>, body: &[u8], _: Operation) -> Result<Request> {
         request::read_request(body)
+    }
+
+    fn recall(&self, body: &[u8]) -> Option<Arc<Asked>> {
+        request::recall(body)
     }
 
     fn lacks(&self) -> &'static [Feature] {

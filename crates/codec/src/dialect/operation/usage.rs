@@ -98,10 +98,12 @@ pub(super) fn read(usage: &Value) -> Option<Usage> {
     if let Some(input) = usage.as_u64() {
         return Some(Usage { input, ..Usage::default() });
     }
-    // The tokens that were read are told beside those that are billed.
-    let inner = usage.get("tokens").or_else(|| usage.get("billed_units")).filter(|inner| inner.is_object());
-    let usage = inner.unwrap_or(usage);
-    let number = |names: &[&str]| names.iter().find_map(|name| usage.get(*name)?.as_f64()).map(|number| number.max(0.0) as u64);
+    // The tokens that are billed, whose price is known, are told beside all that were read.
+    let places = [usage.get("billed_units"), usage.get("tokens"), Some(usage)];
+    let number = |names: &[&str]| {
+        let told = |place: &Value| names.iter().find_map(|name| place.get(*name)?.as_f64());
+        places.into_iter().flatten().find_map(told).map(|number| number.max(0.0) as u64)
+    };
     let output = number(&["completion_tokens", "output_tokens", "candidatesTokenCount"]);
     let total = number(&["total_tokens"]);
     let input = number(&["prompt_tokens", "input_tokens", "promptTokenCount"]).or(total)?;
@@ -143,6 +145,10 @@ mod tests {
         };
         assert_eq!(told("gemini", r#"{"usageMetadata":{"promptTokenCount":3}}"#), Some((3, 0)));
         assert_eq!(told("cohere-chat", r#"{"meta":{"billed_units":{"input_tokens":4}}}"#), Some((4, 0)));
+        assert_eq!(
+            told("cohere-chat", r#"{"meta":{"tokens":{"input_tokens":9},"billed_units":{"input_tokens":4}}}"#),
+            Some((4, 0))
+        );
         assert_eq!(told("cohere-chat", r#"{"meta":{"billed_units":{"search_units":1}}}"#), None);
         assert_eq!(told("ollama", r#"{"prompt_eval_count":12}"#), Some((12, 0)));
         assert_eq!(told("openai-chat", r#"{"tokens":{"input_tokens":5,"output_tokens":0}}"#), Some((5, 0)));

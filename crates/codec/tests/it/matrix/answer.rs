@@ -61,6 +61,7 @@ pub(crate) fn cx(framing: Framing) -> Cx {
         model: "some-model".to_owned(),
         framing,
         stream_usage: true,
+        asked: None,
     }
 }
 

@@ -410,7 +410,7 @@ fn cohere_end(sample: &Sample) -> Value {
         _ => "MAX_TOKENS",
     };
     let mut usage =
-        json!({"billed_units": {"input_tokens": 7, "output_tokens": 3}, "tokens": {"input_tokens": 100, "output_tokens": 20}});
+        json!({"billed_units": {"input_tokens": 100, "output_tokens": 20}, "tokens": {"input_tokens": 171, "output_tokens": 23}});
     if sample.cached {
         usage["cached_tokens"] = json!(60);
     }

@@ -200,6 +200,8 @@ pub(super) fn write_sampling(
     losses.add_if_some(&sampling.top_logprobs.filter(|most| *most > 0), "sampling.top_logprobs", NONE);
     losses.add_if_some(&request.n.filter(|n| *n > 1), "n", "one answer a request");
     losses.add_if_some(&request.speech, "speech", NONE);
+    losses.add_if_some(&request.verbosity, "verbosity", NONE);
+    losses.add_if_some(&request.cache_key, "cache_key", NONE);
 }
 
 /// Stop texts, the end user, the tier.

@@ -5,11 +5,34 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::super::reply::{self, Block};
+use crate::dialect::queue::Step;
 use crate::ir::{Content, Delta, Part, PartStart, Signature};
 
+/// Writes parts as blocks, one after the other.
+#[derive(Default)]
+pub(super) struct Blocks {
+    /// The number of the next block.
+    next: u32,
+    open: Option<Writing>,
+}
+
+impl Blocks {
+    pub(super) fn take(&mut self, step: Step<'_>, out: &mut Vec<u8>) {
+        match (step, &mut self.open) {
+            (Step::Open(start), _) => self.open = Some(Writing::open(start, &mut self.next, out)),
+            (Step::Grow(delta), Some(writing)) => writing.grow(delta, &mut self.next, out),
+            (Step::Close, open) => {
+                if let Some(writing) = open.take() {
+                    writing.close(&mut self.next, out);
+                }
+            }
+            (Step::Grow(_), None) => {}
+        }
+    }
+}
+
 /// A part between its start and its end.
-pub(super) struct Writing {
-    pub(super) part: u32,
+struct Writing {
     body: Body,
     /// Everything of a delta's frame before its text; empty until the block is begun.
     head: Vec<u8>,
@@ -30,19 +53,19 @@ const THINKING: &str = r#"{"type":"thinking","thinking":"","signature":""}"#;
 impl Writing {
     /// Opens a part. Texts are begun with their first piece, because callers send back what they get, and an empty
     /// text is refused. `next` is the number of the next block.
-    pub(super) fn open(part: u32, start: PartStart, next: &mut u32, out: &mut Vec<u8>) -> Self {
-        let mut writing = Writing { part, body: Body::Text, head: Vec::new(), carried: None };
+    fn open(start: &PartStart, next: &mut u32, out: &mut Vec<u8>) -> Self {
+        let mut writing = Writing { body: Body::Text, head: Vec::new(), carried: None };
         match start {
             PartStart::Text | PartStart::Refusal | PartStart::Audio { .. } => {}
             PartStart::Reasoning => writing.body = Body::Reasoning,
             PartStart::ToolCall { id, name } => {
                 writing.body = Body::Tool { grown: false };
-                let call = Part::from(Content::ToolCall { id, name, arguments: String::new() });
+                let call = Part::from(Content::ToolCall { id: id.clone(), name: name.clone(), arguments: String::new() });
                 if let Some(block) = reply::write_part(&call) {
                     writing.begin(&block, next, out);
                 }
             }
-            PartStart::Whole { content } => writing.body = Body::Whole(content),
+            PartStart::Whole { content } => writing.body = Body::Whole(content.clone()),
         }
         writing
     }
@@ -59,7 +82,7 @@ impl Writing {
     }
 
     /// Writes a delta of this part.
-    pub(super) fn grow(&mut self, delta: &Delta, next: &mut u32, out: &mut Vec<u8>) {
+    fn grow(&mut self, delta: &Delta, next: &mut u32, out: &mut Vec<u8>) {
         match (delta, &mut self.body) {
             (Delta::Text(text) | Delta::Transcript(text), Body::Text) => self.push(text, TEXT, next, out),
             (Delta::Text(text), Body::Reasoning) => self.push(text, THINKING, next, out),
@@ -103,7 +126,7 @@ impl Writing {
     }
 
     /// Ends the part.
-    pub(super) fn close(mut self, next: &mut u32, out: &mut Vec<u8>) {
+    fn close(mut self, next: &mut u32, out: &mut Vec<u8>) {
         match &self.body {
             Body::Tool { grown: false } => self.push("{}", "", next, out),
             Body::Whole(part) => {

@@ -203,6 +203,8 @@ fn nearest(effort: Effort, quirks: &Quirks, losses: &mut Losses) -> Effort {
 /// The end user, labels, the tier.
 pub(super) fn write_rest<'a>(request: &'a Request, quirks: &Quirks, body: &mut out::Body<'a>, losses: &mut Losses) {
     losses.add_if_some(&request.user, "user", NONE);
+    losses.add_if_some(&request.verbosity, "verbosity", NONE);
+    losses.add_if_some(&request.cache_key, "cache_key", NONE);
     for (key, value) in &request.metadata {
         if body.request_metadata.len() < 16 && is_label(key, 1) && is_label(value, 0) {
             body.request_metadata.insert(key.clone(), Value::String(value.clone()));

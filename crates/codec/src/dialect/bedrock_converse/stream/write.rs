@@ -1,10 +1,7 @@
 //! A stream for a caller, written.
 //!
-//! Blocks stand one after the other on this wire, while the canonical events may interleave parts (parallel tool calls of
-//! other dialects). So one part is written at a time; those that begin meanwhile are held until it ends. This dialect has
-//! one answer: of several choices only the first is written.
-
-use std::collections::VecDeque;
+//! Blocks stand one after the other on this wire, so one part is written at a time, and others wait. This dialect has one
+//! answer: of several choices only the first is written.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,12 +16,10 @@ use super::super::response::write_stop_sequence;
 use super::super::usage::write_usage;
 use super::super::{NAME, out::Block};
 use crate::dialect::WriteStream;
-use crate::error::{Error, Kind as ErrorKind, Origin};
+use crate::dialect::queue::{Queue, Step};
+use crate::error::Error;
 use crate::frame::event_stream::{Value as Header, write_header, write_message};
 use crate::ir::{Content, Delta, Event, Finish, Part, PartStart, Signature, Usage};
-
-/// Parts that wait are held up to this many bytes, all together.
-const MOST_HELD: usize = 8 * 1024 * 1024;
 
 /// The state of one stream.
 pub(in super::super) struct Writer {
@@ -35,22 +30,11 @@ pub(in super::super) struct Writer {
     finish: Option<Finish>,
     called: bool,
     refused: bool,
-    open: Option<Writing>,
-    waiting: VecDeque<Waiting>,
-    held: usize,
-}
-
-/// A part that began before the one in front of it ended.
-struct Waiting {
-    part: u32,
-    start: PartStart,
-    deltas: Vec<Delta>,
-    ended: bool,
+    queue: Queue,
 }
 
 /// A part between its start and its end.
 struct Writing {
-    part: u32,
     body: Body,
     /// The front of a delta's payload, up to its text; empty until the block is begun.
     head: Vec<u8>,
@@ -71,6 +55,7 @@ struct Wire {
     delta: Vec<u8>,
     /// The number of the next block.
     next: u32,
+    open: Option<Writing>,
 }
 
 fn headers(event: &str) -> Vec<u8> {
@@ -114,6 +99,19 @@ impl Wire {
 
     fn stop(&self, index: u32, out: &mut Vec<u8>) {
         Self::message("contentBlockStop", &json!({"contentBlockIndex": index}), out);
+    }
+
+    /// The part in front goes on.
+    fn take(&mut self, step: Step<'_>, out: &mut Vec<u8>) {
+        match (step, self.open.take()) {
+            (Step::Open(start), _) => self.open = Some(Writing::open(start, self, out)),
+            (Step::Grow(delta), Some(mut writing)) => {
+                writing.grow(delta, self, out);
+                self.open = Some(writing);
+            }
+            (Step::Close, Some(writing)) => writing.close(self, out),
+            (Step::Grow(_) | Step::Close, None) => {}
+        }
     }
 
     /// A part that comes whole.
@@ -168,8 +166,8 @@ impl Wire {
 
 impl Writing {
     /// Opens a part. Texts are begun with their first piece, because an empty text says nothing.
-    fn open(part: u32, start: PartStart, wire: &mut Wire, out: &mut Vec<u8>) -> Self {
-        let mut writing = Writing { part, body: Body::Text, head: Vec::new(), carried: None };
+    fn open(start: &PartStart, wire: &mut Wire, out: &mut Vec<u8>) -> Self {
+        let mut writing = Writing { body: Body::Text, head: Vec::new(), carried: None };
         match start {
             PartStart::Text | PartStart::Refusal | PartStart::Audio { .. } => {}
             PartStart::Reasoning => writing.body = Body::Reasoning,
@@ -178,7 +176,7 @@ impl Writing {
                 wire.start(&json!({"toolUse": {"toolUseId": id, "name": name}}), out);
                 writing.begin(wire);
             }
-            PartStart::Whole { content } => writing.body = Body::Whole(content),
+            PartStart::Whole { content } => writing.body = Body::Whole(content.clone()),
         }
         writing
     }
@@ -250,16 +248,15 @@ impl WriteStream for Writer {
         match event {
             Event::Start { .. } => self.ensure_started(out),
             Event::PartStart { choice: 0, part, start } => self.open(*part, start, out),
-            Event::Delta { choice: 0, part, delta } => self.grow(*part, delta, out),
-            Event::PartEnd { choice: 0, part } => self.end(*part, out),
+            Event::Delta { choice: 0, part, delta } => self.queue.grow(*part, delta, &mut |step| self.wire.take(step, out)),
+            Event::PartEnd { choice: 0, part } => self.queue.close(*part, &mut |step| self.wire.take(step, out)),
             Event::Finish { choice: 0, finish } => self.finish = Some(finish.clone()),
             Event::Usage { usage } => self.usage = Some(*usage),
             Event::Foreign { from, name: Some(name), data } if *from == NAME => Wire::message(name, data, out),
             _ => {}
         }
-        if self.held > MOST_HELD {
-            let message = "the answer's parts interleave too far to be written one after the other";
-            self.fail(&Error::new(ErrorKind::Internal, Origin::Gateway, message), out);
+        if let Some(error) = self.queue.check() {
+            self.fail(&error, out);
         }
     }
 
@@ -269,10 +266,7 @@ impl WriteStream for Writer {
         }
         self.over = true;
         self.ensure_started(out);
-        while let Some(writing) = self.open.take() {
-            writing.close(&mut self.wire, out);
-            self.open_waiting(out);
-        }
+        self.queue.finish(&mut |step| self.wire.take(step, out));
         let finish = self.finish.take().unwrap_or_default();
         let mut stop = json!({"stopReason": write_finish(&finish, self.called, self.refused)});
         if let (Some(fields), Some(stop)) = (write_stop_sequence(&finish), stop.as_object_mut()) {
@@ -285,7 +279,7 @@ impl WriteStream for Writer {
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         if !self.over {
             self.over = true;
-            self.tell_held(out);
+            self.queue.break_off(&mut |step| self.wire.take(step, out));
             write_exception(error, out);
         }
     }
@@ -294,16 +288,14 @@ impl WriteStream for Writer {
 impl Writer {
     pub(in super::super) fn new() -> Self {
         Writer {
-            wire: Wire { delta: headers("contentBlockDelta"), next: 0 },
+            wire: Wire { delta: headers("contentBlockDelta"), next: 0, open: None },
             started: false,
             over: false,
             usage: None,
             finish: None,
             called: false,
             refused: false,
-            open: None,
-            waiting: VecDeque::new(),
-            held: 0,
+            queue: Queue::default(),
         }
     }
 
@@ -318,81 +310,6 @@ impl Writer {
         self.ensure_started(out);
         self.called |= matches!(start, PartStart::ToolCall { .. });
         self.refused |= matches!(start, PartStart::Refusal);
-        if self.open.is_none() {
-            self.open = Some(Writing::open(part, start.clone(), &mut self.wire, out));
-        } else {
-            self.held += size_of::<Waiting>() + weigh_start(start);
-            self.waiting.push_back(Waiting { part, start: start.clone(), deltas: Vec::new(), ended: false });
-        }
+        self.queue.open(part, start, &mut |step| self.wire.take(step, out));
     }
-
-    fn grow(&mut self, part: u32, delta: &Delta, out: &mut Vec<u8>) {
-        match &mut self.open {
-            Some(writing) if writing.part == part => writing.grow(delta, &mut self.wire, out),
-            _ => {
-                if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.part == part) {
-                    self.held += weigh(delta);
-                    waiting.deltas.push(delta.clone());
-                }
-            }
-        }
-    }
-
-    fn end(&mut self, part: u32, out: &mut Vec<u8>) {
-        match self.open.take_if(|writing| writing.part == part) {
-            Some(writing) => {
-                writing.close(&mut self.wire, out);
-                self.open_waiting(out);
-            }
-            None => self.waiting.iter_mut().filter(|waiting| waiting.part == part).for_each(|waiting| waiting.ended = true),
-        }
-    }
-
-    /// Before a stream fails: no text stays untold because a part in front of it never ended.
-    fn tell_held(&mut self, out: &mut Vec<u8>) {
-        let is_text = |delta: &Delta| matches!(delta, Delta::Text(_) | Delta::Transcript(_));
-        while self.waiting.iter().any(|waiting| waiting.deltas.iter().any(is_text)) {
-            let Some(writing) = self.open.take() else { return };
-            writing.close(&mut self.wire, out);
-            self.open_waiting(out);
-        }
-    }
-
-    /// Writes what waited, up to and with the first part that has not ended yet.
-    fn open_waiting(&mut self, out: &mut Vec<u8>) {
-        while let Some(waiting) = self.waiting.pop_front() {
-            self.held = self.held.saturating_sub(size_of::<Waiting>() + weigh_start(&waiting.start));
-            let mut writing = Writing::open(waiting.part, waiting.start, &mut self.wire, out);
-            for delta in &waiting.deltas {
-                self.held = self.held.saturating_sub(weigh(delta));
-                writing.grow(delta, &mut self.wire, out);
-            }
-            if !waiting.ended {
-                self.open = Some(writing);
-                return;
-            }
-            writing.close(&mut self.wire, out);
-        }
-    }
-}
-
-/// About how many bytes a part's start takes while it is held.
-fn weigh_start(start: &PartStart) -> usize {
-    let PartStart::Whole { content } = start else { return 0 };
-    match &content.content {
-        Content::Image { source: crate::ir::Source::Base64 { data, .. }, .. } => data.len(),
-        Content::Foreign { value, .. } => value.get().len(),
-        Content::Text { text, .. } => text.len(),
-        _ => 0,
-    }
-}
-
-/// About how many bytes a delta takes while it is held.
-fn weigh(delta: &Delta) -> usize {
-    let text = match delta {
-        Delta::Text(text) | Delta::Arguments(text) | Delta::Audio(text) | Delta::Transcript(text) => text.len(),
-        Delta::Signature(signature) => signature.value.len(),
-        Delta::Citation(citation) => citation.raw.as_ref().map_or(256, |raw| raw.get().len()),
-    };
-    size_of::<Delta>() + text
 }

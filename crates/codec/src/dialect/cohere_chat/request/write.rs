@@ -157,6 +157,8 @@ fn lose_rest(request: &Request, losses: &mut Losses) {
     losses.add_if_some(&request.speech, "speech", WHY);
     losses.add_if_some(&request.user, "user", WHY);
     losses.add_if_some(&request.service_tier, "service_tier", WHY);
+    losses.add_if_some(&request.verbosity, "verbosity", WHY);
+    losses.add_if_some(&request.cache_key, "cache_key", WHY);
     losses.add_if_some(&request.cache, "cache", "the provider caches by itself");
     if !request.metadata.is_empty() {
         losses.add("metadata", WHY);

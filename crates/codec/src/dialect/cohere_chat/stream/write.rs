@@ -7,7 +7,7 @@ use super::super::response::{UsageOut, logprob_out, write_finish};
 use super::super::{NAME, citation, error};
 use crate::dialect::{Cx, WriteStream};
 use crate::error::Error;
-use crate::ir::{Content, Delta, Event, Finish, Part, PartStart, Signature, TokenLogprob, Usage};
+use crate::ir::{Citation, Content, Delta, Event, Finish, Part, PartStart, Signature, TokenLogprob, Usage};
 
 /// Longest text that is kept to quote from it in citations.
 const MOST_BYTES: usize = 16 << 20;
@@ -19,6 +19,8 @@ pub(crate) struct Writer {
     blocks: usize,
     calls: usize,
     citations: usize,
+    /// Citations wait for the end of their block: some dialects tell them before the text that they quote.
+    cited: Vec<(usize, Citation)>,
     open: Vec<(u32, Open)>,
     /// The text of the block that grows, which citations quote.
     text: String,
@@ -44,6 +46,7 @@ impl Writer {
             blocks: 0,
             calls: 0,
             citations: 0,
+            cited: Vec::new(),
             open: Vec::new(),
             text: String::new(),
             finish: Finish::default(),
@@ -163,12 +166,18 @@ impl Writer {
         }
     }
 
-    fn cite(&mut self, index: usize, cited: &crate::ir::Citation, out: &mut Vec<u8>) {
-        let citation = citation::write(cited, &self.text, index);
-        let at = self.citations;
-        self.citations += 1;
-        frame("citation-start", Some(at), out, |out| delta_message(&json!({ "citations": citation }), out));
-        frame("citation-end", Some(at), out, |_| {});
+    /// Tells the citations of a block.
+    fn cite(&mut self, block: usize, out: &mut Vec<u8>) {
+        let (told, rest) = std::mem::take(&mut self.cited).into_iter().partition(|(index, _)| *index == block);
+        self.cited = rest;
+        let told: Vec<(usize, Citation)> = told;
+        for (_, cited) in told {
+            let citation = citation::write(&cited, &self.text, block);
+            let at = self.citations;
+            self.citations += 1;
+            frame("citation-start", Some(at), out, |out| delta_message(&json!({ "citations": citation }), out));
+            frame("citation-end", Some(at), out, |_| {});
+        }
     }
 
     fn take(&mut self, part: u32, delta: &Delta, out: &mut Vec<u8>) {
@@ -180,7 +189,9 @@ impl Writer {
                 self.arguments(index, text, out);
             }
             (Delta::Signature(signature), kind) => self.sign(kind, signature, out),
-            (Delta::Citation(cited), Open::Text(index)) => self.cite(index, cited, out),
+            (Delta::Citation(cited), Open::Text(index)) if self.cited.len() < citation::MOST => {
+                self.cited.push((index, cited.clone()));
+            }
             _ => {}
         }
     }
@@ -189,7 +200,10 @@ impl Writer {
         let Some(at) = self.open.iter().rposition(|(open, _)| *open == part) else { return };
         let (_, open) = self.open.swap_remove(at);
         match open {
-            Open::Text(index) | Open::Reasoning(index) => frame("content-end", Some(index), out, |_| {}),
+            Open::Text(index) | Open::Reasoning(index) => {
+                self.cite(index, out);
+                frame("content-end", Some(index), out, |_| {});
+            }
             Open::Call(index, told) => {
                 if !told {
                     // Clients parse the arguments, and nothing is no JSON.

@@ -121,6 +121,8 @@ fn write_body(request: &Request, quirks: &Quirks, body: &mut Object<'_>, losses:
         losses.add("parallel_tools", "gemini may always call several tools at once");
     }
     losses.add_if_some(&request.user, "user", "not supported by gemini");
+    losses.add_if_some(&request.verbosity, "verbosity", "not supported by gemini");
+    losses.add_if_some(&request.cache_key, "cache_key", "not supported by gemini");
     losses.add_if_some(&request.cache, "cache", "gemini caches by itself or by a resource of its own");
     if !request.metadata.is_empty() {
         losses.add("metadata", "not supported by gemini");

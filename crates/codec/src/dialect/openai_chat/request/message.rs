@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::NAME;
-use super::super::response::{read_arguments, read_call_signature, read_detail, wrap_input};
+use super::super::free_text::wrap_input;
+use super::super::response::{read_arguments, read_call_signature, read_detail};
 use super::super::wire::{Content as Wire, Function, Many, Str, list_of};
 use super::content::{WireCache, read_cache, read_content};
 use super::read::kept;

@@ -14,3 +14,4 @@ pub(crate) use read::{read_metadata, read_request, read_settings};
 pub(crate) use write::{
     Draft, REFUSED, cache_breakpoint, finish, nearest_effort, nearest_temperature, write_request, write_settings,
 };
+pub(crate) use write_tool::{Words, free_text_schema, no_arguments, write_tools_as};

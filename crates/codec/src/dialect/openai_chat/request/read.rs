@@ -30,6 +30,8 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request> {
     request.parallel_tools = fields.take("parallel_tool_calls")?;
     request.max_tokens = fields.take("max_completion_tokens")?.or(request.max_tokens);
     request.cache = fields.take("cache_control")?.map(read_cache);
+    request.cache_key = fields.take("prompt_cache_key")?;
+    request.verbosity = fields.take("verbosity")?;
     for name in ["tool_choice", "function_call"] {
         if let Some(raw) = fields.raw(name) {
             match read_tool_choice(raw) {

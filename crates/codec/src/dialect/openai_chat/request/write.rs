@@ -62,7 +62,9 @@ pub(crate) fn write_request(request: &Request, quirks: &Quirks) -> Outgoing {
         let voice = speech.voice.clone().unwrap_or_else(|| Raw::of(&"alloy"));
         draft.put("audio", "speech", Some(&json!({ "voice": voice.value(), "format": format })));
     }
+    draft.put("verbosity", "verbosity", request.verbosity.as_ref());
     draft.put("service_tier", "service_tier", request.service_tier.as_ref());
+    draft.put("prompt_cache_key", "cache_key", request.cache_key.as_ref());
     if !request.metadata.is_empty() {
         draft.put("metadata", "metadata", Some(&request.metadata));
     }

@@ -51,8 +51,20 @@ struct CustomOut<'a> {
     format: Option<&'a Raw>,
 }
 
-/// Writes the tools and which of them to call.
-pub(super) fn write_tools(request: &Request, draft: &mut Draft<'_>) {
+/// How a dialect says tools and the choice among them.
+pub(crate) struct Words<T, C> {
+    /// A tool with its place; `None` for one that cannot be said.
+    pub(crate) tool: T,
+    /// A choice of one tool or of some.
+    pub(crate) choice: C,
+}
+
+/// Writes the tools and which of them to call, in the words of a dialect; whether there are any.
+pub(crate) fn write_tools_as<'a, T: Serialize>(
+    request: &'a Request,
+    draft: &mut Draft<'_>,
+    words: Words<impl Fn(&'a Tool, usize, &Quirks, &mut Losses) -> Option<T>, impl Fn(&ToolChoice, &Quirks) -> Value>,
+) -> bool {
     let mut only: Option<&[String]> = None;
     let mut choice = request.tool_choice.clone();
     // Where a choice among some cannot be said, the others are left out instead.
@@ -62,30 +74,73 @@ pub(super) fn write_tools(request: &Request, draft: &mut Draft<'_>) {
         only = Some(names);
         choice = Some(if *required { ToolChoice::Required } else { ToolChoice::Auto });
     }
-    let mut tools: Vec<ToolOut<'_>> = Vec::new();
+    let mut tools: Vec<T> = Vec::new();
     for (index, tool) in request.tools.iter().enumerate() {
         if only.is_none_or(|names| names.contains(&tool.name)) {
-            tools.extend(write_tool(tool, index, draft.quirks, &mut draft.losses));
+            tools.extend((words.tool)(tool, index, draft.quirks, &mut draft.losses));
         }
     }
     if draft.quirks.refuses("tools") && !tools.is_empty() {
-        return draft.losses.add("tools", REFUSED);
+        draft.losses.add("tools", REFUSED);
+        return false;
     }
     // Without tools none is called either.
     if choice == Some(ToolChoice::None) && (draft.quirks.refuses("tool_choice.none") || draft.quirks.refuses("tool_choice")) {
-        return;
+        return false;
     }
     if tools.is_empty() {
         if let Some(ToolChoice::Required | ToolChoice::Tool(_) | ToolChoice::Allowed { .. }) = choice {
             draft.losses.add("tool_choice", "there are no tools to choose from");
         }
-        return;
+        return false;
     }
     draft.body.put("tools", &tools);
     if let Some(choice) = choice {
-        write_tool_choice(&choice, request, draft);
+        write_tool_choice(&choice, draft, words.choice);
     }
-    draft.put("parallel_tool_calls", "parallel_tools", request.parallel_tools.as_ref());
+    true
+}
+
+fn write_tool_choice(choice: &ToolChoice, draft: &mut Draft<'_>, say: impl Fn(&ToolChoice, &Quirks) -> Value) {
+    let (word, value) = match choice {
+        ToolChoice::None => ("tool_choice.none", Value::from("none")),
+        ToolChoice::Auto => ("tool_choice.auto", Value::from("auto")),
+        ToolChoice::Required => ("tool_choice.required", Value::from(draft.quirks.required_word.as_str())),
+        ToolChoice::Tool(_) => ("tool_choice.named", say(choice, draft.quirks)),
+        ToolChoice::Allowed { .. } => ("tool_choice.allowed", say(choice, draft.quirks)),
+    };
+    if draft.quirks.refuses(word) || draft.quirks.refuses("tool_choice") {
+        if *choice != ToolChoice::Auto {
+            draft.losses.add("tool_choice", REFUSED);
+        }
+    } else {
+        draft.body.put("tool_choice", &value);
+    }
+}
+
+/// What a function is sent as in place of a tool that takes free text: one text.
+pub(crate) fn free_text_schema(format: Option<&Raw>, index: usize, losses: &mut Losses) -> Raw {
+    if format.is_some() {
+        losses.add(format!("tools[{index}].format"), "sent as a function that takes one text");
+    }
+    Raw::of(&json!({ "type": "object", "properties": { "input": { "type": "string" } }, "required": ["input"] }))
+}
+
+/// Some providers demand a schema even where there is nothing to pass.
+pub(crate) fn no_arguments(strict: bool) -> Raw {
+    Raw::of(&if strict {
+        json!({ "type": "object", "properties": {}, "required": [], "additionalProperties": false })
+    } else {
+        json!({ "type": "object", "properties": {} })
+    })
+}
+
+/// Writes the tools and which of them to call.
+pub(super) fn write_tools(request: &Request, draft: &mut Draft<'_>) {
+    let choice = |choice: &ToolChoice, quirks: &Quirks| write_choice(choice, request, quirks);
+    if write_tools_as(request, draft, Words { tool: write_tool, choice }) {
+        draft.put("parallel_tool_calls", "parallel_tools", request.parallel_tools.as_ref());
+    }
 }
 
 fn write_tool<'a>(tool: &'a Tool, index: usize, quirks: &Quirks, losses: &mut Losses) -> Option<ToolOut<'a>> {
@@ -95,7 +150,7 @@ fn write_tool<'a>(tool: &'a Tool, index: usize, quirks: &Quirks, losses: &mut Lo
         ToolKind::Function { schema, strict } => {
             let parameters = match schema {
                 Some(schema) => Cow::Borrowed(schema),
-                None => Cow::Owned(Raw::of(&no_arguments(*strict == Some(true)))),
+                None => Cow::Owned(no_arguments(*strict == Some(true))),
             };
             let strict = strict.filter(|strict| {
                 let refused = quirks.refuses("tools.strict");
@@ -107,11 +162,7 @@ fn write_tool<'a>(tool: &'a Tool, index: usize, quirks: &Quirks, losses: &mut Lo
             out.function = Some(FunctionOut { name, description, parameters, strict });
         }
         ToolKind::Custom { format } if quirks.refuses("tools.custom") => {
-            if format.is_some() {
-                losses.add(format!("tools[{index}].format"), "sent as a function that takes one text");
-            }
-            let text = json!({ "type": "object", "properties": { "input": { "type": "string" } }, "required": ["input"] });
-            let parameters = Cow::Owned(Raw::of(&text));
+            let parameters = Cow::Owned(free_text_schema(format.as_ref(), index, losses));
             out.function = Some(FunctionOut { name, description, parameters, strict: None });
         }
         ToolKind::Custom { format } => {
@@ -133,41 +184,20 @@ fn write_tool<'a>(tool: &'a Tool, index: usize, quirks: &Quirks, losses: &mut Lo
     Some(ToolOut::Known(out))
 }
 
-/// Some providers demand a schema even where there is nothing to pass.
-fn no_arguments(strict: bool) -> Value {
-    if strict {
-        json!({ "type": "object", "properties": {}, "required": [], "additionalProperties": false })
-    } else {
-        json!({ "type": "object", "properties": {} })
-    }
-}
-
-fn write_tool_choice(choice: &ToolChoice, request: &Request, draft: &mut Draft<'_>) {
-    let kind_of = |name: &str| {
-        let tool = request.tools.iter().find(|tool| tool.name == name);
-        if tool.is_some_and(|tool| matches!(tool.kind, ToolKind::Custom { .. })) { "custom" } else { "function" }
-    };
-    let named = |name: &str| {
-        let kind = kind_of(name);
+fn write_choice(choice: &ToolChoice, request: &Request, quirks: &Quirks) -> Value {
+    let named = |name: &String| {
+        let tool = request.tools.iter().find(|tool| tool.name == *name);
+        let is_custom = tool.is_some_and(|tool| matches!(tool.kind, ToolKind::Custom { .. }));
+        let kind = if is_custom && !quirks.refuses("tools.custom") { "custom" } else { "function" };
         json!({ "type": kind, kind: { "name": name } })
     };
-    let (word, value) = match choice {
-        ToolChoice::None => ("tool_choice.none", Value::from("none")),
-        ToolChoice::Auto => ("tool_choice.auto", Value::from("auto")),
-        ToolChoice::Required => ("tool_choice.required", Value::from(draft.quirks.required_word.as_str())),
-        ToolChoice::Tool(name) => ("tool_choice.named", named(name)),
+    match choice {
         ToolChoice::Allowed { names, required } => {
-            let tools: Vec<Value> = names.iter().map(|name| named(name)).collect();
+            let tools: Vec<Value> = names.iter().map(named).collect();
             let mode = if *required { "required" } else { "auto" };
-            let allowed = json!({ "type": "allowed_tools", "allowed_tools": { "mode": mode, "tools": tools } });
-            ("tool_choice.allowed", allowed)
+            json!({ "type": "allowed_tools", "allowed_tools": { "mode": mode, "tools": tools } })
         }
-    };
-    if draft.quirks.refuses(word) || draft.quirks.refuses("tool_choice") {
-        if *choice != ToolChoice::Auto {
-            draft.losses.add("tool_choice", REFUSED);
-        }
-    } else {
-        draft.body.put("tool_choice", &value);
+        ToolChoice::Tool(name) => named(name),
+        _ => Value::Null,
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::NAME;
 use super::super::error::read_error_within;
+use super::super::free_text::wrap_input;
 use super::super::inline::{Piece, ThinkTags};
 use super::super::wire::{Answer, Audio, Call, Choice, Content as Wire, Detail, Function, Said, Scalar, Str, list_of};
 use crate::catalog::Quirks;
@@ -349,13 +350,6 @@ pub(crate) fn read_arguments(function: &Function<'_>) -> String {
         Some(text) if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
         Some(object) => object.to_owned(),
     }
-}
-
-/// Free text as the arguments of a call.
-pub(crate) fn wrap_input(input: &str) -> String {
-    let mut wrapped = Map::new();
-    wrapped.insert("input".to_owned(), input.into());
-    Value::Object(wrapped).to_string()
 }
 
 /// The signature in a tool call's `extra_content`, under whoever's name it stands there.

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::super::NAME;
+use super::super::free_text::unwrap_input;
 use crate::dialect::Cx;
 use crate::ir::{Choice, Citation, Content, Finish, Part, Reason, Response, Signature, Source, TokenLogprob, TopLogprob, Usage};
 
@@ -121,15 +122,15 @@ pub(crate) fn write_response(response: &Response, cx: &Cx) -> Vec<u8> {
         object: "chat.completion",
         created: response.created.unwrap_or(cx.created),
         model: if response.model.is_empty() { &cx.model } else { &response.model },
-        choices: response.choices.iter().map(choice_out).collect(),
+        choices: response.choices.iter().map(|choice| choice_out(choice, cx)).collect(),
         usage: response.usage.as_ref().map(UsageOut::new),
         extra: response.extra.of(NAME),
     };
     serde_json::to_vec(&reply).unwrap_or_default()
 }
 
-fn choice_out(choice: &Choice) -> ChoiceOut<'_> {
-    let message = message_out(&choice.parts);
+fn choice_out<'a>(choice: &'a Choice, cx: &Cx) -> ChoiceOut<'a> {
+    let message = message_out(&choice.parts, cx);
     ChoiceOut {
         index: choice.index,
         finish_reason: write_finish(&choice.finish, message.refusal.is_some()),
@@ -141,7 +142,7 @@ fn choice_out(choice: &Choice) -> ChoiceOut<'_> {
     }
 }
 
-fn message_out(parts: &[Part]) -> MessageOut<'_> {
+fn message_out<'a>(parts: &'a [Part], cx: &Cx) -> MessageOut<'a> {
     let mut message = MessageOut {
         role: "assistant",
         content: None,
@@ -174,7 +175,9 @@ fn message_out(parts: &[Part]) -> MessageOut<'_> {
             Content::Foreign { from, value } if *from == NAME && value.get().contains("\"reasoning.") => {
                 message.reasoning_details.push(value.value());
             }
-            Content::ToolCall { id, name, arguments } => message.tool_calls.push(call_out(part, id, name, arguments)),
+            Content::ToolCall { id, name, arguments } => {
+                message.tool_calls.push(call_out(part, id, name, arguments, cx));
+            }
             Content::Image { source, .. } => {
                 message.images.extend(DataUrl::new(source).map(|url| ImageOut { r#type: "image_url", image_url: UrlOut { url } }))
             }
@@ -207,9 +210,9 @@ fn needs_detail(part: &Part) -> bool {
     matches!(part.content, Content::Reasoning { redacted, .. } if redacted || part.signature.is_some() || !part.extra.is_empty())
 }
 
-fn call_out<'a>(part: &'a Part, id: &'a str, name: &'a str, arguments: &'a str) -> CallOut<'a> {
+fn call_out<'a>(part: &'a Part, id: &'a str, name: &'a str, arguments: &'a str, cx: &Cx) -> CallOut<'a> {
     let own = part.extra.of(NAME);
-    let is_custom = own.is_some_and(|extra| extra.get("type").is_some_and(|kind| kind == "custom"));
+    let is_custom = cx.is_custom(name) || own.is_some_and(|extra| extra.get("type").is_some_and(|kind| kind == "custom"));
     let extra_content = own.and_then(|extra| extra.get("extra_content").cloned());
     let extra_content = extra_content.or_else(|| part.signature.as_ref().map(seal_call));
     CallOut::new(id, name, arguments, is_custom, extra_content)
@@ -218,13 +221,6 @@ fn call_out<'a>(part: &'a Part, id: &'a str, name: &'a str, arguments: &'a str) 
 /// A signature of a tool call, as its `extra_content`.
 fn seal_call(signature: &Signature) -> Value {
     serde_json::json!({ "trunkline": { "signature": signature.sealed(NAME) } })
-}
-
-/// The free text that was wrapped into arguments.
-pub(crate) fn unwrap_input(arguments: &str) -> String {
-    let wrapped = serde_json::from_str::<Map<String, Value>>(arguments).ok();
-    let input = wrapped.as_ref().and_then(|wrapped| wrapped.get("input")).and_then(Value::as_str);
-    input.unwrap_or(arguments).to_owned()
 }
 
 /// One entry of `reasoning_details`.

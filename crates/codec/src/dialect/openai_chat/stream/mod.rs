@@ -7,5 +7,5 @@ mod write;
 
 pub(crate) use observe::{Watch, observe_response};
 pub(crate) use quick::unpadded;
-pub(crate) use read::{Reader, escape};
+pub(crate) use read::Reader;
 pub(crate) use write::Writer;

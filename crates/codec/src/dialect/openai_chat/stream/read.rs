@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::super::NAME;
 use super::super::error::read_error_within;
+use super::super::free_text::{BACK, FRONT, escape};
 use super::super::inline::{Piece, ThinkTags, Told};
 use super::super::response::{
     failed, flatten, made_up_id, read_answer, read_arguments, read_call_signature, read_citation, read_detail, read_extra,
@@ -316,14 +317,18 @@ impl State {
 
     fn audio(&mut self, audio: &Audio<'_>, out: &mut Vec<Event>) {
         let text = |field: &Option<Scalar<'_>>| field.as_ref().and_then(Scalar::word).filter(|text| !text.is_empty());
+        let (id, data, transcript) = (text(&audio.id), text(&audio.data), text(&audio.transcript));
         if self.open.is_none_or(|(_, kind)| kind != Kind::Audio) {
-            let Some(id) = text(&audio.id) else { return };
+            // Its last piece may tell no more than until when it is kept; sound of other makers has no id.
+            if id.is_none() && data.is_none() && transcript.is_none() {
+                return;
+            }
             self.close(out);
-            let start = PartStart::Audio { id: Some(id), media_type: String::new() };
+            let start = PartStart::Audio { id, media_type: String::new() };
             self.begin(start, Kind::Audio, out);
         }
         let Some((part, _)) = self.open else { return };
-        let deltas = [text(&audio.data).map(Delta::Audio), text(&audio.transcript).map(Delta::Transcript)];
+        let deltas = [data.map(Delta::Audio), transcript.map(Delta::Transcript)];
         for delta in deltas.into_iter().flatten() {
             out.push(Event::Delta { choice: self.index, part, delta });
         }
@@ -350,7 +355,7 @@ impl State {
             None => {
                 let is_custom = call.function.is_none() && call.custom.is_some();
                 // Free text becomes the one member of an object, as it does in whole answers.
-                let early = if is_custom { "{\"input\":\"".to_owned() } else { String::new() };
+                let early = if is_custom { FRONT.to_owned() } else { String::new() };
                 let made_up = || made_up_id(self.index, u32::try_from(self.calls.len()).unwrap_or(u32::MAX));
                 let id = if id.is_empty() { made_up() } else { id };
                 self.calls.push(Slot { index, id, part: None, early, is_custom, told: Told::default() });
@@ -498,7 +503,7 @@ impl State {
         let choice = self.index;
         for (part, is_custom) in self.calls.iter().filter_map(|slot| Some((slot.part?, slot.is_custom))) {
             if is_custom {
-                out.push(Event::Delta { choice, part, delta: Delta::Arguments("\"}".to_owned()) });
+                out.push(Event::Delta { choice, part, delta: Delta::Arguments(BACK.to_owned()) });
             }
             out.push(Event::PartEnd { choice, part });
         }
@@ -512,10 +517,4 @@ impl State {
         self.finished = true;
         out.push(Event::Finish { choice, finish });
     }
-}
-
-/// Text as it stands between the quotes of a JSON string.
-pub(crate) fn escape(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

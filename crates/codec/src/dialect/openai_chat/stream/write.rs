@@ -1,12 +1,15 @@
 //! Events to frames.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::NAME;
 use super::super::error::write_error_frame;
+use super::super::free_text::{Unwrap, unwrap_input};
 use super::super::response::{DataUrl, LogprobsOut, UsageOut, citation_out, write_finish};
-use crate::dialect::{Cx, WriteStream};
+use crate::dialect::{Asked, Cx, WriteStream};
 use crate::error::Error;
 use crate::ir::{Content, Delta, Event, Finish, Part, PartStart, Signature, TokenLogprob, Usage};
 
@@ -26,6 +29,7 @@ pub(crate) struct Writer {
     tail: &'static [u8],
     usage: Option<Usage>,
     choices: Vec<Told>,
+    asked: Option<Arc<Asked>>,
 }
 
 /// What a choice has been told so far.
@@ -44,6 +48,8 @@ struct Growing {
     kind: Kind,
     /// Whether a delta of it was written.
     grown: bool,
+    /// Of a call of a tool that takes free text.
+    unwrap: Option<Unwrap>,
 }
 
 #[derive(Clone, Copy)]
@@ -72,9 +78,15 @@ impl Writer {
             tail: if cx.stream_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" },
             usage: None,
             choices: Vec::new(),
+            asked: cx.asked.clone(),
         };
         writer.set_head();
         writer
+    }
+
+    /// Whether a call is one of a tool that takes free text.
+    fn is_custom(&self, tool: &str) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.is_custom(tool))
     }
 
     fn set_head(&mut self) {
@@ -130,6 +142,7 @@ impl Writer {
     }
 
     fn start(&mut self, choice: u32, part: u32, start: &PartStart, out: &mut Vec<u8>) {
+        let is_custom = matches!(start, PartStart::ToolCall { name, .. } if self.is_custom(name));
         let Some(told) = self.told(choice, out) else { return };
         let kind = match start {
             PartStart::Text => Kind::Text,
@@ -154,20 +167,25 @@ impl Writer {
                 _ => Kind::Other,
             },
         };
-        told.parts.push(Growing { part, kind, grown: false });
+        let unwrap = is_custom.then(Unwrap::default);
+        told.parts.push(Growing { part, kind, grown: false, unwrap });
         match (kind, start) {
-            (Kind::Call(index), PartStart::ToolCall { id, name }) => self.call(choice, index, id, name, "", out),
-            (Kind::Audio, PartStart::Audio { id: Some(id), .. }) => {
-                self.member(choice, "audio", &json!({ "id": id }), out);
+            (Kind::Call(index), PartStart::ToolCall { id, name }) => self.call(choice, index, (id, name, ""), out),
+            (Kind::Audio, PartStart::Audio { id, .. }) => {
+                self.member(choice, "audio", &json!({ "id": id.as_deref().unwrap_or_default() }), out);
             }
             (_, PartStart::Whole { content }) => self.whole(choice, part, content, out),
             _ => {}
         }
     }
 
-    fn call(&self, choice: u32, index: u32, id: &str, name: &str, arguments: &str, out: &mut Vec<u8>) {
-        let function = json!({ "name": name, "arguments": arguments });
-        let call = json!([{ "index": index, "id": id, "type": "function", "function": function }]);
+    /// Begins a call; of one of a tool that takes free text, the arguments are that text.
+    fn call(&self, choice: u32, index: u32, (id, name, arguments): (&str, &str, &str), out: &mut Vec<u8>) {
+        let call = if self.is_custom(name) {
+            json!([{ "index": index, "id": id, "type": "custom", "custom": { "name": name, "input": arguments } }])
+        } else {
+            json!([{ "index": index, "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }])
+        };
         self.member(choice, "tool_calls", &call, out);
     }
 
@@ -195,8 +213,11 @@ impl Writer {
                 let Some(told) = self.told(choice, out) else { return };
                 told.calls += 1;
                 let index = told.calls - 1;
+                if self.is_custom(name) {
+                    return self.call(choice, index, (id, name, &unwrap_input(arguments)), out);
+                }
                 let arguments = if arguments.is_empty() { "{}" } else { arguments };
-                return self.call(choice, index, id, name, arguments, out);
+                return self.call(choice, index, (id, name, arguments), out);
             }
             Content::Text { text, .. } => ("content", text),
             Content::Reasoning { text, .. } => ("reasoning_content", text),
@@ -219,8 +240,11 @@ impl Writer {
             },
             Delta::Arguments(text) => {
                 grown.grown |= !text.is_empty();
-                if let Kind::Call(index) = kind {
-                    self.arguments(choice, index, text, out);
+                let input = grown.unwrap.as_mut().map(|unwrap| unwrap.push(text));
+                match (kind, input) {
+                    (Kind::Call(index), Some(input)) => self.input(choice, index, &input, out),
+                    (Kind::Call(index), None) => self.arguments(choice, index, text, out),
+                    _ => {}
                 }
             }
             Delta::Signature(signature) => self.sign(choice, part, signature, out),
@@ -257,6 +281,13 @@ impl Writer {
         });
     }
 
+    /// More of the free text of a call.
+    fn input(&self, choice: u32, index: u32, text: &str, out: &mut Vec<u8>) {
+        if !text.is_empty() {
+            self.member(choice, "tool_calls", &json!([{ "index": index, "custom": { "input": text } }]), out);
+        }
+    }
+
     fn sign(&self, choice: u32, part: u32, signature: &Signature, out: &mut Vec<u8>) {
         let told = self.choices.iter().find(|told| told.index == choice);
         let kind = told.and_then(|told| told.parts.iter().rfind(|told| told.part == part)).map(|told| told.kind);
@@ -280,9 +311,11 @@ impl Writer {
         let Some(told) = self.choices.iter_mut().find(|told| told.index == choice) else { return };
         let Some(at) = told.parts.iter().rposition(|told| told.part == part) else { return };
         let told = told.parts.swap_remove(at);
-        if let (Kind::Call(index), false) = (told.kind, told.grown) {
+        match (told.kind, told.unwrap) {
+            (Kind::Call(index), Some(unwrap)) => self.input(choice, index, &unwrap.finish(), out),
             // Clients parse the arguments, and nothing is no JSON.
-            self.arguments(choice, index, "{}", out);
+            (Kind::Call(index), None) if !told.grown => self.arguments(choice, index, "{}", out),
+            _ => {}
         }
     }
 

@@ -8,7 +8,7 @@ use super::super::{NAME, response};
 use super::content::read_content;
 use super::input::rest;
 use crate::dialect::fields::Fields;
-use crate::dialect::openai_chat::response::wrap_input;
+use crate::dialect::openai_chat::free_text::wrap_input;
 use crate::dialect::openai_chat::wire::Str;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::ir::{Content, Extra, Message, Part, Raw, Request, Role, Signature, ToolKind};

@@ -5,6 +5,7 @@ mod input;
 mod item;
 mod peek;
 mod read;
+mod recall;
 mod tool;
 mod write;
 mod write_input;
@@ -12,4 +13,5 @@ mod write_tool;
 
 pub(super) use peek::peek;
 pub(super) use read::read_request;
+pub(super) use recall::recall;
 pub(super) use write::write_request;

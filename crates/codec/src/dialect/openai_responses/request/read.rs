@@ -34,6 +34,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request> {
         parallel_tools: fields.take("parallel_tool_calls")?,
         stream: fields.take("stream")?.unwrap_or(false),
         service_tier: fields.take("service_tier")?,
+        cache_key: fields.take("prompt_cache_key")?,
         metadata: read_metadata(&mut fields)?,
         ..Request::default()
     };
@@ -55,7 +56,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request> {
         return Err(required("input"));
     }
     let mut left = Map::new();
-    request.format = read_text_format(&mut fields, &mut left)?;
+    read_text_settings(&mut fields, &mut request, &mut left)?;
     request.reasoning = read_reasoning(&mut fields, &mut left)?;
     request.sampling.logprobs = read_include(&mut fields, &mut left)?;
     drop_usual(&mut fields);
@@ -91,19 +92,19 @@ fn refuse_stored(fields: &mut Fields<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `text`: the answer's form; its other members are left.
-fn read_text_format(fields: &mut Fields<'_>, left: &mut Map<String, Value>) -> Result<Format> {
-    let Some(raw) = fields.raw("text") else { return Ok(Format::Text) };
+/// `text`: the answer's form and how much shall be said; its other members are left.
+fn read_text_settings(fields: &mut Fields<'_>, request: &mut Request, left: &mut Map<String, Value>) -> Result<()> {
+    let Some(raw) = fields.raw("text") else { return Ok(()) };
     let mut text = Fields::of(raw, "text")?;
-    let mut format = Format::Text;
     if let Some(raw) = text.raw("format") {
         match read_format(raw)? {
-            Some(known) => format = known,
+            Some(known) => request.format = known,
             None => text.put_back("format", raw),
         }
     }
+    request.verbosity = text.take("verbosity")?;
     leave(left, "text", text);
-    Ok(format)
+    Ok(())
 }
 
 /// `None` for a format that we do not know.

@@ -23,6 +23,11 @@ pub(crate) fn write_request(request: &Request, quirks: &Quirks) -> Outgoing {
     if let Some(format) = write_format(&request.format, &mut draft) {
         text.insert("format".to_owned(), format);
     }
+    match &request.verbosity {
+        Some(_) if quirks.refuses("verbosity") => draft.losses.add("verbosity", REFUSED),
+        Some(word) => drop(text.insert("verbosity".to_owned(), word.as_str().into())),
+        None => {}
+    }
     if !text.is_empty() {
         draft.body.put("text", &text);
     }
@@ -73,6 +78,7 @@ fn write_settings(request: &Request, draft: &mut Draft<'_>) {
     draft.body.put_some("max_output_tokens", request.max_tokens.as_ref());
     draft.put("parallel_tool_calls", "parallel_tools", request.parallel_tools.as_ref());
     draft.put("service_tier", "service_tier", request.service_tier.as_ref());
+    draft.put("prompt_cache_key", "cache_key", request.cache_key.as_ref());
     if !request.metadata.is_empty() {
         draft.put("metadata", "metadata", Some(&request.metadata));
     }

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::{NAME, seal};
 use crate::catalog::{Quirks, ReasoningReplay, SystemRole};
+use crate::dialect::openai_chat::free_text::unwrap_input;
 use crate::dialect::openai_chat::request::cache_breakpoint;
-use crate::dialect::openai_chat::response::{DataUrl, unwrap_input};
+use crate::dialect::openai_chat::response::DataUrl;
 use crate::ir::{CacheMark, Content, Message, Part, Raw, Request, Role, Source, ToolKind};
 use crate::loss::Losses;
 

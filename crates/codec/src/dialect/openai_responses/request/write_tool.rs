@@ -6,43 +6,14 @@ use super::super::NAME;
 use super::tool::flatten_format;
 use crate::catalog::Quirks;
 use crate::dialect::object::Object;
-use crate::dialect::openai_chat::request::{Draft, REFUSED};
+use crate::dialect::openai_chat::request::{Draft, REFUSED, Words, free_text_schema, no_arguments, write_tools_as};
 use crate::ir::{Raw, Request, Tool, ToolChoice, ToolKind};
 use crate::loss::Losses;
 
 /// Writes the tools and which of them to call.
 pub(super) fn write_tools(request: &Request, draft: &mut Draft<'_>) {
-    let mut only: Option<&[String]> = None;
-    let mut choice = request.tool_choice.clone();
-    // Where a choice among some cannot be said, the others are left out instead.
-    if let Some(ToolChoice::Allowed { names, required }) = &request.tool_choice
-        && (draft.quirks.refuses("tool_choice") || draft.quirks.refuses("tool_choice.allowed"))
-    {
-        only = Some(names);
-        choice = Some(if *required { ToolChoice::Required } else { ToolChoice::Auto });
-    }
-    let mut tools: Vec<Raw> = Vec::new();
-    for (index, tool) in request.tools.iter().enumerate() {
-        if only.is_none_or(|names| names.contains(&tool.name)) {
-            tools.extend(write_tool(tool, index, draft.quirks, &mut draft.losses));
-        }
-    }
-    if draft.quirks.refuses("tools") && !tools.is_empty() {
-        return draft.losses.add("tools", REFUSED);
-    }
-    if choice == Some(ToolChoice::None) && (draft.quirks.refuses("tool_choice.none") || draft.quirks.refuses("tool_choice")) {
-        return;
-    }
-    if tools.is_empty() {
-        if let Some(ToolChoice::Required | ToolChoice::Tool(_) | ToolChoice::Allowed { .. }) = choice {
-            draft.losses.add("tool_choice", "there are no tools to choose from");
-        }
-        return;
-    }
-    draft.body.put("tools", &tools);
-    if let Some(choice) = choice {
-        write_tool_choice(&choice, request, draft);
-    }
+    let choice = |choice: &ToolChoice, quirks: &Quirks| write_choice(choice, request, quirks);
+    write_tools_as(request, draft, Words { tool: write_tool, choice });
 }
 
 fn write_tool(tool: &Tool, index: usize, quirks: &Quirks, losses: &mut Losses) -> Option<Raw> {
@@ -65,11 +36,8 @@ fn write_tool(tool: &Tool, index: usize, quirks: &Quirks, losses: &mut Losses) -
     match &tool.kind {
         ToolKind::Function { schema, strict } => function(schema.as_ref(), *strict, losses),
         ToolKind::Custom { format } if quirks.refuses("tools.custom") => {
-            if format.is_some() {
-                losses.add(format!("tools[{index}].format"), "sent as a function that takes one text");
-            }
-            let text = json!({ "type": "object", "properties": { "input": { "type": "string" } }, "required": ["input"] });
-            function(Some(&Raw::of(&text)), None, losses);
+            let schema = free_text_schema(format.as_ref(), index, losses);
+            function(Some(&schema), None, losses);
         }
         ToolKind::Custom { format } => {
             out.put("type", "custom");
@@ -93,37 +61,19 @@ fn write_tool(tool: &Tool, index: usize, quirks: &Quirks, losses: &mut Losses) -
     Some(Raw::of(&out))
 }
 
-/// Some providers demand a schema even where there is nothing to pass.
-fn no_arguments(strict: bool) -> Value {
-    if strict {
-        json!({ "type": "object", "properties": {}, "required": [], "additionalProperties": false })
-    } else {
-        json!({ "type": "object", "properties": {} })
-    }
-}
-
-fn write_tool_choice(choice: &ToolChoice, request: &Request, draft: &mut Draft<'_>) {
-    let named = |name: &str| match request.tools.iter().find(|tool| tool.name == name).map(|tool| &tool.kind) {
-        Some(ToolKind::Custom { .. }) if !draft.quirks.refuses("tools.custom") => json!({ "type": "custom", "name": name }),
+fn write_choice(choice: &ToolChoice, request: &Request, quirks: &Quirks) -> Value {
+    let named = |name: &String| match request.tools.iter().find(|tool| tool.name == *name).map(|tool| &tool.kind) {
+        Some(ToolKind::Custom { .. }) if !quirks.refuses("tools.custom") => json!({ "type": "custom", "name": name }),
         Some(ToolKind::Foreign { .. }) => json!({ "type": name }),
         _ => json!({ "type": "function", "name": name }),
     };
-    let (word, value) = match choice {
-        ToolChoice::None => ("tool_choice.none", Value::from("none")),
-        ToolChoice::Auto => ("tool_choice.auto", Value::from("auto")),
-        ToolChoice::Required => ("tool_choice.required", Value::from(draft.quirks.required_word.as_str())),
-        ToolChoice::Tool(name) => ("tool_choice.named", named(name)),
+    match choice {
         ToolChoice::Allowed { names, required } => {
-            let tools: Vec<Value> = names.iter().map(|name| named(name)).collect();
+            let tools: Vec<Value> = names.iter().map(named).collect();
             let mode = if *required { "required" } else { "auto" };
-            ("tool_choice.allowed", json!({ "type": "allowed_tools", "mode": mode, "tools": tools }))
+            json!({ "type": "allowed_tools", "mode": mode, "tools": tools })
         }
-    };
-    if draft.quirks.refuses(word) || draft.quirks.refuses("tool_choice") {
-        if *choice != ToolChoice::Auto {
-            draft.losses.add("tool_choice", REFUSED);
-        }
-    } else {
-        draft.body.put("tool_choice", &value);
+        ToolChoice::Tool(name) => named(name),
+        _ => Value::Null,
     }
 }

@@ -1,14 +1,18 @@
 //! The items of an answer for a caller, as they grow.
 
 use std::mem;
+use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::super::{NAME, seal};
-use crate::dialect::openai_chat::response::{LogprobOut, logprobs_out, unwrap_input};
-use crate::ir::{Citation, Content, Finish, Part, Reason, Signature, Source, TokenLogprob};
+use crate::dialect::openai_chat::free_text::unwrap_input;
+use crate::dialect::openai_chat::response::{LogprobOut, logprobs_out};
+use crate::dialect::shared::compact;
+use crate::dialect::{Asked, Cx};
+use crate::ir::{Citation, Content, Finish, Part, Raw, Reason, Signature, Source, TokenLogprob};
 
 /// One item.
 #[derive(Debug)]
@@ -25,9 +29,25 @@ pub(crate) struct Item {
 #[derive(Debug)]
 pub(crate) enum Body {
     Message(Vec<Said>),
-    Reasoning { text: String, encrypted: Option<String> },
-    Call { call_id: String, name: String, arguments: String, custom: bool },
-    Picture { data: String, format: String },
+    Reasoning {
+        text: String,
+        encrypted: Option<String>,
+    },
+    Call {
+        call_id: String,
+        name: String,
+        arguments: String,
+    },
+    /// A call of a tool that takes free text.
+    Custom {
+        call_id: String,
+        name: String,
+        input: String,
+    },
+    Picture {
+        data: String,
+        format: String,
+    },
     Own(Box<RawValue>),
 }
 
@@ -81,16 +101,13 @@ impl Serialize for ItemOut<'_> {
                 }
                 map.serialize_entry("encrypted_content", &encrypted.as_ref().filter(|_| self.done))?;
             }
-            Body::Call { call_id, name, arguments, custom } => {
-                map.serialize_entry("type", if *custom { "custom_tool_call" } else { "function_call" })?;
+            Body::Call { call_id, name, arguments: text } | Body::Custom { call_id, name, input: text } => {
+                let custom = matches!(body, Body::Custom { .. });
+                map.serialize_entry("type", if custom { "custom_tool_call" } else { "function_call" })?;
                 map.serialize_entry("status", status)?;
                 map.serialize_entry("call_id", call_id)?;
                 map.serialize_entry("name", name)?;
-                let arguments = if self.done { arguments.as_str() } else { "" };
-                match custom {
-                    true => map.serialize_entry("input", &unwrap_input(arguments))?,
-                    false => map.serialize_entry("arguments", arguments)?,
-                }
+                map.serialize_entry(if custom { "input" } else { "arguments" }, if self.done { text.as_str() } else { "" })?;
             }
             Body::Picture { data, format } => {
                 map.serialize_entry("type", "image_generation_call")?;
@@ -135,6 +152,7 @@ pub(crate) struct Items {
     pub(crate) all: Vec<Item>,
     /// Makes the ids of this answer's items its own.
     seed: String,
+    asked: Option<Arc<Asked>>,
 }
 
 impl Serialize for Items {
@@ -144,8 +162,13 @@ impl Serialize for Items {
 }
 
 impl Items {
-    pub(crate) fn new(seed: &str) -> Self {
-        Items { all: Vec::new(), seed: seed.to_owned() }
+    pub(crate) fn new(cx: &Cx) -> Self {
+        Items { all: Vec::new(), seed: cx.id.clone(), asked: cx.asked.clone() }
+    }
+
+    /// Whether a call is one of a tool that takes free text.
+    pub(crate) fn is_custom(&self, tool: &str) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.is_custom(tool))
     }
 
     /// Adds an item and says where it stands.
@@ -154,8 +177,8 @@ impl Items {
         let prefix = match &body {
             Body::Message(_) => "msg",
             Body::Reasoning { .. } => "rs",
-            Body::Call { custom: false, .. } => "fc",
-            Body::Call { custom: true, .. } => "ctc",
+            Body::Call { .. } => "fc",
+            Body::Custom { .. } => "ctc",
             Body::Picture { .. } => "ig",
             Body::Own(_) => "item",
         };
@@ -193,9 +216,13 @@ impl Items {
                 return;
             }
             Content::ToolCall { id, name, arguments } => {
-                let custom = is_custom(part);
-                let arguments = if arguments.is_empty() { "{}" } else { arguments }.to_owned();
-                let body = Body::Call { call_id: id.clone(), name: name.clone(), arguments, custom };
+                let (call_id, name) = (id.clone(), name.clone());
+                let body = if self.is_custom(&name) || was_custom(part) {
+                    Body::Custom { call_id, name, input: unwrap_input(arguments) }
+                } else {
+                    let arguments = if arguments.is_empty() { "{}" } else { arguments }.to_owned();
+                    Body::Call { call_id, name, arguments }
+                };
                 self.add(body, Map::new());
             }
             Content::Image { source: Source::Base64 { media_type, data }, .. } => {
@@ -203,7 +230,9 @@ impl Items {
                 self.add(Body::Picture { data: data.clone(), format }, own());
             }
             Content::Foreign { from, value } if *from == NAME => {
-                self.add(Body::Own(value.0.clone()), Map::new());
+                // A frame of a stream is one line.
+                let raw = Raw::parse(compact(value.get())).unwrap_or_else(|| value.clone());
+                self.add(Body::Own(raw.0), Map::new());
             }
             _ => return,
         }
@@ -262,7 +291,7 @@ pub(crate) fn is_piece(content: &Content) -> bool {
 }
 
 /// Whether a call was one of a tool that takes free text.
-fn is_custom(part: &Part) -> bool {
+fn was_custom(part: &Part) -> bool {
     let kind = part.extra.fields.get("type").and_then(Value::as_str);
     matches!((part.extra.from, kind), (NAME, Some("custom_tool_call")) | ("openai-chat", Some("custom")))
 }
@@ -308,6 +337,6 @@ impl Items {
 
     /// Gives the items away.
     pub(crate) fn take(&mut self) -> Items {
-        Items { all: mem::take(&mut self.all), seed: self.seed.clone() }
+        Items { all: mem::take(&mut self.all), seed: self.seed.clone(), asked: None }
     }
 }

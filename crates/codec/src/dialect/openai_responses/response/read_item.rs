@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use super::super::wire::{Item, Piece, text, word};
 use super::super::{NAME, seal};
-use crate::dialect::openai_chat::response::{read_arguments, read_tokens, wrap_input};
+use crate::dialect::openai_chat::free_text::wrap_input;
+use crate::dialect::openai_chat::response::{read_arguments, read_tokens};
 use crate::dialect::openai_chat::wire::{Function, Scalar, list_of};
 use crate::ir::{Choice, Citation, Content, Extra, Part, Raw, Signature, Source};
 

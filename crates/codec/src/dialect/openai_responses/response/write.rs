@@ -1,12 +1,14 @@
 //! A canonical answer as this dialect says it, with every field that its official types require.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::NAME;
 use super::item::{Items, write_finish};
-use crate::dialect::Cx;
 use crate::dialect::object::Object;
+use crate::dialect::{Asked, Cx};
 use crate::ir::{Extra, Finish, Response, Usage};
 
 /// What an answer tells besides its items.
@@ -16,6 +18,7 @@ pub(crate) struct Reply {
     created: u64,
     model: String,
     extra: Map<String, Value>,
+    asked: Option<Arc<Asked>>,
 }
 
 impl Reply {
@@ -25,6 +28,7 @@ impl Reply {
             created: created.unwrap_or(cx.created),
             model: if model.is_empty() { &cx.model } else { model }.to_owned(),
             extra: extra.of(NAME).cloned().unwrap_or_default(),
+            asked: cx.asked.clone(),
         }
     }
 
@@ -52,7 +56,10 @@ impl Reply {
         out.put("output", output);
         out.put("usage", &usage.map(UsageOut::new));
         out.put_all(&self.extra);
-        // What was asked is not told again; these are the words for its not having been said.
+        for (name, value) in self.asked.iter().flat_map(|asked| &asked.repeated) {
+            out.put(name, value);
+        }
+        // These are the words for what was not said.
         for name in ["instructions", "max_output_tokens", "max_tool_calls", "previous_response_id", "temperature", "top_p"] {
             out.put(name, &());
         }
@@ -117,7 +124,7 @@ impl UsageOut {
 /// Writes a whole answer. This dialect has one: of several only the first is written.
 pub(crate) fn write_response(response: &Response, cx: &Cx) -> Vec<u8> {
     let reply = Reply::new(&response.id, &response.model, response.created, &response.extra, cx);
-    let mut items = Items::new(&cx.id);
+    let mut items = Items::new(cx);
     let mut finish = &Finish::default();
     if let Some(choice) = response.choices.first() {
         choice.parts.iter().for_each(|part| items.part(part));

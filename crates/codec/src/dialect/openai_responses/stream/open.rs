@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::dialect::openai_chat::stream::escape;
+use crate::dialect::openai_chat::free_text::{BACK, FRONT, escape};
 use crate::error::{Error, Result};
 use crate::ir::{Citation, Delta, Event, Part, PartStart, Signature};
 
@@ -81,7 +81,7 @@ impl Parts {
         self.slots.push(Slot { place, part, kind, grown: false, cited: 0, from: None });
         out.push(Event::PartStart { choice: 0, part, start });
         if kind == Kind::Custom {
-            out.push(Event::Delta { choice: 0, part, delta: Delta::Arguments("{\"input\":\"".to_owned()) });
+            out.push(Event::Delta { choice: 0, part, delta: Delta::Arguments(FRONT.to_owned()) });
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Parts {
 fn end(slot: &Slot, out: &mut Vec<Event>) {
     let part = slot.part;
     if slot.kind == Kind::Custom {
-        out.push(Event::Delta { choice: 0, part, delta: Delta::Arguments("\"}".to_owned()) });
+        out.push(Event::Delta { choice: 0, part, delta: Delta::Arguments(BACK.to_owned()) });
     }
     out.push(Event::PartEnd { choice: 0, part });
 }

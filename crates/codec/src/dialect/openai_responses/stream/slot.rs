@@ -1,5 +1,6 @@
 //! A part that is open while its stream is written.
 
+use crate::dialect::openai_chat::free_text::Unwrap;
 use crate::ir::Signature;
 
 /// What grows.
@@ -7,8 +8,18 @@ use crate::ir::Signature;
 pub(super) enum Kind {
     Text,
     Refusal,
-    Reasoning { redacted: bool },
-    Call { id: String },
+    Reasoning {
+        redacted: bool,
+    },
+    Call {
+        id: String,
+    },
+    /// A call of a tool that takes free text.
+    Custom {
+        id: String,
+    },
+    /// Told already; only a signature may follow.
+    Told,
 }
 
 /// A part that is open.
@@ -26,6 +37,8 @@ pub(super) struct Slot {
     pub(super) ends_item: bool,
     /// To be carried by an item behind.
     pub(super) signature: Option<Signature>,
+    /// Takes the free text out of a call's arguments.
+    pub(super) unwrap: Unwrap,
     /// The members that say where it stands, each with a comma in front.
     pub(super) place: Vec<u8>,
     /// What a delta's frame begins with, up to its text.
@@ -42,6 +55,8 @@ impl Slot {
             Kind::Refusal => ("response.refusal.delta", "content_index"),
             Kind::Reasoning { .. } => ("response.reasoning_summary_text.delta", "summary_index"),
             Kind::Call { .. } => ("response.function_call_arguments.delta", ""),
+            Kind::Custom { .. } => ("response.custom_tool_call_input.delta", ""),
+            Kind::Told => ("", ""),
         };
         let mut place = format!(",\"item_id\":{},\"output_index\":{item}", serde_json::Value::from(id));
         if !key.is_empty() {
@@ -54,6 +69,7 @@ impl Slot {
             grown: false,
             ends_item: false,
             signature: None,
+            unwrap: Unwrap::default(),
             head: format!("event: {name}\ndata: {{\"type\":\"{name}\"{place},\"delta\":").into_bytes(),
             tail: if kind == Kind::Text { b",\"logprobs\":[],\"sequence_number\":" } else { b",\"sequence_number\":" },
             place: place.into_bytes(),

@@ -88,7 +88,7 @@ impl Writer {
             cx: cx.clone(),
             reply: None,
             number: 0,
-            items: Items::new(&cx.id),
+            items: Items::new(cx),
             message: None,
             slots: Vec::new(),
             kept: 0,
@@ -195,8 +195,13 @@ impl Writer {
             PartStart::Refusal => return self.begin_piece(part, Kind::Refusal, out),
             PartStart::Reasoning => (Kind::Reasoning { redacted: false }, self.add(reasoning(), Map::new(), out)),
             PartStart::ToolCall { id, name } => {
-                let body = Body::Call { call_id: id.clone(), name: name.clone(), arguments: String::new(), custom: false };
-                (Kind::Call { id: id.clone() }, self.add(body, Map::new(), out))
+                let (id, call_id, name) = (id.clone(), id.clone(), name.clone());
+                let (kind, body) = if self.items.is_custom(&name) {
+                    (Kind::Custom { id }, Body::Custom { call_id, name, input: String::new() })
+                } else {
+                    (Kind::Call { id }, Body::Call { call_id, name, arguments: String::new() })
+                };
+                (kind, self.add(body, Map::new(), out))
             }
             PartStart::Whole { content } => match &content.content {
                 Content::Reasoning { redacted: true, .. } => {
@@ -206,7 +211,10 @@ impl Writer {
                     }
                     (Kind::Reasoning { redacted: true }, at)
                 }
-                _ => return self.whole(content, out),
+                _ => {
+                    self.whole(content, out);
+                    (Kind::Told, self.items.all.len().saturating_sub(1))
+                }
             },
         };
         self.open(part, kind, at, 0);
@@ -256,8 +264,14 @@ impl Writer {
         let Some(at) = self.slots.iter().rposition(|slot| slot.part == part) else { return };
         let Some(slot) = self.slots.get_mut(at) else { return };
         match delta {
+            Delta::Signature(signature) => self.sign(at, signature),
+            _ if slot.kind == Kind::Told => {}
+            Delta::Arguments(text) if matches!(slot.kind, Kind::Custom { .. }) => {
+                let input = slot.unwrap.push(text);
+                self.kept += input.len();
+                self.number += write_text(slot, &input, self.number, &mut self.items, out);
+            }
             Delta::Text(text) | Delta::Arguments(text) | Delta::Transcript(text) => {
-                self.kept += text.len();
                 if !slot.grown {
                     slot.grown = true;
                     if slot.is_thought() {
@@ -268,13 +282,9 @@ impl Writer {
                     }
                 }
                 let Some(slot) = self.slots.get(at) else { return };
-                slot.write_delta(text, self.number, out);
-                self.number += 1;
-                if let Some(told) = told(&mut self.items, slot) {
-                    told.push_str(text);
-                }
+                self.kept += text.len();
+                self.number += write_text(slot, text, self.number, &mut self.items, out);
             }
-            Delta::Signature(signature) => self.sign(at, signature),
             Delta::Citation(citation) => {
                 let slot = self.slots.remove(at);
                 if let Some(said) = said(&mut self.items, &slot) {
@@ -321,7 +331,9 @@ impl Writer {
         }
     }
 
-    fn close(&mut self, slot: Slot, out: &mut Vec<u8>) {
+    fn close(&mut self, mut slot: Slot, out: &mut Vec<u8>) {
+        let rest = std::mem::take(&mut slot.unwrap).finish();
+        self.number += write_text(&slot, &rest, self.number, &mut self.items, out);
         let text = told(&mut self.items, &slot).cloned().unwrap_or_default();
         match &slot.kind {
             Kind::Text | Kind::Refusal => {
@@ -350,19 +362,20 @@ impl Writer {
                 if arguments.is_empty() {
                     // Clients parse the arguments, and nothing is no JSON.
                     arguments.push_str("{}");
-                    slot.write_delta(&arguments, self.number, out);
-                    self.number += 1;
-                    if let Some(told) = told(&mut self.items, &slot) {
-                        told.clone_from(&arguments);
-                    }
+                    self.number += write_text(&slot, &arguments, self.number, &mut self.items, out);
                 }
                 self.of_slot(&slot, "function_call_arguments.done", &json!({ "arguments": arguments }), out);
                 self.item(slot.item, true, out);
             }
+            Kind::Custom { .. } => {
+                self.of_slot(&slot, "custom_tool_call_input.done", &json!({ "input": text }), out);
+                self.item(slot.item, true, out);
+            }
+            Kind::Told => {}
         }
         if let Some(signature) = &slot.signature {
             let call = match &slot.kind {
-                Kind::Call { id } => Some(id.as_str()),
+                Kind::Call { id } | Kind::Custom { id } => Some(id.as_str()),
                 _ => None,
             };
             self.close_message(out);
@@ -372,12 +385,24 @@ impl Writer {
     }
 }
 
+/// A frame with more of a part's text, which is kept; how many frames that were.
+fn write_text(slot: &Slot, text: &str, number: u64, items: &mut Items, out: &mut Vec<u8>) -> u64 {
+    if text.is_empty() {
+        return 0;
+    }
+    slot.write_delta(text, number, out);
+    if let Some(told) = told(items, slot) {
+        told.push_str(text);
+    }
+    1
+}
+
 /// The text of a part as it was told so far.
 fn told<'i>(items: &'i mut Items, slot: &Slot) -> Option<&'i mut String> {
     match &mut items.all.get_mut(slot.item)?.body {
         Body::Message(pieces) => pieces.get_mut(slot.index).map(|said| &mut said.text),
         Body::Reasoning { text, .. } => Some(text),
-        Body::Call { arguments, .. } => Some(arguments),
+        Body::Call { arguments: text, .. } | Body::Custom { input: text, .. } => Some(text),
         _ => None,
     }
 }

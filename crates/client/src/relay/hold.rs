@@ -1,0 +1,117 @@
+//! Keeps the beginning of a streamed answer back, so that an error in it is nobody's business but ours: the next target can
+//! be asked as long as the caller has seen nothing.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Reader, is_stream};
+use crate::codec::Error;
+use crate::config::HoldBack;
+use crate::exchange::{Answer, explain};
+use crate::ir::{Delta, Event};
+use crate::transport::{Body, Failure};
+
+/// How much is kept back, and the most that may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    /// Until what.
+    pub until: HoldBack,
+    /// The longest frame.
+    pub frame_limit: usize,
+    /// The most bytes.
+    pub limit: usize,
+}
+
+/// The same answer once as much of it has come as `hold` says; what has come is its body's beginning.
+///
+/// # Errors
+/// The provider's, or that the answer broke off, before that.
+pub async fn hold(answer: Answer, hold: Hold) -> Result<Answer, Error> {
+    let Hold { until, frame_limit, limit } = hold;
+    if until == HoldBack::None || !is_stream(&answer) {
+        return Ok(answer);
+    }
+    let mut held = Held { reader: Reader::new(&answer, frame_limit), bytes: BytesMut::new(), events: Vec::new() };
+    let Answer { mut body, target, .. } = answer;
+    let time = async {
+        match until {
+            HoldBack::Ms(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            _ => std::future::pending().await,
+        }
+    };
+    let mut time = std::pin::pin!(time);
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            chunk = body.chunk() => chunk,
+            () = &mut time => break,
+        };
+        let failed = |failure: Failure| explain(&failure, &target);
+        match held.take(chunk, until, limit, failed).map_err(|error| target.service.sign(error))? {
+            Step::More => {}
+            Step::Enough => break,
+            Step::Whole => {
+                body = Body::empty();
+                break;
+            }
+        }
+    }
+    Ok(Answer { body: body.after(held.bytes.freeze()), target, ..answer })
+}
+
+struct Held {
+    reader: Reader,
+    bytes: BytesMut,
+    events: Vec<Event>,
+}
+
+enum Step {
+    More,
+    Enough,
+    /// The answer has ended, and well.
+    Whole,
+}
+
+impl Held {
+    fn take(
+        &mut self,
+        chunk: Option<Result<Bytes, Failure>>,
+        until: HoldBack,
+        limit: usize,
+        failed: impl FnOnce(Failure) -> Error,
+    ) -> Result<Step, Error> {
+        let chunk = match chunk {
+            Some(Ok(chunk)) => chunk,
+            // Whole all the same, if the dialect's own end has been seen.
+            Some(Err(failure)) => return self.reader.finish(&mut self.events).map(|()| Step::Whole).map_err(|_| failed(failure)),
+            None => return self.reader.finish(&mut self.events).map(|()| Step::Whole),
+        };
+        self.bytes.extend_from_slice(&chunk);
+        if until == HoldBack::FirstByte {
+            return Ok(if self.bytes.is_empty() { Step::More } else { Step::Enough });
+        }
+        self.reader.feed(&chunk, &mut self.events)?;
+        let spoken = self.events.iter().any(speaks);
+        self.events.clear();
+        let enough = match until {
+            HoldBack::None | HoldBack::FirstByte => true,
+            HoldBack::FirstToken => spoken,
+            HoldBack::Bytes(bytes) => self.bytes.len() >= bytes,
+            HoldBack::Ms(_) | HoldBack::All => false,
+        };
+        // Memory comes before secrecy.
+        Ok(if enough || self.bytes.len() >= limit { Step::Enough } else { Step::More })
+    }
+}
+
+/// Whether the model has said something.
+fn speaks(event: &Event) -> bool {
+    match event {
+        Event::Delta {
+            delta: Delta::Text(text) | Delta::Arguments(text) | Delta::Audio(text) | Delta::Transcript(text), ..
+        } => !text.is_empty(),
+        Event::PartStart { start: crate::ir::PartStart::Whole { .. }, .. } | Event::Finish { .. } | Event::End => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,45 @@
+//! Exchanges kept in a folder, and played back from it. `docs/recordings.md` describes the files.
+
+mod canonical;
+mod file;
+mod hide;
+mod keep;
+mod replay;
+mod tape;
+
+pub(crate) use keep::Recorder;
+pub(crate) use replay::Replay;
+pub(crate) use replay::providers;
+
+use http::{HeaderMap, Method};
+
+/// The longest request or reply that is kept, in bytes.
+pub(crate) const EXCHANGE_LIMIT: usize = 64 * 1024 * 1024;
+
+/// A request as it was before it got its credential, and what it is hidden by.
+pub(crate) struct Plain {
+    /// Path and query under the provider's address.
+    pub(crate) path: String,
+    /// All headers but the credential's.
+    pub(crate) headers: HeaderMap,
+    /// Every secret that may be in play.
+    pub(crate) secrets: Vec<crate::Secret>,
+}
+
+/// Whom an exchange is with.
+#[derive(Clone, Debug)]
+pub(crate) struct With {
+    /// The provider's id.
+    pub(crate) provider: String,
+    /// `provider/model`.
+    pub(crate) target: String,
+    pub(crate) dialect: String,
+}
+
+/// A request that is looked for among the recordings.
+pub(crate) struct Wanted<'a> {
+    pub(crate) with: With,
+    pub(crate) method: &'a Method,
+    pub(crate) plain: &'a Plain,
+    pub(crate) body: &'a [u8],
+}

@@ -1,0 +1,6 @@
+//! Calls that survive: who is asked, in which order, how often, and what is counted.
+
+mod model;
+mod share;
+mod storm;
+mod world;

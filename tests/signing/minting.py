@@ -1,0 +1,291 @@
+"""One function a way of getting tokens: has the vendor's own SDK ask for one, and returns what it sent for comparison.
+
+Nobody is asked: each SDK is given a transport that notes the requests and answers them. All secrets are made up here.
+"""
+
+import json
+import pathlib
+import tempfile
+from unittest import mock
+from urllib.parse import parse_qsl, urlsplit
+
+import sample
+import vendor
+
+LOGIN = "https://login.example.com"
+
+
+def odd(dice):
+    """A secret with everything that forms and headers make trouble with."""
+    return sample.secret(dice) + dice.choice(["", "&=+% ;", "é你🙂", "\"'\\", "~-._", "#?/:@", "%41"]) + sample.text(dice)
+
+
+def answer(dice):
+    token = sample.text(dice, 20, 200, sample.PLAIN + "-._~+/")
+    return {"access_token": token, "token_type": "Bearer", "expires_in": dice.randint(300, 86400)}
+
+
+def told(way, settings, now, reply, sent, call):
+    """`sent`: method, address, headers that matter, form."""
+    method, url, headers, form = sent
+    place = urlsplit(url)
+    expected = {
+        "method": method,
+        "address": f"{place.scheme}://{place.netloc}{place.path}",
+        "query": sorted(parse_qsl(place.query, keep_blank_values=True)),
+        "headers": {name.lower(): value for name, value in headers.items()},
+        "form": sorted((name, value.decode() if isinstance(value, bytes) else str(value)) for name, value in form),
+        "call": call,
+    }
+    return {"input": {"way": way, "settings": settings, "now_ms": now, "answer": reply}, "expected": expected}
+
+
+def pick(headers, *names):
+    found = {name.lower(): value for name, value in headers.items()}
+    return {name: found[name] for name in names if name in found}
+
+
+class Azure:
+    """A transport of azure-core's kind."""
+
+    def __new__(cls, reply):
+        from azure.core.pipeline.transport import HttpResponse, HttpTransport
+        from requests.structures import CaseInsensitiveDict
+
+        class Response(HttpResponse):
+            def __init__(self, request, body):
+                super().__init__(request, None)
+                self.status_code, self.reason, self.content_type = 200, "OK", "application/json"
+                self.headers = CaseInsensitiveDict({"content-type": "application/json"})
+                self.said = json.dumps(body).encode()
+
+            def body(self):
+                return self.said
+
+        class Transport(HttpTransport):
+            sent = None
+
+            def open(self):
+                pass
+
+            def close(self):
+                pass
+
+            def __exit__(self, *_):
+                pass
+
+            def send(self, request, **_):
+                if "openid-configuration" in request.url:
+                    base = request.url.split("/v2.0/")[0]
+                    names = {"token_endpoint": "token", "authorization_endpoint": "authorize", "device_authorization_endpoint": "d"}
+                    found = {name: f"{base}/oauth2/v2.0/{end}" for name, end in names.items()}
+                    return Response(request, found | {"issuer": f"{base}/v2.0"})
+                self.sent = request
+                return Response(request, reply)
+
+        return Transport()
+
+
+def azure(way, dice, settings, make, *names, reply=None):
+    """Has a credential of azure-identity get a token."""
+    now, reply = sample.now(dice), answer(dice) if reply is None else reply
+    transport = Azure(reply)
+    with mock.patch("time.time", lambda: now // 1000):
+        token = make(transport).get_token(settings["scope"])
+    request = transport.sent
+    sent = (request.method, request.url, pick(request.headers, *names), (request.body or {}).items())
+    return told(way, settings, now, reply, sent, {"authorization": f"Bearer {token.token}"})
+
+
+def tenant(dice):
+    return {
+        "tenant": sample.text(dice, 3, 36, sample.PLAIN + "-."),
+        "client": sample.text(dice, 1, 36, sample.PLAIN + "-"),
+        "scope": f"https://{sample.text(dice).lower()}.example.com/{dice.choice(['', 'a/', 'é '])}.default",
+    }
+
+
+def azure_secret(dice):
+    from azure.identity import ClientSecretCredential
+
+    settings = tenant(dice) | {"secret": odd(dice)}
+    return azure(
+        "azure-secret",
+        dice,
+        settings,
+        lambda transport: ClientSecretCredential(
+            settings["tenant"],
+            settings["client"],
+            settings["secret"],
+            authority=LOGIN,
+            disable_instance_discovery=True,
+            transport=transport,
+        ),
+        "content-type",
+    )
+
+
+CERTIFICATES = []
+
+
+def certificate(dice):
+    """A key and its certificate. They take long to make, so there are but two."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    forms = [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL]
+    for form in forms[len(CERTIFICATES) :]:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fake")])
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+        made = made.not_valid_before(datetime.datetime(2020, 1, 1)).not_valid_after(datetime.datetime(2050, 1, 1))
+        key_pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+        CERTIFICATES.append((key_pem, made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)))
+    pair = dice.choice(CERTIFICATES)
+    return b"".join(pair if dice.random() < 0.5 else pair[::-1]).decode()
+
+
+def azure_certificate(dice):
+    from azure.identity import CertificateCredential
+
+    settings = tenant(dice) | {"secret": certificate(dice)}
+    return azure(
+        "azure-certificate",
+        dice,
+        settings,
+        lambda transport: CertificateCredential(
+            settings["tenant"],
+            settings["client"],
+            certificate_data=settings["secret"].encode(),
+            authority=LOGIN,
+            disable_instance_discovery=True,
+            transport=transport,
+        ),
+        "content-type",
+    )
+
+
+def azure_workload(dice):
+    from azure.identity import WorkloadIdentityCredential
+
+    settings = tenant(dice) | {"secret": ".".join(sample.text(dice, 10, 300, sample.PLAIN + "-_") for _ in range(3))}
+    with tempfile.NamedTemporaryFile("w") as file:
+        pathlib.Path(file.name).write_text(settings["secret"], encoding="utf-8")
+        return azure(
+            "azure-workload",
+            dice,
+            settings,
+            lambda transport: WorkloadIdentityCredential(
+                tenant_id=settings["tenant"],
+                client_id=settings["client"],
+                token_file_path=file.name,
+                authority=LOGIN,
+                disable_instance_discovery=True,
+                transport=transport,
+            ),
+            "content-type",
+        )
+
+
+def azure_machine(dice):
+    """A machine's metadata service, or the one of an app."""
+    from azure.identity import ManagedIdentityCredential
+
+    settings = {"scope": f"https://{sample.text(dice).lower()}.example.com/.default"}
+    settings["client"] = sample.text(dice, 1, 36, sample.PLAIN + "-") if dice.random() < 0.5 else None
+    environment = {}
+    if dice.random() < 0.5:
+        settings["url"] = f"http://127.0.0.1:{dice.randint(1000, 60000)}/msi/token"
+        settings["header"] = sample.text(dice, 10, 60, sample.PLAIN + "-+/=")
+        environment = {"IDENTITY_ENDPOINT": settings["url"], "IDENTITY_HEADER": settings["header"]}
+    reply = answer(dice) | {"expires_on": "4000000000"}
+    with mock.patch.dict("os.environ", environment):
+        given = {"client_id": settings["client"]} if settings["client"] else {}
+        make = lambda transport: ManagedIdentityCredential(transport=transport, **given)  # noqa: E731
+        case = azure("azure-machine", dice, settings, make, "metadata", "x-identity-header", reply=reply)
+    if environment:
+        # Sent by both kinds, wanted by one.
+        case["expected"]["headers"].pop("metadata", None)
+    return case
+
+
+class Google:
+    """A transport of google-auth's kind."""
+
+    def __new__(cls, reply):
+        from google.auth import transport
+
+        class Response(transport.Response):
+            status = 200
+            headers = {"content-type": "application/json", "metadata-flavor": "Google"}
+
+            def __init__(self, body):
+                self.said = json.dumps(body).encode()
+
+            @property
+            def data(self):
+                return self.said
+
+        class Request(transport.Request):
+            sent = None
+
+            def __call__(self, url, method="GET", body=None, headers=None, timeout=None, **_):
+                if "recursive" in url:
+                    return Response({"email": "default", "scopes": []})
+                form = parse_qsl(body.decode(), keep_blank_values=True) if body else []
+                self.sent = (method, url, pick(headers, "content-type", "metadata-flavor"), form)
+                return Response(reply)
+
+        return Request()
+
+
+def google(way, dice, settings, make, now):
+    from google.auth import _helpers
+
+    reply = answer(dice)
+    request, headers = Google(reply), {}
+    with mock.patch.object(_helpers, "utcnow", lambda: vendor.utc(now).replace(tzinfo=None)):
+        credentials = make()
+        credentials.refresh(request)
+        credentials.apply(headers)
+    return told(way, settings, now, reply, request.sent, pick(headers, "authorization", "x-goog-user-project"))
+
+
+def scopes(dice):
+    return [f"https://www.googleapis.com/auth/{sample.text(dice)}" for _ in range(dice.randint(1, 3))]
+
+
+def google_account(dice):
+    from google.oauth2 import service_account
+
+    file, wanted = vendor.account(dice), scopes(dice)
+    subject = f"{sample.text(dice)}@example.com" if dice.random() < 0.5 else None
+    settings = {"file": json.dumps(file), "scope": " ".join(wanted), "subject": subject}
+    make = lambda: service_account.Credentials.from_service_account_info(file, scopes=wanted, subject=subject)  # noqa: E731
+    return google("google-account", dice, settings, make, sample.now(dice))
+
+
+def google_person(dice):
+    from google.oauth2 import credentials
+
+    file, wanted = {"type": "authorized_user", "client_id": f"{sample.text(dice)}.apps.example.com"}, scopes(dice)
+    file |= {"client_secret": odd(dice), "refresh_token": "1//" + odd(dice)}
+    if dice.random() < 0.5:
+        file["quota_project_id"] = sample.text(dice).lower()
+    settings = {"file": json.dumps(file), "scope": " ".join(wanted)}
+    make = lambda: credentials.Credentials.from_authorized_user_info(file, scopes=wanted)  # noqa: E731
+    return google("google-person", dice, settings, make, sample.now(dice))
+
+
+def google_machine(dice):
+    from google.auth import compute_engine
+
+    wanted = scopes(dice)
+    settings = {"scope": ",".join(wanted)}
+    return google("google-machine", dice, settings, lambda: compute_engine.Credentials(scopes=wanted), sample.now(dice))
+
+
+WAYS = [azure_secret, azure_certificate, azure_workload, azure_machine, google_account, google_person, google_machine]
