@@ -221,10 +221,10 @@ impl Text {
                 let counts = matches!(start, PartStart::Text | PartStart::Refusal) || self.sound && is_sound;
                 self.parts.insert(*part, counts);
             }
-            Event::Delta { choice: 0, part, delta: Delta::Text(text) | Delta::Transcript(text) } => {
-                if self.parts.get(part).is_some_and(|counts| *counts) {
-                    self.told.push_str(text);
-                }
+            Event::Delta { choice: 0, part, delta: Delta::Text(text) | Delta::Transcript(text) }
+                if self.parts.get(part).is_some_and(|counts| *counts) =>
+            {
+                self.told.push_str(text);
             }
             _ => {}
         }
