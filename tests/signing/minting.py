@@ -6,6 +6,7 @@ Nobody is asked: each SDK is given a transport that notes the requests and answe
 import json
 import pathlib
 import tempfile
+import types
 from unittest import mock
 from urllib.parse import parse_qsl, urlsplit
 
@@ -288,4 +289,88 @@ def google_machine(dice):
     return google("google-machine", dice, settings, lambda: compute_engine.Credentials(scopes=wanted), sample.now(dice))
 
 
-WAYS = [azure_secret, azure_certificate, azure_workload, azure_machine, google_account, google_person, google_machine]
+class Amazon:
+    """What botocore makes clients with, and the last request that one of them would have sent."""
+
+    def __init__(self, region, reply):
+        self.region, self.reply, self.sent = region, reply, None
+
+    def __call__(self, service, **more):
+        client = SESSION[0].create_client(service, region_name=self.region, **more)
+        client.meta.events.register("before-send.sts", self.answer)
+        return client
+
+    def answer(self, request, **_):
+        from botocore.awsrequest import AWSResponse
+
+        reply = types.SimpleNamespace(stream=lambda *_, **__: iter([self.reply.encode()]))
+        headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()}
+        names = "content-type", "authorization", "x-amz-date", "x-amz-security-token"
+        body = request.body.decode() if isinstance(request.body, bytes) else request.body
+        self.sent = (request.method, request.url, pick(headers, *names), parse_qsl(body, keep_blank_values=True))
+        return AWSResponse(request.url, 200, {"content-type": "text/xml"}, reply)
+
+
+SESSION = []
+
+
+def amazon(way, dice, settings, action, make):
+    from botocore import auth
+    from botocore.session import Session
+
+    SESSION[:] = SESSION or [Session()]
+    now, token = sample.now(dice), sample.secret(dice) * dice.randint(1, 10)
+    keys = f"<AccessKeyId>ASIAFAKE</AccessKeyId><SecretAccessKey>{sample.secret(dice)}</SecretAccessKey>"
+    keys += f"<SessionToken>{token}</SessionToken><Expiration>2090-01-01T00:00:00Z</Expiration>"
+    reply = f"<{action}Response><{action}Result><Credentials>{keys}</Credentials></{action}Result></{action}Response>"
+    settings["region"] = dice.choice(["us-east-1", "eu-central-1", "ap-northeast-1"])
+    client = Amazon(settings["region"], reply)
+    with mock.patch.object(auth, "get_current_datetime", lambda: vendor.utc(now)):
+        found = make(client).fetch_credentials()
+    return told(way, settings, now, reply, client.sent, {"x-amz-security-token": found["token"]})
+
+
+def role(dice):
+    name = sample.text(dice, 1, 20, sample.PLAIN + "+=,.@-_")
+    return {
+        "role": f"arn:aws:iam::{dice.randint(10**11, 10**12 - 1)}:role/{name}",
+        "session": sample.text(dice, 2, 30, sample.PLAIN + "+=,.@-_"),
+    }
+
+
+def aws_web_identity(dice):
+    from botocore.credentials import AssumeRoleWithWebIdentityCredentialFetcher as Fetcher
+
+    settings = role(dice) | {"token": ".".join(sample.text(dice, 10, 300, sample.PLAIN + "-_") for _ in range(3))}
+    make = lambda client: Fetcher(  # noqa: E731
+        client, lambda: settings["token"], settings["role"], extra_args={"RoleSessionName": settings["session"]}
+    )
+    return amazon("aws-web-identity", dice, settings, "AssumeRoleWithWebIdentity", make)
+
+
+def aws_role(dice):
+    from botocore.credentials import AssumeRoleCredentialFetcher, Credentials
+
+    key, settings = sample.key(dice), role(dice)
+    more = {"RoleSessionName": settings["session"]}
+    if dice.random() < 0.5:
+        more["ExternalId"] = settings["external"] = sample.text(dice, 2, 40, sample.PLAIN + "+=,.@:/-")
+    if dice.random() < 0.5:
+        more["DurationSeconds"] = dice.randint(900, 43200)
+        settings["seconds"] = str(more["DurationSeconds"])
+    source = Credentials(key["id"], key["secret"], key["session"])
+    make = lambda client: AssumeRoleCredentialFetcher(client, source, settings["role"], extra_args=more)  # noqa: E731
+    return amazon("aws-role", dice, settings | {"key": key}, "AssumeRole", make)
+
+
+WAYS = [
+    azure_secret,
+    azure_certificate,
+    azure_workload,
+    azure_machine,
+    google_account,
+    google_person,
+    google_machine,
+    aws_web_identity,
+    aws_role,
+]

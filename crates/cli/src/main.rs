@@ -76,6 +76,8 @@ enum Command {
     Transcribe(cmd::transcribe::Transcribe),
     /// Run the gateway
     Serve(cmd::serve::Serve),
+    /// Show how the targets of a running gateway stand
+    Health(cmd::health::Health),
     /// Serve the simulator on a port, for testing a program of your own
     Sim(cmd::sim::Sim),
     /// List models: how much they take, what they can do, what they cost
@@ -127,6 +129,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Speak(speak) => runtime()?.block_on(speak.run(&global)),
         Command::Transcribe(transcribe) => runtime()?.block_on(transcribe.run(&global)),
         Command::Serve(serve) => runtime()?.block_on(serve.run(&global)),
+        Command::Health(health) => runtime()?.block_on(health.run(&global)),
         Command::Sim(sim) => runtime()?.block_on(sim.run(&global)),
         Command::Models(models) if models.live => runtime()?.block_on(models.run_live(&global)),
         Command::Models(models) => models.run(&global),

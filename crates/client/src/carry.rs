@@ -6,19 +6,20 @@ use std::time::Duration;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Limited};
 
+use crate::body_values::BodyValues;
 use crate::clock::Clock;
 use crate::codec::Result;
 use crate::config::{Config, wrong};
 use crate::target::Target;
 use crate::transport::{
-    EXCHANGE_LIMIT, Failure, Faults, Payload, Phase, Plain, Recorder, Replay, Reply, Sending, Transport, Wanted, With,
+    EXCHANGE_LIMIT, Failure, Faults, Keeper, Payload, Phase, Plain, Replay, Reply, Sending, Transport, Wanted, With,
 };
 
 /// What stands between calls and the wire. Nothing, mostly.
 #[derive(Default)]
 pub(crate) struct Stage {
     faults: Option<Faults>,
-    recorder: Option<Recorder>,
+    keeper: Option<Keeper>,
     replay: Option<Replay>,
 }
 
@@ -42,19 +43,19 @@ impl Stage {
             .then(|| Faults::new(&config.faults, seconds(network.head_seconds), seconds(network.idle_seconds)));
         let replay =
             config.replay.as_ref().map(|replay| Replay::open(&replay.dir, replay.timing, config.simulate)).transpose()?;
-        let recorder = match (&config.record, &replay) {
+        let keeper = match (&config.record, &replay) {
             (Some(_), Some(_)) => {
                 return Err(wrong("`record` and `replay` exclude one another: what is played back is recorded already"));
             }
-            (Some(folder), None) => Some(Recorder::open(folder, Arc::new(told))?),
+            (Some(folder), None) => Some(Keeper::open(folder, Arc::new(told))?),
             (None, _) => None,
         };
-        Ok(Stage { faults, recorder, replay })
+        Ok(Stage { faults, keeper, replay })
     }
 
     /// Whether anybody looks at requests.
     pub(crate) const fn looks(&self) -> bool {
-        self.recorder.is_some() || self.replay.is_some()
+        self.keeper.is_some() || self.replay.is_some()
     }
 
     /// Whether nobody is contacted.
@@ -95,15 +96,16 @@ impl Stage {
             target: label.target.name(),
             dialect: label.dialect.to_owned(),
         };
-        match (&self.replay, &self.recorder) {
+        match (&self.replay, &self.keeper) {
             (Some(replay), _) => {
                 let (head, payload) = request.into_parts();
                 let body = Limited::new(payload, EXCHANGE_LIMIT).collect().await;
-                let long = |_| Failure::new(Phase::Send, "there is no recording of a request of this length, or it broke off");
-                let body = body.map_err(long)?.to_bytes();
+                let long = |_| Failure::new(Phase::Replay, "there is no recording of a request of this length, or it broke off");
+                let mut body = body.map_err(long)?.to_bytes().to_vec();
+                plain.values.apply(&mut body);
                 replay.play(Wanted { with, method: &head.method, plain: &plain, body: &body }).await
             }
-            (None, Some(recorder)) => recorder.listen((with, plain), request, wire, clock.now()).await,
+            (None, Some(keeper)) => keeper.listen((with, plain), request, wire, clock.now()).await,
             (None, None) => wire.send(request).await,
         }
     }
@@ -112,7 +114,7 @@ impl Stage {
 impl Plain {
     /// A request before it gets its credential.
     pub(crate) fn new(path: &str, headers: &HeaderMap) -> Self {
-        Plain { path: path.to_owned(), headers: headers.clone(), secrets: Vec::new() }
+        Plain { path: path.to_owned(), headers: headers.clone(), secrets: Vec::new(), values: BodyValues::default() }
     }
 }
 
@@ -121,6 +123,6 @@ pub(crate) struct Nowhere;
 
 impl Transport for Nowhere {
     fn send(&self, _: Request<Payload>) -> Sending<'_> {
-        Box::pin(async { Err(Failure::new(Phase::Send, "nobody is contacted while recordings are played back")) })
+        Box::pin(async { Err(Failure::new(Phase::Replay, "nobody is contacted while recordings are played back")) })
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 
+use crate::body_values::BodyValues;
 use crate::carry::Label;
 use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
@@ -162,6 +163,7 @@ pub(crate) async fn send<'a>(
         let request = write_out(client, base, (&method, &path, headers, payload), grant);
         let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
         if let Some(plain) = &mut plain {
+            plain.values = BodyValues::hidden(&target.service.provider);
             plain.secrets = turn.secrets().into_iter().chain(client.secrets()).collect();
         }
         let reply = client.carry(request, Label { target, dialect, plain }).await;
@@ -283,6 +285,11 @@ pub(crate) fn splice(body: &Bytes, edits: Vec<crate::codec::json::Edit>) -> Payl
 
 /// A transport's failure in the words of a call.
 pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
+    if failure.phase == Phase::Replay {
+        // Neither the target's fault, nor would asking again help.
+        let error = Error::new(Kind::NotFound, Origin::Caller, failure.message.clone());
+        return Error { code: Some("no_recording".to_owned()), ..error };
+    }
     let kind = match (failure.timeout, failure.phase) {
         (true, _) => Kind::Timeout,
         (false, Phase::Body) => Kind::Truncated,
@@ -290,7 +297,7 @@ pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
         (false, _) => Kind::Network,
     };
     let phase = Some(match failure.phase {
-        Phase::Connect | Phase::Tls => error::Phase::Connect,
+        Phase::Connect | Phase::Tls | Phase::Replay => error::Phase::Connect,
         // Nothing of it has gone out.
         Phase::Send if !failure.timeout => error::Phase::Connect,
         Phase::Send | Phase::Head => error::Phase::FirstByte,

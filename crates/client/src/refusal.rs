@@ -1,14 +1,17 @@
 //! What a reply says to the call's credential: mostly its status does, sometimes only its body.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, StatusCode, header};
 
 use crate::client::Client;
 use crate::codec::dialect;
-use crate::codec::{Error, Kind, Result};
+use crate::codec::{Error, Kind, Result, Retry};
 use crate::credential::Verdict;
 use crate::exchange::{ERROR_LIMIT, explain};
+use crate::operate::error_dialect;
 use crate::target::Target;
 use crate::transport::{Body, Reply};
 
@@ -37,6 +40,10 @@ pub(crate) async fn listen(reply: Reply, client: &Client, target: &Target, diale
         let (reply, is_over) = read_forbidden(reply).await;
         return Ok(Heard { reply, error: None, verdict: Verdict::of(status, is_over) });
     }
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYMENT_REQUIRED) && may_repeat {
+        let (reply, rest) = read_spent(reply, client, dialect).await;
+        return Ok(Heard { reply, error: None, verdict: Verdict::Spent(rest) });
+    }
     let plain = |reply| Heard { reply, error: None, verdict: Verdict::of(status, false) };
     let may_hide_one = status.is_success() && is_json(reply.headers());
     let Some(dialect) = may_hide_one.then(|| dialect::find(dialect)).flatten() else { return Ok(plain(reply)) };
@@ -61,6 +68,32 @@ fn judge(error: &Error) -> Verdict {
     }
     let told = error.code.as_deref().map_or_else(|| "an error".to_owned(), |code| format!("error {code}"));
     Verdict::Refused { told: format!("{told} with HTTP 200"), may_renew }
+}
+
+/// A credential whose quota is used up rests as long as this when its provider does not say; one with too many calls for
+/// the moment a second.
+const SPENT: Duration = Duration::from_secs(60);
+
+/// How long the credential had better not be used. The body stays what it was.
+async fn read_spent(reply: Reply, client: &Client, dialect: &str) -> (Reply, Duration) {
+    let (head, body) = reply.into_parts();
+    let body = match body.collect(ERROR_LIMIT).await {
+        Ok(body) => body,
+        Err(failure) => {
+            let broken = Body::stream(stream::iter([Err::<Bytes, _>(failure)]));
+            return (Reply::from_parts(head, broken), Duration::from_secs(1));
+        }
+    };
+    let read = |dialect: &dialect::Dialect| {
+        dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, client.clock().unix())
+    };
+    let error = error_dialect(dialect).map(read);
+    let rest = match error.map(|error| (error.retry, error.kind)) {
+        Some((Retry::After(wait), _)) => wait,
+        Some((_, Kind::QuotaExhausted)) => SPENT,
+        _ => Duration::from_secs(1),
+    };
+    (Reply::from_parts(head, Body::whole(body)), rest)
 }
 
 /// Words for a token that has had its time, in small letters.

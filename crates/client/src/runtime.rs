@@ -250,6 +250,7 @@ impl State {
                 until: alias.and_then(|alias| alias.hold_back).unwrap_or(calls.hold_back),
                 frame_limit: self.config.network.frame_limit,
                 limit: self.config.network.reply_limit,
+                idle_seconds: self.config.network.idle_seconds,
             },
             streamed: need.streamed,
             repeatable: need.repeatable,

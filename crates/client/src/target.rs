@@ -128,6 +128,11 @@ impl Service {
         all
     }
 
+    /// Its credentials that rest: their fingerprints, and for how long yet.
+    pub(crate) fn resting_credentials(&self, now: Duration) -> Vec<(String, Duration)> {
+        self.credentials.as_ref().map(|credentials| credentials.resting(now)).unwrap_or_default()
+    }
+
     /// The operator has done something about the secrets.
     pub(crate) fn recheck(&self) {
         self.standings().iter().for_each(|(_, standing)| standing.forgive());
@@ -215,7 +220,7 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     };
     let mut catalog = Catalog::builtin().map_err(wrong)?;
     if config.simulate {
-        catalog = only_simulator(&catalog);
+        catalog = only_simulator(&catalog, config.replay.is_some());
     }
     let recorded = config.replay.as_ref().map(|replay| recorded_providers(&replay.dir)).transpose()?;
     move_by_environment(&mut catalog, environment).map_err(wrong)?;
@@ -259,12 +264,17 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     Ok((catalog, services, notices))
 }
 
-/// The built-in provider that needs no network, and answers to any model's name.
-fn only_simulator(catalog: &Catalog) -> Catalog {
+/// The built-in provider that needs no network, and answers to any model's name. If recordings speak for it (`replays`),
+/// it does so in all dialects of callers.
+fn only_simulator(catalog: &Catalog, replays: bool) -> Catalog {
     let mut only = Catalog::default();
     for provider in catalog.iter().filter(|provider| provider.base_url.starts_with("sim:")) {
         let mut provider = provider.clone();
         provider.models.push("*".to_owned());
+        if replays {
+            let spoken = dialect::ALL.iter().filter(|dialect| dialect.downstream.is_some());
+            provider.dialects = spoken.map(|dialect| dialect.name.to_owned()).collect();
+        }
         only.insert(provider);
     }
     only

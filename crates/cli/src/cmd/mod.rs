@@ -4,6 +4,7 @@ pub(crate) mod ask;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod embed;
+pub(crate) mod health;
 pub(crate) mod image;
 mod input;
 mod live;

@@ -134,7 +134,7 @@ impl Grant {
 const SHORTEST: usize = 8;
 
 /// Secrets in every spelling in which others may repeat them, the longest first.
-pub(super) fn spellings(secrets: &[Secret]) -> Vec<Secret> {
+pub(crate) fn spellings(secrets: &[Secret]) -> Vec<Secret> {
     let mut all: Vec<Secret> = secrets.iter().flat_map(|secret| spell(secret.expose())).collect();
     // Anything shorter is no secret, and would be found in words that have nothing to do with it.
     all.retain(|secret| secret.expose().len() >= SHORTEST);

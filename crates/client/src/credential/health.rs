@@ -45,6 +45,12 @@ impl Health {
         Some(rest)
     }
 
+    /// It has been used too much: it rests for so long, which is nothing against it.
+    pub(super) fn rest_for(&self, rest: Duration, now: Duration) {
+        let until = u64::try_from(now.saturating_add(rest).as_millis()).unwrap_or(u64::MAX);
+        self.rests_until.fetch_max(until, Ordering::Relaxed);
+    }
+
     /// Somebody has done something about it.
     pub(super) fn forgive(&self) {
         self.strikes.store(0, Ordering::Relaxed);

@@ -151,7 +151,10 @@ fn sign_by_key(signature: &KeySignature, lookup: &mut Lookup<'_>) -> Result<Gran
     let secret = key.secret.clone();
     let service = signature.service.clone().unwrap_or_default();
     Ok(match signature.scheme {
-        KeyScheme::Tc3 => Grant::signed(Tc3::new(key, service), &secret),
+        KeyScheme::Tc3 => {
+            let names = signature.signed_headers.iter().map(|name| header_name(name)).collect::<Result<Vec<_>>>()?;
+            Grant::signed(Tc3::new(key, service).covering(names), &secret)
+        }
         KeyScheme::Bce => {
             let signer = Bce::new(key);
             let signer = match signature.lifetime_seconds {

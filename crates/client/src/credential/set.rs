@@ -120,6 +120,12 @@ impl Credentials {
         self.keys.iter().flat_map(|key| key.source.secrets())
     }
 
+    /// Those that rest: their fingerprints, and for how long yet.
+    pub(crate) fn resting(&self, now: Duration) -> Vec<(String, Duration)> {
+        let resting = self.keys.iter().filter_map(|key| Some((key.source.fingerprint()?, key.health.rest(now)?)));
+        resting.collect()
+    }
+
     /// Whether others made from the same data now would be the same.
     pub(crate) fn is_like(&self, other: &Credentials) -> bool {
         self.keys.len() == other.keys.len()
@@ -202,6 +208,8 @@ pub(crate) enum Verdict {
         /// What was refused may have had its time.
         may_renew: bool,
     },
+    /// It has had enough of it for so long: another may do meanwhile.
+    Spent(Duration),
     /// Nothing: there is some other trouble.
     Silent,
 }
@@ -275,6 +283,13 @@ impl<'a> Turn<'a> {
                     held.accept();
                 }
                 return false;
+            }
+            Verdict::Spent(rest) => {
+                let others = self.set.keys.len() > 1;
+                if others {
+                    key.health.rest_for(rest, self.client.clock().ticks());
+                }
+                return others && self.set.has_other(&self.errand, path, self.tried, self.client);
             }
             Verdict::Silent => return false,
         };

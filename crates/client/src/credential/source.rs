@@ -140,6 +140,13 @@ impl Source {
             && chain_variables(mine) == chain_variables(theirs)
     }
 
+    /// By what it is known to the operator; nothing before it is made.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        let mut found = None;
+        self.each(|grant| found = found.take().or_else(|| grant.fingerprint().map(str::to_owned)));
+        found
+    }
+
     /// The secrets that are known now.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         let mut all = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Reader, is_stream};
+use super::{Reader, is_stream, stalled};
 use crate::codec::Error;
 use crate::config::HoldBack;
 use crate::exchange::{Answer, explain};
@@ -21,6 +21,8 @@ pub struct Hold {
     pub frame_limit: usize,
     /// The most bytes.
     pub limit: usize,
+    /// Seconds without a byte after which the provider is given up.
+    pub idle_seconds: u64,
 }
 
 /// The same answer once as much of it has come as `hold` says; what has come is its body's beginning.
@@ -28,7 +30,7 @@ pub struct Hold {
 /// # Errors
 /// The provider's, or that the answer broke off, before that.
 pub async fn hold(answer: Answer, hold: Hold) -> Result<Answer, Error> {
-    let Hold { until, frame_limit, limit } = hold;
+    let Hold { until, frame_limit, limit, idle_seconds } = hold;
     if until == HoldBack::None || !is_stream(&answer) {
         return Ok(answer);
     }
@@ -44,9 +46,10 @@ pub async fn hold(answer: Answer, hold: Hold) -> Result<Answer, Error> {
     loop {
         let chunk = tokio::select! {
             biased;
-            chunk = body.chunk() => chunk,
+            chunk = tokio::time::timeout(Duration::from_secs(idle_seconds), body.chunk()) => chunk,
             () = &mut time => break,
         };
+        let chunk = chunk.map_err(|_| target.service.sign(stalled(idle_seconds)))?;
         let failed = |failure: Failure| explain(&failure, &target);
         match held.take(chunk, until, limit, failed).map_err(|error| target.service.sign(error))? {
             Step::More => {}
@@ -91,9 +94,12 @@ impl Held {
         if until == HoldBack::FirstByte {
             return Ok(if self.bytes.is_empty() { Step::More } else { Step::Enough });
         }
-        self.reader.feed(&chunk, &mut self.events)?;
-        let spoken = self.events.iter().any(speaks);
-        self.events.clear();
+        let fed = self.reader.feed(&chunk, &mut self.events);
+        let spoken = self.events.drain(..).any(|event| speaks(&event));
+        // What follows a word in one packet is as late as what follows it in the next.
+        if !(spoken && until == HoldBack::FirstToken) {
+            fed?;
+        }
         let enough = match until {
             HoldBack::None | HoldBack::FirstByte => true,
             HoldBack::FirstToken => spoken,

@@ -4,12 +4,14 @@
 mod backoff;
 mod budget;
 mod dice;
+mod health;
 mod latency;
 mod plan;
 mod standing;
 mod tries;
 
 pub use dice::{Dice, mix};
+pub use health::{CredentialHealth, Health, State, TargetHealth};
 pub use plan::{Candidate, Strategy, plan};
 pub use standing::{Fitness, Look, Pass, Standing};
 pub(crate) use tries::Rules;

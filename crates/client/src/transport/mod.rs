@@ -17,7 +17,7 @@ pub use fault::FaultPlan;
 pub(crate) use fault::Faults;
 pub use http::{HttpTransport, Options};
 pub use proxy::VARIABLES as PROXY_VARIABLES;
-pub(crate) use record::{EXCHANGE_LIMIT, Plain, Recorder, Replay, Wanted, With, providers as recorded_providers};
+pub(crate) use record::{EXCHANGE_LIMIT, Keeper, Plain, Replay, Wanted, With, providers as recorded_providers};
 pub use sim::SimTransport;
 pub use websocket::WebSocketTransport;
 
@@ -44,6 +44,8 @@ pub trait Transport: Send + Sync {
 /// How far an exchange had come when it failed. Ordered: the later, the more the provider may have done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Nobody was to be asked: recordings are played back, and there is none of this request.
+    Replay,
     /// No connection: name resolution, TCP, or a proxy on the way. The provider knows nothing.
     Connect,
     /// No secure connection: certificates, protocol versions, or our own certificate files.

@@ -156,3 +156,26 @@ fn credentials_are_written_as_their_page_says() {
         assert_eq!(count, 8, "{page}");
     }
 }
+
+/// Every table of the pages on faults and recordings is taken as it stands there, and their file is a recording.
+#[test]
+fn faults_and_recordings_are_written_as_their_pages_say() {
+    for page in ["faults", "recordings"].into_iter().flat_map(|name| [format!("docs/{name}.md"), format!("docs/{name}.zh-CN.md")])
+    {
+        let tables = blocks(&page, "toml");
+        assert!(!tables.is_empty(), "{page}");
+        for table in tables {
+            let config = Config::parse(&table, &page).unwrap_or_else(|error| panic!("{error}\n{table}"));
+            assert!(!config.faults.is_empty() || config.record.is_some() || config.replay.is_some(), "{table}");
+        }
+        for file in blocks(&page, "json") {
+            let folder = std::env::temp_dir().join(format!("trunkline-page-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("000001-of-the-page.json"), file).unwrap();
+            let client = Client::builder().config(Config::default()).environment(Environment::default()).replay(&folder, false);
+            let built = client.build();
+            std::fs::remove_dir_all(&folder).unwrap();
+            assert_eq!(built.unwrap().plan("gpt-4o-mini").unwrap()[0].name(), "openai/gpt-4o-mini", "{page}");
+        }
+    }
+}

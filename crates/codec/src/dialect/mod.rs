@@ -41,7 +41,7 @@ mod shared;
 mod spark;
 mod time;
 
-use native::{Native, Variant};
+use native::Native;
 
 pub use crate::json::Edit;
 pub use aside::{Aside, ReadName, aside};
@@ -101,15 +101,15 @@ pub static ALL: &[Dialect] = &[
         upstream: &bedrock_converse::BedrockConverse,
         downstream: Some(&bedrock_converse::BedrockConverse),
     },
-    native(&Native(dashscope::DashScope)),
-    native(&Native(hunyuan::Hunyuan)),
-    native(&Native(qianfan::Qianfan)),
-    native(&Native(spark::Spark)),
+    native(&dashscope::DASHSCOPE),
+    native(&hunyuan::HUNYUAN),
+    native(&qianfan::QIANFAN),
+    native(&spark::SPARK),
 ];
 
 /// A dialect that only providers speak.
-const fn native<V: Variant>(upstream: &'static Native<V>) -> Dialect {
-    Dialect { name: V::NAME, upstream, downstream: None }
+const fn native(upstream: &'static Native) -> Dialect {
+    Dialect { name: upstream.name, upstream, downstream: None }
 }
 
 /// The dialect of this name.

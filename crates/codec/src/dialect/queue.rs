@@ -76,10 +76,10 @@ impl Queue {
         }
     }
 
-    /// The answer breaks off: no text stays untold because a part in front of it never ended. The last part stays open.
-    pub(crate) fn break_off(&mut self, tell: &mut impl FnMut(Step<'_>)) {
+    /// The stream is to fail: no text stays untold because a part in front of it never ended.
+    pub(crate) fn tell_held(&mut self, tell: &mut impl FnMut(Step<'_>)) {
         let is_text = |delta: &Delta| matches!(delta, Delta::Text(_) | Delta::Transcript(_));
-        while self.waiting.iter().any(|waiting| waiting.deltas.iter().any(is_text)) {
+        while self.open.is_some() && self.waiting.iter().any(|waiting| waiting.deltas.iter().any(is_text)) {
             tell(Step::Close);
             self.next(tell);
         }
@@ -177,8 +177,8 @@ mod tests {
         (0..4).for_each(|part| queue.open(part, &PartStart::Text, &mut tell));
         queue.grow(2, &Delta::Text("c".to_owned()), &mut tell);
         queue.grow(3, &Delta::Arguments("d".to_owned()), &mut tell);
-        queue.break_off(&mut tell);
-        queue.break_off(&mut tell);
+        queue.tell_held(&mut tell);
+        queue.tell_held(&mut tell);
         assert_eq!(out, "()()(c");
     }
 

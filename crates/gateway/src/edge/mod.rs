@@ -28,6 +28,8 @@ pub enum Route {
     Fixed(&'static str, &'static str),
     /// Running totals.
     Stats(&'static Dialect),
+    /// How the targets stand.
+    Targets(&'static Dialect),
     /// Is it alive, is it ready.
     Health(Health),
 }
@@ -62,6 +64,7 @@ impl Route {
             | Route::Models(dialect)
             | Route::Model(dialect, _)
             | Route::Show(dialect, _)
+            | Route::Targets(dialect)
             | Route::Stats(dialect) => Some(dialect),
             Route::Health(_) | Route::Fixed(..) => None,
         }
@@ -102,6 +105,7 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
     let found = match (path, models, speaks) {
         ("/health/live", ..) => Some(Route::Health(Health::Live)),
         ("/health/ready", ..) => Some(Route::Health(Health::Ready)),
+        ("/health/targets", _, Some(dialect)) => Some(Route::Targets(dialect)),
         ("/stats", _, Some(dialect)) => Some(Route::Stats(dialect)),
         (_, Some("" | "/"), Some(dialect)) => Some(Route::Models(dialect)),
         (_, Some(rest), Some(dialect)) if rest.starts_with('/') => {

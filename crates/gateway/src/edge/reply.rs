@@ -212,7 +212,7 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
     reply
 }
 
-/// `/v1/models`, `/v1/models/{id}`, `/stats`.
+/// `/v1/models`, `/v1/models/{id}`, `/health/targets`, `/stats`.
 pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
     match route {
         Route::Models(dialect) => json(dialect.downstream().write_models(&worker.client.models()), &Facts::new(id, dialect)),
@@ -220,6 +220,9 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
         Route::Stats(dialect) => {
             let snapshot = worker.counters.snapshot();
             json(serde_json::to_vec(&snapshot).unwrap_or_default(), &Facts::new(id, dialect))
+        }
+        Route::Targets(dialect) => {
+            json(serde_json::to_vec(&worker.client.health()).unwrap_or_default(), &Facts::new(id, dialect))
         }
         Route::Show(..) | Route::Fixed(..) | Route::Call(..) | Route::Operate(_) | Route::Pass(..) | Route::Health(_) => {
             error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id)

@@ -226,3 +226,53 @@ fn a_signature_of_a_call_is_carried_behind_it_and_finds_its_call_again() {
         assert_eq!((parts.as_array().unwrap().len(), &parts[1]["thoughtSignature"]), (2, &Value::Null), "{sent}");
     }
 }
+
+/// A provider without such tools is asked for a function that takes one text.
+#[test]
+fn a_tool_of_free_text_is_called_with_it_and_the_answer_repeats_what_was_asked() {
+    let block = |input: Value| json!({"type": "tool_use", "id": "toolu_1", "name": "patch", "input": input});
+    let house = House::new(move |seen: &Seen| {
+        let message = |content: Value| {
+            json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "tiny-1", "content": content,
+                "stop_reason": "tool_use", "stop_sequence": null, "usage": {"input_tokens": 7, "output_tokens": 3}})
+        };
+        if seen.json()["stream"] != true {
+            return Answer::json(200, message(json!([block(json!({"input": "a \"b\"\n"}))])).to_string());
+        }
+        let frame = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
+        let piece = |text: &str| {
+            let delta = json!({"type": "input_json_delta", "partial_json": text});
+            frame(json!({"type": "content_block_delta", "index": 0, "delta": delta}))
+        };
+        Answer::sse(vec![
+            frame(json!({"type": "message_start", "message": message(json!([]))})),
+            frame(json!({"type": "content_block_start", "index": 0, "content_block": block(json!({}))})),
+            piece("{\"inp"),
+            piece("ut\": \"a \\"),
+            piece("\"b\\\"\\n"),
+            piece("\"}"),
+            frame(json!({"type": "content_block_stop", "index": 0})),
+            frame(json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}})),
+            frame(json!({"type": "message_stop"})),
+        ])
+    });
+    for stream in [false, true] {
+        let body = json!({"model": "at-anthropic-messages/tiny-1", "max_output_tokens": 4000, "input": "Mend it.", "stream": stream,
+            "store": false, "instructions": "Be brief.", "tools": [{"type": "custom", "name": "patch"}]});
+        let reply = ask(&house, &body);
+        assert_eq!(reply.status(), 200, "{}", reply.text());
+        let answer = match stream {
+            false => reply.json(),
+            true => events(reply.text()).pop().unwrap()["response"].clone(),
+        };
+        let call = &answer["output"][0];
+        assert_eq!(
+            (&call["type"], &call["input"]),
+            (&json!("custom_tool_call"), &json!("a \"b\"\n")),
+            "stream {stream}: {answer}"
+        );
+        assert_eq!((&answer["instructions"], &answer["tools"]), (&body["instructions"], &body["tools"]), "stream {stream}");
+        let sent = house.provider.requests().pop().unwrap().json();
+        assert_eq!(sent["tools"][0]["input_schema"]["properties"]["input"]["type"], "string", "{sent}");
+    }
+}

@@ -1,4 +1,4 @@
-//! RFC 9421 with HMAC-SHA256, over a content digest; a request is good only once.
+//! RFC 9421 with HMAC-SHA256 or Ed25519, over a content digest; a request is good only once.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -7,9 +7,11 @@ use super::text::{base64, from_base64, mac};
 use super::{Check, Denial, Pair, body, target};
 use crate::provider::{Answer, Seen};
 
-/// A check for one key. The pair's id is the key's; its secret is written in Base64.
+/// A check for one key. The pair's id is the key's; its secret is written in Base64, and is the public key where that is
+/// what checks.
 pub struct Signature {
     pair: Pair,
+    is_public: bool,
     used: Mutex<HashSet<String>>,
 }
 
@@ -17,7 +19,22 @@ impl Signature {
     /// Nothing has been used yet.
     #[must_use]
     pub fn new(pair: Pair) -> Self {
-        Self { pair, used: Mutex::default() }
+        Self { pair, is_public: false, used: Mutex::default() }
+    }
+
+    /// The same, for an Ed25519 key pair of which the public key (its 32 bytes) is known here.
+    #[must_use]
+    pub fn ed25519(pair: Pair) -> Self {
+        Self { is_public: true, ..Self::new(pair) }
+    }
+
+    fn is_right(&self, text: &str, signature: &str) -> bool {
+        let key = from_base64(&self.pair.secret).unwrap();
+        if !self.is_public {
+            return signature == base64(&mac(&key, text));
+        }
+        let public = aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::ED25519, key);
+        from_base64(signature).is_some_and(|signature| public.verify(text.as_bytes(), &signature).is_ok())
     }
 }
 
@@ -51,11 +68,12 @@ impl Check for Signature {
             name => seen.header(name).to_owned(),
         };
         let lines: String = names.iter().map(|name| format!("\"{name}\": {}\n", value(name))).collect();
-        let key = from_base64(&self.pair.secret).unwrap();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &seen.body);
-        let right = signature == Some(&base64(&mac(&key, &format!("{lines}\"@signature-params\": {input}"))))
+        let text = format!("{lines}\"@signature-params\": {input}");
+        let right = signature.is_some_and(|signature| self.is_right(&text, signature))
             && seen.header("content-digest") == format!("sha-256=:{}:", base64(digest.as_ref()));
-        if !right || param("tag") != "\"gw-v1\"" || param("alg") != "\"hmac-sha256\"" {
+        let algorithm = if self.is_public { "\"ed25519\"" } else { "\"hmac-sha256\"" };
+        if !right || param("tag") != "\"gw-v1\"" || param("alg") != algorithm {
             return Err(Denial::Wrong);
         }
         let nonce = param("nonce").trim_matches('"').to_owned();

@@ -35,14 +35,15 @@ impl Role {
                 ("AssumeRole", None, Some(signed_by(key.clone(), &place)))
             }
         };
+        // In the order of the vendor's own library, so that both can be compared, signature and all.
         let fields = [
             ("Action", Some(action)),
             ("Version", Some(VERSION)),
-            ("RoleArn", Some(wanted.arn.as_str())),
             ("RoleSessionName", Some(wanted.session.as_str())),
-            ("WebIdentityToken", token),
-            ("DurationSeconds", wanted.seconds.as_deref()),
             ("ExternalId", wanted.external_id.as_deref().filter(|_| token.is_none())),
+            ("DurationSeconds", wanted.seconds.as_deref()),
+            ("RoleArn", Some(wanted.arn.as_str())),
+            ("WebIdentityToken", token),
         ];
         let form: Vec<_> = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
         Role { url: url.replace("{region}", &scope.0), form: write_form(&form), sign, scope }

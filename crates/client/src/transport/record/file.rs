@@ -145,7 +145,7 @@ impl Fault {
         let phase = match failure.phase {
             Phase::Connect => At::Connect,
             Phase::Tls => At::Tls,
-            Phase::Send => At::Send,
+            Phase::Send | Phase::Replay => At::Send,
             Phase::Head => At::Head,
             Phase::Body => At::Body,
         };

@@ -1,6 +1,5 @@
 //! Taking secrets out of what is kept, however they are spelt there.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -11,12 +10,11 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Plain;
-use crate::credential::encode;
+use crate::Secret;
+use crate::credential::{encode, spellings};
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
-/// What is shorter is no secret, and would be found in words that have nothing to do with it.
-const SHORTEST: usize = 8;
 /// A word of a credential's header that is as long is its token or its signature.
 const SIGNATURE: usize = 20;
 
@@ -41,39 +39,38 @@ const PARAMETERS: [&str; 10] = [
 /// The secrets of one exchange.
 #[derive(Debug, Default)]
 pub(super) struct Hide {
-    /// Every spelling, the longest first: where one holds another, all of it goes.
-    words: Vec<Vec<u8>>,
+    /// Every spelling.
+    words: Vec<Secret>,
 }
 
 impl Hide {
     /// Every secret that is known, and all that signing has added to `plain`.
     pub(super) fn new(plain: &Plain, headers: &HeaderMap, query: Option<&str>) -> Self {
-        let mut words = HashSet::new();
-        plain.secrets.iter().for_each(|secret| add(&mut words, secret.expose()));
+        let mut secrets = plain.secrets.clone();
         for (_, value) in headers.iter().filter(|(name, value)| is_added(plain, name, value)) {
             let Ok(text) = value.to_str() else { continue };
             let tokens = text.split(|c: char| c.is_whitespace() || ",;=:\"".contains(c));
             let tokens = tokens.flat_map(|token| std::iter::once(token).chain(token.split('/')));
             // Signatures list the headers that they cover.
             let tokens = tokens.filter(|token| token.len() >= SIGNATURE && !headers.contains_key(*token));
-            tokens.for_each(|token| add(&mut words, token));
+            secrets.extend(tokens.map(Secret::new));
         }
         for (name, value) in pairs(query).filter(|pair| !has(plain_query(plain), *pair)) {
             if value.len() >= SIGNATURE || is_credential(name) {
-                add(&mut words, &String::from_utf8_lossy(&encode::decode(value)));
-                add(&mut words, value);
+                secrets.push(Secret::new(&String::from_utf8_lossy(&encode::decode(value))));
+                secrets.push(Secret::new(value));
             }
         }
-        let mut words: Vec<Vec<u8>> = words.into_iter().collect();
-        words.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        Hide { words }
+        let encoded: Vec<Secret> = secrets.iter().map(|secret| Secret::new(&STANDARD.encode(secret.expose()))).collect();
+        secrets.extend(encoded);
+        Hide { words: spellings(&secrets) }
     }
 
     /// Where secrets stand, in order and without overlap.
     fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let found = |word: &Vec<u8>| {
-            let length = word.len();
-            memchr::memmem::find_iter(bytes, word).map(move |at| at..at + length).collect::<Vec<_>>()
+        let found = |word: &Secret| {
+            let length = word.expose().len();
+            memchr::memmem::find_iter(bytes, word.expose()).map(move |at| at..at + length).collect::<Vec<_>>()
         };
         let mut spans: Vec<Range<usize>> = self.words.iter().flat_map(found).collect();
         spans.sort_by_key(|span| span.start);
@@ -89,7 +86,7 @@ impl Hide {
 
     /// Whether one stands there.
     pub(super) fn is_in(&self, bytes: &[u8]) -> bool {
-        self.words.iter().any(|word| memchr::memmem::find(bytes, word).is_some())
+        self.words.iter().any(|word| memchr::memmem::find(bytes, word.expose().as_bytes()).is_some())
     }
 
     /// The bytes without them.
@@ -153,17 +150,6 @@ impl Hide {
     }
 }
 
-/// Every spelling of a secret that may come back.
-fn add(words: &mut HashSet<Vec<u8>>, secret: &str) {
-    if secret.len() < SHORTEST {
-        return;
-    }
-    let quoted = serde_json::to_string(secret).unwrap_or_default();
-    let quoted = quoted.trim_start_matches('"').trim_end_matches('"').to_owned();
-    let spellings = [secret.to_owned(), encode::strict(secret), encode::form(secret), quoted, STANDARD.encode(secret)];
-    words.extend(spellings.into_iter().map(String::into_bytes).filter(|word| word.len() >= SHORTEST));
-}
-
 fn is_added(plain: &Plain, name: &HeaderName, value: &HeaderValue) -> bool {
     !plain.headers.get_all(name).iter().any(|had| had == value)
 }
@@ -216,11 +202,11 @@ fn mask(piece: &[u8], start: usize, spans: &[Range<usize>]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Secret;
+    use crate::body_values::BodyValues;
 
     fn hide(secrets: &[&str]) -> Hide {
         let secrets = secrets.iter().map(|text| Secret::new(text)).collect();
-        let plain = Plain { path: "/x".to_owned(), headers: HeaderMap::new(), secrets };
+        let plain = Plain { path: "/x".to_owned(), headers: HeaderMap::new(), secrets, values: BodyValues::default() };
         Hide::new(&plain, &HeaderMap::new(), None)
     }
 
@@ -253,7 +239,8 @@ mod tests {
     fn what_signing_adds_is_hidden_and_searched_for() {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        let plain = Plain { path: "/x?alt=sse".to_owned(), headers: headers.clone(), secrets: vec![] };
+        let plain =
+            Plain { path: "/x?alt=sse".to_owned(), headers: headers.clone(), secrets: vec![], values: BodyValues::default() };
         let line = "SCHEME-HMAC Credential=AKID/2026, SignedHeaders=host;date, Signature=0123456789abcdef0123456789abcdef";
         headers.insert("authorization", HeaderValue::from_static(line));
         headers.insert("x-own", HeaderValue::from_static("added"));

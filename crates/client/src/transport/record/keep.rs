@@ -26,7 +26,7 @@ const WAITING: usize = 1024;
 pub(crate) type Told = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Keeps exchanges in a folder.
-pub(crate) struct Recorder(Arc<Desk>);
+pub(crate) struct Keeper(Arc<Desk>);
 
 /// Where exchanges are handed in. The last to leave waits until all is written.
 pub(super) struct Desk {
@@ -37,7 +37,7 @@ pub(super) struct Desk {
     told: Told,
 }
 
-impl Recorder {
+impl Keeper {
     /// Keeps exchanges in this folder, which is made if it is not there, behind those that are in it already.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Recorder {
         let writing = Writing { folder: folder.to_owned(), held: Arc::clone(&held), told: Arc::clone(&told) };
         let writer = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writing.run(&receiver));
         let writer = Some(writer.map_err(fails)?);
-        Ok(Recorder(Arc::new(Desk { sender: Some(sender), writer, next: AtomicU64::new(last + 1), held, told })))
+        Ok(Keeper(Arc::new(Desk { sender: Some(sender), writer, next: AtomicU64::new(last + 1), held, told })))
     }
 
     /// Sends a request by `wire` and listens in. What comes of it is what would have come without.

@@ -7,11 +7,13 @@ mod keep;
 mod replay;
 mod tape;
 
-pub(crate) use keep::Recorder;
+pub(crate) use keep::Keeper;
 pub(crate) use replay::Replay;
 pub(crate) use replay::providers;
 
 use http::{HeaderMap, Method};
+
+use crate::body_values::BodyValues;
 
 /// The longest request or reply that is kept, in bytes.
 pub(crate) const EXCHANGE_LIMIT: usize = 64 * 1024 * 1024;
@@ -24,6 +26,8 @@ pub(crate) struct Plain {
     pub(crate) headers: HeaderMap,
     /// Every secret that may be in play.
     pub(crate) secrets: Vec<crate::Secret>,
+    /// What stands in the body in place of an account's values, however short they are.
+    pub(crate) values: BodyValues,
 }
 
 /// Whom an exchange is with.

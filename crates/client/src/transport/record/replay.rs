@@ -40,6 +40,8 @@ struct Known {
     name: String,
     provider: String,
     line: String,
+    /// The credential was not accepted.
+    refused: bool,
 }
 
 #[derive(Default)]
@@ -116,9 +118,12 @@ impl Replay {
             let canonical = canonical.ok_or_else(|| wrong(format!("replay: the body in {} is not base64", path.display())))?;
             let whom = if anybody { "" } else { provider(&recording.target) };
             let queue = replay.queues.entry(canonical.key(whom)).or_default();
+            // Then another credential was tried, which nobody who asks has noticed.
+            queue.files.pop_if(|last| replay.files.get(*last).is_some_and(|known| known.refused));
             queue.files.push(replay.files.len());
             let provider = provider(&recording.target).to_owned();
-            replay.files.push(Known { name, provider, line: canonical.line });
+            let refused = recording.reply.is_some_and(|reply| matches!(reply.status, 401 | 403));
+            replay.files.push(Known { name, provider, line: canonical.line, refused });
         }
         Ok(replay)
     }
@@ -131,11 +136,11 @@ impl Replay {
         let canonical = Canonical::new(wanted.method.as_str(), &wanted.plain.path, media, wanted.body);
         let provider = if self.anybody { "" } else { wanted.with.provider.as_str() };
         let Some(queue) = self.queues.get(&canonical.key(provider)) else {
-            return Err(Failure::new(Phase::Send, self.explain(&wanted, &canonical)));
+            return Err(Failure::new(Phase::Replay, self.explain(&wanted, &canonical)));
         };
         let turn = queue.next.fetch_add(1, Ordering::Relaxed).min(queue.files.len().saturating_sub(1));
         let known = queue.files.get(turn).and_then(|at| self.files.get(*at));
-        let gone = |why: String| Failure::new(Phase::Send, why);
+        let gone = |why: String| Failure::new(Phase::Replay, why);
         let known = known.ok_or_else(|| gone("the recording is gone".to_owned()))?;
         let recording = read(&self.folder.join(&known.name)).map_err(|error| gone(error.message))?;
         let timing = self.timing.then_some(start);

@@ -33,7 +33,6 @@ pub(super) struct Draft {
     plain: Plain,
     /// As they went out.
     headers: HeaderMap,
-    hide: Hide,
     sent: Arc<Sent>,
     head: Option<(StatusCode, HeaderMap, Duration)>,
     pieces: Vec<(Duration, Bytes)>,
@@ -86,7 +85,6 @@ impl Tape {
             recorded: now,
             method: request.method().to_string(),
             url: request.uri().to_string(),
-            hide: Hide::new(&plain, request.headers(), request.uri().query()),
             plain,
             headers: request.headers().clone(),
             sent: Arc::clone(&sent),
@@ -169,15 +167,18 @@ impl Draft {
     /// # Errors
     /// Why it cannot be kept.
     pub(super) fn write(self) -> Result<(String, Vec<u8>), &'static str> {
-        let Draft { number, with, recorded, method, url, plain, headers, hide, sent, .. } = self;
+        let Draft { number, with, recorded, method, url, plain, headers, sent, .. } = self;
+        let hide = Hide::new(&plain, &headers, url.split_once('?').map(|(_, query)| query));
         let name = format!("{number:06}-{}", file_name(&with.target));
         let body = sent.take().ok_or("its request is too long to be held")?;
+        let mut body = hide.bytes(body).to_vec();
+        plain.values.apply(&mut body);
         let request = Asked {
             method,
             url: hide.address(&url, &plain),
             path: hide.address(&plain.path, &plain),
             headers: write_headers(&hide.headers(&headers, Some(&plain))),
-            body: Content::write(&hide.bytes(body)),
+            body: Content::write(&body),
         };
         let fault = self.fault.map(|fault| Fault { message: hide.text(&fault.message), ..fault });
         let (reply, failed) = match self.head {

@@ -170,8 +170,8 @@ async fn a_web_identity_is_exchanged_for_the_keys_of_its_role() {
     assert_eq!(server.requests().len(), 1);
     let seen = &server.requests()[0];
     assert_eq!((seen.method.as_str(), seen.path.as_str(), seen.header("authorization")), ("POST", "/", ""));
-    let wanted = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr%2B1\
-                  &RoleSessionName=trunkline&WebIdentityToken=web.identity.token%2B%2F%3D";
+    let wanted = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=trunkline\
+                  &RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr%2B1&WebIdentityToken=web.identity.token%2B%2F%3D";
     assert_eq!(form(seen), wanted);
     let carried = provider.requests()[0].header("authorization").to_owned();
     assert!(carried.starts_with("AWS4-HMAC-SHA256 Credential=ASIAROLE/20260102/eu-west-1/bedrock/aws4_request"), "{carried}");
@@ -228,7 +228,7 @@ async fn a_profiles_role_is_asked_for_with_the_keys_of_another() {
     assert!(seen.header("authorization").starts_with(signed), "{}", seen.header("authorization"));
     assert_eq!(
         form(seen),
-        "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Ar&RoleSessionName=me&DurationSeconds=900&ExternalId=x+1"
+        "Action=AssumeRole&Version=2011-06-15&RoleSessionName=me&ExternalId=x+1&DurationSeconds=900&RoleArn=arn%3Ar"
     );
     assert_eq!(sessions(&provider), ["role-session-1"]);
 }

@@ -33,12 +33,16 @@ fn again(scheme: &dyn Sign, seen: &Seen, url: &str) -> (HeaderMap, String) {
 #[tokio::test]
 async fn every_scheme_signs_what_goes_out() {
     let keys = "access_key = 'AKFAKE0123456789', secret_key = 'fake-secret-key'";
-    let schemes: [(String, Box<dyn Sign>); 7] = [
+    let schemes: [(String, Box<dyn Sign>); 8] = [
         (
             format!("sigv4 = {{ {keys}, region = 'us-east-1', service = 'bedrock' }}"),
             Box::new(SigV4::new(key(), "us-east-1", "bedrock")),
         ),
         (format!("tc3 = {{ {keys}, service = 'hunyuan' }}"), Box::new(Tc3::new(key(), "hunyuan"))),
+        (
+            format!("tc3 = {{ {keys}, service = 'hunyuan', signed_headers = ['User-Agent'] }}"),
+            Box::new(Tc3::new(key(), "hunyuan").covering([http::header::USER_AGENT])),
+        ),
         (format!("bce = {{ {keys}, lifetime_seconds = 300 }}"), Box::new(Bce::new(key()).valid_for(Duration::from_secs(300)))),
         (format!("hmac_sha256 = {{ {keys}, region = 'r', service = 's' }}"), Box::new(HmacSha256::new(key(), "r", "s"))),
         (format!("sdk_hmac = {{ {keys} }}"), Box::new(SdkHmac::new(key()))),

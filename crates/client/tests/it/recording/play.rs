@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +29,7 @@ const WHOLE: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model"
 
 fn house(url: &str) -> String {
     format!(
-        "[providers.house]\nbase_url = \"{url}/v1\"\ndialects = [\"openai-chat\"]\nauth = {{ bearer = \"env:HOUSE_KEY\" }}\nmodels = [\"tiny-*\"]\n"
+        "[providers.house]\nbase_url = \"{url}/v1\"\ndialects = [\"openai-chat\"]\nauth = {{ bearer = \"env:HOUSE_KEY\" }}\nmodels = [\"tiny-*\"]\n[calls]\nattempts = 1\n"
     )
 }
 
@@ -131,6 +132,7 @@ async fn the_same_request_is_answered_in_order_and_another_not_at_all() {
     let expected = "the nearest is 000003-house-tiny-1.json, which differs in `messages[0].content` only";
     assert!(error.message.contains(expected) && error.message.contains("--record"), "{error}");
     assert!(error.message.contains("POST /chat/completions with house/tiny-1"), "{error}");
+    assert_eq!((error.kind, error.retry), (Kind::NotFound, trunkline::Retry::Never));
     let error = again.chat("openai/gpt-4o", "same").await.unwrap_err();
     assert!(error.message.contains("no recording of this POST /chat/completions with openai/gpt-4o"), "{error}");
     assert_eq!(provider.requests().len(), requests, "nobody is contacted");
@@ -294,21 +296,45 @@ async fn a_web_socket_is_played_back_too() {
          auth = {{ url_hmac = {{ access_key = 'env:ID', secret_key = 'env:SECRET' }} }}\n",
         provider.url()
     );
-    let keys = [("APP", "app-of-ours-77"), ("ID", "AKFAKE0123456789"), ("SECRET", "socket-secret-0123456789")];
+    let keys = [("APP", "app7"), ("ID", "AKFAKE0123456789"), ("SECRET", "socket-secret-0123456789")];
     let client = builder(&config, &keys).0.record(&folder.0).build().unwrap();
     assert_eq!(client.chat("house/m", "Weather?").await.unwrap().text(), "It rains.");
     drop(client);
     let sent = provider.requests().remove(0);
-    assert_eq!(sent.json()["header"]["app_id"], "app-of-ours-77");
+    assert_eq!(sent.json()["header"]["app_id"], "app7");
     let query = sent.path.split_once('?').unwrap().1.to_owned();
     drop(provider);
     let (_, text) = folder.files().remove(0);
     let secrets = query.split('&').filter_map(|pair| pair.strip_prefix("authorization="));
-    for secret in secrets.chain(["app-of-ours-77", "socket-secret-0123456789"]) {
+    for secret in secrets.chain(["\"app7\"", "socket-secret-0123456789"]) {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
     let again = builder(&config, &[]).0.replay(&folder.0, false).build().unwrap();
     assert_eq!(again.chat("house/m", "Weather?").await.unwrap().text(), "It rains.");
     let error = again.chat("house/m", "Snow?").await.unwrap_err();
     assert!(error.message.contains("000001-house-m.json, which differs in `payload.message.text[0].content` only"), "{error}");
+}
+
+/// A token that was refused, and the request made again with a new one: that is one call, and its answer the second.
+#[tokio::test]
+async fn a_refused_credential_is_passed_over() {
+    let folder = Folder::new();
+    let minted = AtomicUsize::new(0);
+    let tokens = LocalProvider::start(move |_: &Seen| {
+        let turn = minted.fetch_add(1, Ordering::SeqCst);
+        Answer::json(200, format!(r#"{{"access_token":"minted-token-{turn}","token_type":"Bearer","expires_in":3600}}"#))
+    });
+    let provider = LocalProvider::start(|seen: &Seen| match seen.header("authorization") {
+        "Bearer minted-token-0" => Answer::json(401, r#"{"error":{"message":"revoked","type":"x"}}"#),
+        _ => Answer::json(200, WHOLE),
+    });
+    let auth = format!("oauth2 = {{ token_url = '{}/token', client_id = 'me', client_secret = 'env:SECRET' }}", tokens.url());
+    let config = house(&provider.url()).replace("bearer = \"env:HOUSE_KEY\"", &auth);
+    let client = builder(&config, &[("SECRET", "the-client-secret")]).0.record(&folder.0).build().unwrap();
+    assert_eq!(client.chat("house/tiny-1", "hi").await.unwrap().text(), "Hello.");
+    drop(client);
+    assert_eq!(folder.files().len(), 2);
+    let again = builder(&config, &[]).0.replay(&folder.0, false).build().unwrap();
+    assert_eq!(again.chat("house/tiny-1", "hi").await.unwrap().text(), "Hello.");
+    assert_eq!(tokens.requests().len(), 2, "no token is needed");
 }

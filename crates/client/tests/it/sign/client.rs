@@ -10,6 +10,10 @@ use trunkline_testkit::provider::{Answer, LocalProvider, Script};
 const ID: &str = "FAKEID0123456789";
 const SECRET: &str = "fake-secret/+=-key";
 const SHARED: &str = "ZmFrZS1nYXRld2F5LXNoYXJlZC1zZWNyZXQtMzJieXQ=";
+// The example key of RFC 9421, B.1.4, its public half, and another one.
+const PRIVATE: &str = "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF";
+const PUBLIC: &str = "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=";
+const STRANGE: &str = "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnG";
 
 fn fine() -> Answer {
     let message = json!({"role": "assistant", "content": "fine"});
@@ -40,6 +44,10 @@ fn schemes() -> Vec<(String, LocalProvider)> {
             "message_signature = { key_id = 'house', key = 'env:HOUSE_SHARED' }".to_owned(),
             Box::new(Guard::new(message::Signature::new(Pair::new("house", SHARED)), fine())),
         ),
+        (
+            "message_signature = { key_id = 'house', key = 'env:HOUSE_PRIVATE', algorithm = 'ed25519' }".to_owned(),
+            Box::new(Guard::new(message::Signature::ed25519(Pair::new("house", PUBLIC)), fine())),
+        ),
     ];
     checked.into_iter().map(|(auth, script)| (auth, start(script))).collect()
 }
@@ -55,6 +63,7 @@ fn client(provider: &LocalProvider, auth: &str, secret: &str) -> Client {
         ("HOUSE_SESSION", "fake-session-token"),
         ("HOUSE_JWT", &jwt),
         ("HOUSE_SHARED", &shared),
+        ("HOUSE_PRIVATE", if secret == SECRET { PRIVATE } else { STRANGE }),
     ];
     let config = Config::parse(&text, "trunkline.toml").unwrap();
     let environment = Environment::of(variables);

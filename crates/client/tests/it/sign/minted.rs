@@ -116,8 +116,33 @@ fn auth(way: &str, number: usize, settings: &Value) -> String {
                  token = \"/access_token\", expires = \"/expires_in\" }} }}"
             )
         }
+        "aws-web-identity" | "aws-role" => format!(
+            "{{ sigv4 = {{ profile = \"p{number}\", region = {}, service = \"bedrock\", sts_url = \"https://sts.{{region}}.amazonaws.com\" }} }}",
+            env("REGION")
+        ),
         other => panic!("no such way: {other}"),
     }
+}
+
+/// A profile of the shared files, for the ways that have one.
+fn profile(number: usize, settings: &Value, folder: &Path) -> String {
+    let Some(role) = settings["role"].as_str() else { return String::new() };
+    let text = |name: &str| settings[name].as_str();
+    let line = |name: &str, value: Option<&str>| value.map_or(String::new(), |value| format!("{name} = {value}\n"));
+    let mut lines = format!("[profile p{number}]\n{}", line("role_arn", Some(role)));
+    lines += &line("role_session_name", text("session"));
+    lines += &line("external_id", text("external"));
+    lines += &line("duration_seconds", text("seconds"));
+    if let Some(token) = text("token") {
+        let path = folder.join(number.to_string());
+        std::fs::write(&path, token).unwrap();
+        return lines + &line("web_identity_token_file", path.to_str());
+    }
+    let key = &settings["key"];
+    lines += &format!("source_profile = s{number}\n[profile s{number}]\n");
+    lines += &line("aws_access_key_id", key["id"].as_str());
+    lines += &line("aws_secret_access_key", key["secret"].as_str());
+    lines + &line("aws_session_token", key["session"].as_str())
 }
 
 fn decode(text: &str) -> String {
@@ -192,7 +217,8 @@ fn compare_form(case: &Value, sent: &Sent) {
 async fn compare(client: &Client, clock: &Hand, notes: &Notes, number: usize, case: &Value) {
     let (input, expected) = (&case["input"], &case["expected"]);
     clock.0.store(input["now_ms"].as_u64().unwrap(), Ordering::SeqCst);
-    *notes.token.lock().unwrap() = input["answer"].to_string();
+    let answer = &input["answer"];
+    *notes.token.lock().unwrap() = answer.as_str().map_or_else(|| answer.to_string(), str::to_owned);
     notes.sent.lock().unwrap().clear();
     client.chat(format!("h{number}/m"), "hi").await.unwrap_or_else(|error| panic!("{error}: {case}"));
     let sent = notes.sent.lock().unwrap().clone();
@@ -213,16 +239,25 @@ async fn compare(client: &Client, clock: &Hand, notes: &Notes, number: usize, ca
 async fn compare_file(path: &Path) -> usize {
     let text = std::fs::read_to_string(path).unwrap();
     let cases: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let (mut config, mut variables) = (String::new(), Vec::new());
+    let folder = std::env::temp_dir().join(format!("trunkline-minted-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (mut config, mut variables, mut profiles) = (String::new(), Vec::new(), String::new());
     for (number, case) in cases.iter().enumerate() {
         let (way, settings) = (case["input"]["way"].as_str().unwrap(), &case["input"]["settings"]);
         let auth = auth(way, number, settings);
         config.push_str(&format!("[providers.h{number}]\nbase_url = \"{HOUSE}\"\ndialects = [\"openai-chat\"]\nauth = {auth}\n"));
+        profiles.push_str(&profile(number, settings, &folder));
         for (name, value) in settings.as_object().unwrap() {
             let value = value.as_str().unwrap_or_default().to_owned();
             variables.push((format!("V{number}_{}", name.to_ascii_uppercase()), value));
         }
     }
+    let shared = folder.join("config");
+    std::fs::write(&shared, profiles).unwrap();
+    variables.push(("AWS_CONFIG_FILE".to_owned(), shared.to_str().unwrap().to_owned()));
+    variables.push(("AWS_SHARED_CREDENTIALS_FILE".to_owned(), "/no/such/file".to_owned()));
+    // What was written in this moment is waited for.
+    tokio::time::sleep(Duration::from_millis(120)).await;
     let (notes, clock) = (Arc::new(Notes::default()), Arc::new(Hand::default()));
     let builder = Client::builder().config(Config::parse(&config, "test.toml").unwrap_or_else(|error| panic!("{error}")));
     let builder = builder.environment(Environment::of(variables)).transport(Arc::clone(&notes) as _);
@@ -230,6 +265,7 @@ async fn compare_file(path: &Path) -> usize {
     for (number, case) in cases.iter().enumerate() {
         compare(&client, &clock, &notes, number, case).await;
     }
+    std::fs::remove_dir_all(&folder).unwrap();
     cases.len()
 }
 
@@ -238,7 +274,7 @@ async fn compare_file(path: &Path) -> usize {
 async fn compare_folder(folder: &Path) {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join("token")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert_eq!(files.len(), 7, "a file a way: {files:?}");
+    assert_eq!(files.len(), 9, "a file a way: {files:?}");
     for path in files {
         let (count, name) = (compare_file(&path).await, path.file_stem().unwrap().to_str().unwrap());
         assert!(count >= 10, "{name}");

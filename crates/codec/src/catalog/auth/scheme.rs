@@ -160,6 +160,8 @@ pub struct KeySignature {
     pub service: Option<String>,
     /// Seconds that a signature holds, for those that say so.
     pub lifetime_seconds: Option<u64>,
+    /// Headers that are signed beside those that must be, for those that leave it open.
+    pub signed_headers: Vec<String>,
 }
 
 /// The signatures that are made of an access key and its secret, without [`SigV4`].

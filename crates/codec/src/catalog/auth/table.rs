@@ -100,6 +100,7 @@ struct KeyTable {
     region: Option<SecretRef>,
     service: Option<String>,
     lifetime_seconds: Option<u64>,
+    signed_headers: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -240,11 +241,13 @@ impl TryFrom<SigV4Table> for SigV4 {
 impl KeyTable {
     fn read(self, scheme: KeyScheme) -> Result<KeySignature, String> {
         let name = scheme.name();
-        let (takes_region, takes_service, takes_lifetime) = scheme.takes();
+        let Takes { region: takes_region, service: takes_service, lifetime: takes_lifetime, headers: takes_headers } =
+            scheme.takes();
         let strange = [
             ("region", self.region.is_some() && !takes_region),
             ("service", self.service.is_some() && !takes_service),
             ("lifetime_seconds", self.lifetime_seconds.is_some() && !takes_lifetime),
+            ("signed_headers", !self.signed_headers.is_empty() && !takes_headers),
         ];
         if let Some((key, _)) = strange.into_iter().find(|(_, strange)| *strange) {
             return Err(format!("auth: `{name}` has no `{key}`"));
@@ -260,8 +263,8 @@ impl KeyTable {
             secret_key: need(self.secret_key, name, "secret_key")?,
             session_token: self.session_token,
         };
-        let KeyTable { region, service, lifetime_seconds, .. } = self;
-        Ok(KeySignature { scheme, keys, region, service, lifetime_seconds })
+        let KeyTable { region, service, lifetime_seconds, signed_headers, .. } = self;
+        Ok(KeySignature { scheme, keys, region, service, lifetime_seconds, signed_headers })
     }
 }
 
@@ -277,15 +280,23 @@ impl KeyScheme {
         }
     }
 
-    /// Region, service, lifetime: which of them belong to it. The first two are needed then.
-    const fn takes(self) -> (bool, bool, bool) {
+    const fn takes(self) -> Takes {
+        let none = Takes { region: false, service: false, lifetime: false, headers: false };
         match self {
-            Self::Tc3 => (false, true, false),
-            Self::Bce => (false, false, true),
-            Self::HmacSha256 => (true, true, false),
-            Self::UrlHmac | Self::SdkHmac => (false, false, false),
+            Self::Tc3 => Takes { service: true, headers: true, ..none },
+            Self::Bce => Takes { lifetime: true, ..none },
+            Self::HmacSha256 => Takes { region: true, service: true, ..none },
+            Self::UrlHmac | Self::SdkHmac => none,
         }
     }
+}
+
+/// What belongs to a scheme. Region and service are needed where they do.
+struct Takes {
+    region: bool,
+    service: bool,
+    lifetime: bool,
+    headers: bool,
 }
 
 /// A JWT is made anew this often.

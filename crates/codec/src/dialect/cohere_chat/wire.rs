@@ -5,8 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::NAME;
-use crate::dialect::openai_chat::response::read_call_signature;
-use crate::dialect::openai_chat::wire::{Count, Many, Scalar, Str, list_of};
+use crate::dialect::openai_chat::wire::{Call, Count, Many, Scalar, Str, list_of};
 use crate::error::{Error, Result};
 use crate::ir::{Content, Finish, Part, Reason, Signature, TokenLogprob, Usage};
 
@@ -122,52 +121,6 @@ impl Block<'_> {
             false => Content::Text { text, citations: Vec::new() },
         };
         Some(Part { signature, ..content.into() })
-    }
-}
-
-/// A tool call or a piece of one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Call<'a> {
-    #[serde(borrow)]
-    pub(super) id: Option<Scalar<'a>>,
-    #[serde(borrow)]
-    pub(super) function: Option<Function<'a>>,
-    #[serde(borrow)]
-    pub(super) extra_content: Option<&'a RawValue>,
-}
-
-/// The tool and its arguments.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Function<'a> {
-    #[serde(borrow)]
-    pub(super) name: Option<Scalar<'a>>,
-    #[serde(borrow)]
-    pub(super) arguments: Option<&'a RawValue>,
-}
-
-impl Call<'_> {
-    /// The id, or one made up from the call's place.
-    pub(super) fn id(&self, made_up: impl FnOnce() -> String) -> String {
-        self.id.as_ref().and_then(Scalar::word).filter(|id| !id.is_empty()).unwrap_or_else(made_up)
-    }
-
-    pub(super) fn name(&self) -> &str {
-        self.function.as_ref().and_then(|function| function.name.as_ref()?.text()).unwrap_or_default()
-    }
-
-    /// Arguments as JSON text, whether they came as text or as an object.
-    pub(super) fn arguments(&self) -> String {
-        match self.function.as_ref().and_then(|function| function.arguments).map(RawValue::get) {
-            None | Some("null") => String::new(),
-            Some(text) if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
-            Some(object) => object.to_owned(),
-        }
-    }
-
-    pub(super) fn signature(&self) -> Option<Signature> {
-        self.extra_content.and_then(read_call_signature)
     }
 }
 

@@ -10,50 +10,24 @@ mod error;
 mod request;
 mod response;
 
-use super::Outgoing;
-use super::native::{Chat, Variant};
-use super::openai_chat::wire::Answer;
+use super::Framing;
+use super::native::Native;
 use crate::catalog::{Quirks, ReasoningStyle};
-use crate::error::{Error, Result};
-use crate::ir::Request;
 
 /// The dialect.
-#[derive(Clone, Copy)]
-pub(crate) struct DashScope;
+pub(crate) static DASHSCOPE: Native = Native {
+    name: "dashscope",
+    framing: Framing::Sse,
+    absent: &["user"],
+    bend,
+    write: request::write_request,
+    read: response::read_answer,
+    read_error: error::read_error,
+};
 
-impl Variant for DashScope {
-    const NAME: &'static str = "dashscope";
-
-    fn bend(self, quirks: &mut Quirks) {
-        if quirks.reasoning == ReasoningStyle::Effort {
-            quirks.reasoning = ReasoningStyle::EnableThinking;
-        }
-        quirks.accepts.push("top_k".to_owned());
-        let absent = [
-            "frequency_penalty",
-            "logit_bias",
-            "user",
-            "metadata",
-            "service_tier",
-            "store",
-            "name",
-            "file",
-            "tools.strict",
-            "tools.custom",
-            "tool_choice.allowed",
-        ];
-        quirks.refuses.extend(absent.map(str::to_owned));
+fn bend(quirks: &mut Quirks) {
+    if quirks.reasoning == ReasoningStyle::Effort {
+        quirks.reasoning = ReasoningStyle::EnableThinking;
     }
-
-    fn write(self, chat: Chat, request: &Request, quirks: &Quirks) -> Result<Outgoing> {
-        Ok(request::write_request(chat, request, quirks))
-    }
-
-    fn read<'a>(self, body: &'a [u8]) -> Result<Answer<'a>> {
-        response::read_answer(body)
-    }
-
-    fn read_error(self, status: u16, body: &[u8]) -> Error {
-        error::read_error(status, body)
-    }
+    quirks.accepts.push("top_k".to_owned());
 }

@@ -9,59 +9,35 @@ mod error;
 mod request;
 mod response;
 
-use super::Outgoing;
-use super::native::{Chat, Variant};
-use super::openai_chat::wire::Answer;
+use super::Framing;
+use super::native::Native;
 use crate::catalog::{Quirks, ReasoningReplay, ReasoningStyle};
-use crate::error::{Error, Result};
-use crate::ir::Request;
 
 /// The dialect.
-#[derive(Clone, Copy)]
-pub(crate) struct Hunyuan;
+pub(crate) static HUNYUAN: Native = Native {
+    name: "hunyuan",
+    framing: Framing::Sse,
+    absent: &[
+        "n",
+        "presence_penalty",
+        "logprobs",
+        "top_logprobs",
+        "user",
+        "response_format",
+        "parallel_tool_calls",
+        "tool_choice.required",
+        "audio",
+    ],
+    bend,
+    write: |chat, _, _| request::write_request(chat),
+    read: response::read_answer,
+    read_error: error::read_error,
+};
 
-impl Variant for Hunyuan {
-    const NAME: &'static str = "hunyuan";
-
-    fn bend(self, quirks: &mut Quirks) {
-        if quirks.reasoning == ReasoningStyle::Effort {
-            quirks.reasoning = ReasoningStyle::EnableThinking;
-        }
-        // A message that brings its thinking back is refused.
-        quirks.reasoning_replay = ReasoningReplay::Never;
-        let absent = [
-            "n",
-            "frequency_penalty",
-            "presence_penalty",
-            "logit_bias",
-            "logprobs",
-            "top_logprobs",
-            "user",
-            "metadata",
-            "service_tier",
-            "store",
-            "response_format",
-            "parallel_tool_calls",
-            "tool_choice.required",
-            "tool_choice.allowed",
-            "tools.strict",
-            "tools.custom",
-            "name",
-            "audio",
-            "file",
-        ];
-        quirks.refuses.extend(absent.map(str::to_owned));
+fn bend(quirks: &mut Quirks) {
+    if quirks.reasoning == ReasoningStyle::Effort {
+        quirks.reasoning = ReasoningStyle::EnableThinking;
     }
-
-    fn write(self, chat: Chat, _: &Request, _: &Quirks) -> Result<Outgoing> {
-        Ok(request::write_request(chat))
-    }
-
-    fn read<'a>(self, body: &'a [u8]) -> Result<Answer<'a>> {
-        response::read_answer(body)
-    }
-
-    fn read_error(self, status: u16, body: &[u8]) -> Error {
-        error::read_error(status, body)
-    }
+    // A message that brings its thinking back is refused.
+    quirks.reasoning_replay = ReasoningReplay::Never;
 }

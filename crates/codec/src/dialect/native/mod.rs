@@ -17,49 +17,60 @@ use crate::ir::{Event, Request, Response, TokenCount, Usage, fold};
 pub(crate) use chat::Chat;
 pub(crate) use value::{camel, merge_turns, pair_functions};
 
-/// How a dialect differs.
-pub(crate) trait Variant: Copy + Send + Sync + 'static {
+/// A dialect by how it differs.
+pub(crate) struct Native {
     /// Its name in configuration.
-    const NAME: &'static str;
-
+    pub(crate) name: &'static str,
     /// How its streams are framed.
-    const FRAMING: Framing = Framing::Sse;
-
-    /// Adds the dialect's own departures to the provider's: what it has no field for is refused.
-    fn bend(self, quirks: &mut Quirks);
-
+    pub(crate) framing: Framing,
+    /// What it has no field for, beside what none of these has: names of quirks' `refuses`.
+    pub(crate) absent: &'static [&'static str],
+    /// Adds its own departures to the provider's.
+    pub(crate) bend: fn(&mut Quirks),
     /// Rearranges a request.
-    fn write(self, chat: Chat, request: &Request, quirks: &Quirks) -> Result<Outgoing>;
-
+    pub(crate) write: fn(Chat, &Request, &Quirks) -> Outgoing,
     /// Reads a whole answer or a frame of one, which is the same but for its `delta`s; an error in it is an `Err`.
-    fn read<'a>(self, body: &'a [u8]) -> Result<Answer<'a>>;
-
+    pub(crate) read: ReadAnswer,
     /// Reads an error answer.
-    fn read_error(self, status: u16, body: &[u8]) -> Error;
+    pub(crate) read_error: fn(u16, &[u8]) -> Error,
 }
 
-/// A dialect by its difference.
-pub(crate) struct Native<V>(pub(crate) V);
+type ReadAnswer = for<'a> fn(&'a [u8]) -> Result<Answer<'a>>;
 
-impl<V: Variant> Upstream for Native<V> {
+/// What none of these dialects has a field for.
+const ABSENT: [&str; 12] = [
+    "frequency_penalty",
+    "logit_bias",
+    "metadata",
+    "service_tier",
+    "store",
+    "verbosity",
+    "prompt_cache_key",
+    "name",
+    "file",
+    "tools.strict",
+    "tools.custom",
+    "tool_choice.allowed",
+];
+
+impl Upstream for Native {
     fn write_request(&self, request: &Request, operation: Operation, quirks: &Quirks) -> Result<Outgoing> {
         if operation != Operation::Chat {
-            return Err(cannot_count(V::NAME));
+            return Err(cannot_count(self.name));
         }
         let mut bent = quirks.clone();
         bent.stream_usage = false;
-        // Newer than all of these dialects.
-        bent.refuses.extend(["verbosity", "prompt_cache_key"].map(str::to_owned));
-        self.0.bend(&mut bent);
-        self.0.write(Chat::write(request, &bent, V::NAME)?, request, &bent)
+        bent.refuses.extend(ABSENT.iter().chain(self.absent).map(|word| (*word).to_owned()));
+        (self.bend)(&mut bent);
+        Ok((self.write)(Chat::write(request, &bent, self.name)?, request, &bent))
     }
 
     fn forward(&self, _: &Head<'_>, _: &Peek, _: &[u8], _: &str, _: &Quirks) -> Result<Forward> {
-        Err(Error::new(Kind::Internal, Origin::Gateway, format!("no caller speaks {}", V::NAME)))
+        Err(Error::new(Kind::Internal, Origin::Gateway, format!("no caller speaks {}", self.name)))
     }
 
     fn framing(&self) -> Framing {
-        V::FRAMING
+        self.framing
     }
 
     fn can(&self, operation: Operation) -> bool {
@@ -71,31 +82,31 @@ impl<V: Variant> Upstream for Native<V> {
     }
 
     fn read_reply(&self, body: &[u8], quirks: &Quirks) -> Result<Response> {
-        if V::FRAMING == Framing::Ndjson {
-            return gather(Reader::new(self.0, quirks), body);
+        if self.framing == Framing::Ndjson {
+            return gather(Reader::new(self, quirks), body);
         }
-        let answer = self.0.read(body)?;
+        let answer = (self.read)(body)?;
         if answer.choices.as_ref().is_none_or(Vec::is_empty) {
             return Err(Error::malformed("the answer has no choices").with_raw(body));
         }
-        response::read_whole(answer, b"{}", V::NAME, quirks)
+        response::read_whole(answer, b"{}", self.name, quirks)
     }
 
     fn has_errors_in_success(&self, _: &Quirks) -> bool {
         // All that come as a whole; messages one after another have their errors among them.
-        V::FRAMING != Framing::Ndjson
+        self.framing != Framing::Ndjson
     }
 
     fn read_count(&self, _: &[u8]) -> Result<TokenCount> {
-        Err(cannot_count(V::NAME))
+        Err(cannot_count(self.name))
     }
 
     fn read_stream(&self, quirks: &Quirks) -> Box<dyn ReadStream> {
-        Box::new(Reader::new(self.0, quirks))
+        Box::new(Reader::new(self, quirks))
     }
 
     fn classify(&self, status: u16, _: &HeaderMap, body: &[u8]) -> Error {
-        self.0.read_error(status, body)
+        (self.read_error)(status, body)
     }
 
     fn observe(&self, _: &Quirks) -> Box<dyn Observe> {
@@ -108,18 +119,18 @@ impl<V: Variant> Upstream for Native<V> {
 }
 
 /// Reads one stream. It is over when the input ends after a finish: none of these dialects has a terminator.
-struct Reader<V> {
-    variant: V,
+struct Reader {
+    read: ReadAnswer,
     chat: stream::Reader,
 }
 
-impl<V: Variant> Reader<V> {
-    fn new(variant: V, quirks: &Quirks) -> Self {
-        Reader { variant, chat: stream::Reader::new(V::NAME, quirks).without_done() }
+impl Reader {
+    fn new(dialect: &Native, quirks: &Quirks) -> Self {
+        Reader { read: dialect.read, chat: stream::Reader::new(dialect.name, quirks).without_done() }
     }
 }
 
-impl<V: Variant> ReadStream for Reader<V> {
+impl ReadStream for Reader {
     fn push(&mut self, frame: Frame<'_>, out: &mut Vec<Event>) -> Result<()> {
         let data = frame.data.trim_ascii();
         // Older servers of some of these dialects were seen to send the terminator of openai-chat all the same.
@@ -127,13 +138,10 @@ impl<V: Variant> ReadStream for Reader<V> {
             return Ok(());
         }
         if frame.event == Some("error") {
-            return Err(self
-                .variant
-                .read(data)
-                .err()
-                .unwrap_or_else(|| Error::malformed("an error without words").with_raw(data)));
+            let nothing = || Error::malformed("an error without words").with_raw(data);
+            return Err((self.read)(data).err().unwrap_or_else(nothing));
         }
-        let mut answer = self.variant.read(data)?;
+        let mut answer = (self.read)(data)?;
         for choice in answer.choices.iter_mut().flatten() {
             choice.delta = choice.delta.take().or_else(|| choice.message.take().map(|message| *message));
         }
@@ -146,7 +154,7 @@ impl<V: Variant> ReadStream for Reader<V> {
 }
 
 /// A dialect that only streams: the whole answer from all of its messages, one a line.
-fn gather<V: Variant>(mut reader: Reader<V>, body: &[u8]) -> Result<Response> {
+fn gather(mut reader: Reader, body: &[u8]) -> Result<Response> {
     let (mut events, mut fold) = (Vec::new(), fold::Fold::default());
     for line in body.split(|byte| *byte == b'\n') {
         reader.push(Frame { event: None, data: line }, &mut events)?;

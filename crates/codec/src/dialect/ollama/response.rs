@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::request::CallOut;
-use super::wire::{Line, Said, read_extra, read_image};
+use super::wire::{Line, Said, read_call, read_extra, read_image};
 use super::{CHAT, GENERATE, Shape};
 use crate::dialect::Cx;
 use crate::dialect::time::{read_time, write_time};
@@ -46,7 +46,7 @@ fn read_parts(said: Said<'_>) -> Vec<Part> {
     }
     parts.extend(said.content.as_deref().and_then(text).map(Part::text));
     parts.extend(said.images.unwrap_or_default().0.iter().map(|image| read_image(image).into()));
-    parts.extend(said.tool_calls.unwrap_or_default().0.iter().enumerate().map(|(position, call)| call.part(position)));
+    parts.extend(said.tool_calls.unwrap_or_default().0.iter().enumerate().map(|(position, call)| read_call(call, position)));
     parts
 }
 

@@ -7,9 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::read_within;
-use crate::dialect::openai_chat::response::read_call_signature;
-use crate::dialect::openai_chat::wire::{Count, Many, Scalar, Str, list_of};
-use crate::dialect::shared::compact;
+use crate::dialect::openai_chat::wire::{Call, Count, Many, Scalar, Str, list_of};
 use crate::error::{Error, Result};
 use crate::ir::{Content, Part, Reason, Signature, TokenLogprob, TopLogprob, Usage};
 use crate::ir::{Finish, Source};
@@ -80,57 +78,11 @@ impl Detail<'_> {
     }
 }
 
-/// A tool call. It comes whole.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Call<'a> {
-    #[serde(borrow)]
-    pub(super) id: Option<Scalar<'a>>,
-    #[serde(borrow)]
-    pub(super) function: Option<Function<'a>>,
-    #[serde(borrow)]
-    pub(super) extra_content: Option<&'a RawValue>,
-}
-
-/// The tool and its arguments.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Function<'a> {
-    #[serde(borrow)]
-    pub(super) name: Option<Scalar<'a>>,
-    #[serde(borrow)]
-    pub(super) arguments: Option<&'a RawValue>,
-}
-
-impl Call<'_> {
-    pub(super) fn name(&self) -> &str {
-        self.function.as_ref().and_then(|function| function.name.as_ref()?.text()).unwrap_or_default()
-    }
-
-    /// Arguments as JSON text, whether they came as an object or as text.
-    pub(super) fn arguments(&self) -> String {
-        match self.function.as_ref().and_then(|function| function.arguments).map(RawValue::get) {
-            None | Some("null") => String::new(),
-            Some(text) if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
-            Some(object) => compact(object),
-        }
-    }
-
-    /// The call's own id, if it has one.
-    pub(super) fn id(&self) -> Option<String> {
-        self.id.as_ref().and_then(Scalar::word).filter(|id| !id.is_empty())
-    }
-
-    pub(super) fn signature(&self) -> Option<Signature> {
-        self.extra_content.and_then(read_call_signature)
-    }
-
-    /// A part of an answer; `position` is how many calls came before.
-    pub(super) fn part(&self, position: usize) -> Part {
-        let (name, arguments) = (self.name().to_owned(), self.arguments());
-        let id = self.id().unwrap_or_else(|| made_up_id(position, &name, &arguments));
-        Part { signature: self.signature(), ..Content::ToolCall { id, name, arguments }.into() }
-    }
+/// A call of an answer; `position` is how many came before.
+pub(super) fn read_call(call: &Call<'_>, position: usize) -> Part {
+    let (name, arguments) = (call.name().to_owned(), call.arguments());
+    let id = call.id().unwrap_or_else(|| made_up_id(position, &name, &arguments));
+    Part { signature: call.signature(), ..Content::ToolCall { id, name, arguments }.into() }
 }
 
 /// An id for a call that came without one: the same for the same call, another one for most others of a conversation.

@@ -10,63 +10,39 @@ mod error;
 mod request;
 mod response;
 
-use super::Outgoing;
-use super::native::{Chat, Variant};
-use super::openai_chat::wire::Answer;
+use super::Framing;
+use super::native::Native;
 use crate::catalog::{Quirks, ReasoningReplay, ReasoningStyle};
-use crate::error::{Error, Result};
-use crate::ir::Request;
 
 /// The dialect.
-#[derive(Clone, Copy)]
-pub(crate) struct Qianfan;
+pub(crate) static QIANFAN: Native = Native {
+    name: "qianfan",
+    framing: Framing::Sse,
+    absent: &[
+        "n",
+        "seed",
+        "presence_penalty",
+        "logprobs",
+        "top_logprobs",
+        "parallel_tool_calls",
+        "tool_choice.required",
+        "tool_choice.none",
+        "response_format.json_schema",
+        "image_url",
+        "image_base64",
+        "audio",
+        "video",
+    ],
+    bend,
+    write: request::write_request,
+    read: response::read_answer,
+    read_error: error::read_error,
+};
 
-impl Variant for Qianfan {
-    const NAME: &'static str = "qianfan";
-
-    fn bend(self, quirks: &mut Quirks) {
-        quirks.reasoning = ReasoningStyle::None;
-        quirks.reasoning_replay = ReasoningReplay::Never;
-        // The range is open below.
-        quirks.temperature_min.get_or_insert(10);
-        quirks.temperature_max.get_or_insert(1000);
-        let absent = [
-            "n",
-            "seed",
-            "frequency_penalty",
-            "presence_penalty",
-            "logit_bias",
-            "logprobs",
-            "top_logprobs",
-            "metadata",
-            "service_tier",
-            "store",
-            "parallel_tool_calls",
-            "tool_choice.required",
-            "tool_choice.none",
-            "tool_choice.allowed",
-            "response_format.json_schema",
-            "tools.strict",
-            "tools.custom",
-            "name",
-            "image_url",
-            "image_base64",
-            "audio",
-            "file",
-            "video",
-        ];
-        quirks.refuses.extend(absent.map(str::to_owned));
-    }
-
-    fn write(self, chat: Chat, request: &Request, quirks: &Quirks) -> Result<Outgoing> {
-        Ok(request::write_request(chat, request, quirks))
-    }
-
-    fn read<'a>(self, body: &'a [u8]) -> Result<Answer<'a>> {
-        response::read_answer(body)
-    }
-
-    fn read_error(self, status: u16, body: &[u8]) -> Error {
-        error::read_error(status, body)
-    }
+fn bend(quirks: &mut Quirks) {
+    quirks.reasoning = ReasoningStyle::None;
+    quirks.reasoning_replay = ReasoningReplay::Never;
+    // The range is open below.
+    quirks.temperature_min.get_or_insert(10);
+    quirks.temperature_max.get_or_insert(1000);
 }

@@ -106,7 +106,7 @@ impl WriteStream for Writer {
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         if !self.over {
             self.over = true;
-            self.queue.break_off(&mut |step| self.blocks.take(step, out));
+            self.queue.tell_held(&mut |step| self.blocks.take(step, out));
             write_error_frame(error, &self.cx.request_id, out);
         }
     }

@@ -279,7 +279,7 @@ impl WriteStream for Writer {
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         if !self.over {
             self.over = true;
-            self.queue.break_off(&mut |step| self.wire.take(step, out));
+            self.queue.tell_held(&mut |step| self.wire.take(step, out));
             write_exception(error, out);
         }
     }

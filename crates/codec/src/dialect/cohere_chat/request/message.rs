@@ -3,12 +3,12 @@
 use serde_json::value::RawValue;
 
 use super::super::NAME;
-use super::super::wire::{Block, Call};
+use super::super::wire::Block;
 use super::document;
 use crate::dialect::fault::read_text;
 use crate::dialect::fields::Fields;
 use crate::dialect::openai_chat::response::read_url;
-use crate::dialect::openai_chat::wire::{Content as Wire, Str};
+use crate::dialect::openai_chat::wire::{Call, Content as Wire, Str};
 use crate::error::{Error, Result};
 use crate::ir::{Content, Message, Part, Raw, Role};
 
@@ -65,7 +65,7 @@ fn read_assistant(fields: &mut Fields<'_>, index: usize) -> Result<Vec<Part>> {
             let path = fields.path(&format!("tool_calls[{position}].function.name"));
             return Err(Error::bad_request(format!("{path} is required")).at(path));
         }
-        let id = call.id(|| format!("call_{index}_{position}"));
+        let id = call.id().unwrap_or_else(|| format!("call_{index}_{position}"));
         let content = Content::ToolCall { id, name, arguments: call.arguments() };
         parts.push(Part { signature: call.signature(), ..content.into() });
     }

@@ -79,7 +79,7 @@ fn read_parts(said: Said<'_>) -> Vec<Part> {
         }
     }
     for (position, call) in (0..).zip(said.tool_calls.unwrap_or_default().0) {
-        let id = call.id(|| made_up_id(0, position));
+        let id = call.id().unwrap_or_else(|| made_up_id(0, position));
         let content = Content::ToolCall { id, name: call.name().to_owned(), arguments: call.arguments() };
         parts.push(Part { signature: call.signature(), ..content.into() });
     }

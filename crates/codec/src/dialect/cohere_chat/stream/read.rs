@@ -2,10 +2,10 @@
 
 use super::super::citation::{self, Place};
 use super::super::error::{give_up, read_within};
-use super::super::wire::{Block, Call, Delta as Wire, Said, Step, read_finish, read_logprobs, unreadable};
+use super::super::wire::{Block, Delta as Wire, Said, Step, read_finish, read_logprobs, unreadable};
 use crate::dialect::ReadStream;
 use crate::dialect::openai_chat::response::made_up_id;
-use crate::dialect::openai_chat::wire::Scalar;
+use crate::dialect::openai_chat::wire::{Call, Scalar};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::ir::{Content, Delta, Event, Extra, Part, PartStart, Reason};
@@ -110,7 +110,7 @@ impl Reader {
                 self.close(out);
                 self.calls.retain(|(known, _)| *known != index);
                 out.extend(known.map(|part| Event::PartEnd { choice: 0, part }));
-                let id = call.id(|| made_up_id(0, self.called));
+                let id = call.id().unwrap_or_else(|| made_up_id(0, self.called));
                 self.called += 1;
                 let part = self.begin(PartStart::ToolCall { id, name: call.name().to_owned() }, out)?;
                 self.calls.push((index, part));

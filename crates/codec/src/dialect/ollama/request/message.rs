@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use crate::dialect::fault::read_text;
 use crate::dialect::fields::Fields;
 use crate::dialect::ollama::CHAT;
-use crate::dialect::ollama::wire::{Call, Detail, read_image};
-use crate::dialect::openai_chat::wire::{Many, Str};
+use crate::dialect::ollama::wire::{Detail, read_image};
+use crate::dialect::openai_chat::wire::{Call, Many, Str};
 use crate::error::{Error, Result};
 use crate::ir::{Content, Extra, Message, Part, Role};
 

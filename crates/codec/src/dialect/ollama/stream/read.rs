@@ -1,8 +1,9 @@
 //! Lines to events.
 
 use super::super::Shape;
-use super::super::wire::{Call, Detail, Line, read_extra, read_image};
+use super::super::wire::{Detail, Line, read_call, read_extra, read_image};
 use crate::dialect::ReadStream;
+use crate::dialect::openai_chat::wire::Call;
 use crate::dialect::time::read_time;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -109,7 +110,7 @@ impl Reader {
         if self.calls >= MOST {
             return Err(Error::malformed("the answer has too many tool calls"));
         }
-        let Part { content, signature, .. } = call.part(self.calls);
+        let Part { content, signature, .. } = read_call(call, self.calls);
         self.calls += 1;
         let Content::ToolCall { id, name, arguments } = content else { return Ok(()) };
         let part = self.begin(PartStart::ToolCall { id, name }, out);

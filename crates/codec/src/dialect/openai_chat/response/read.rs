@@ -10,6 +10,7 @@ use super::super::free_text::wrap_input;
 use super::super::inline::{Piece, ThinkTags};
 use super::super::wire::{Answer, Audio, Call, Choice, Content as Wire, Detail, Function, Said, Scalar, Str, list_of};
 use crate::catalog::Quirks;
+use crate::dialect::shared::compact;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::ir::{
     self, Citation, Content, Extra, Finish, Part, Raw, Reason, Response, Signature, Source, TokenLogprob, TopLogprob,
@@ -348,7 +349,29 @@ pub(crate) fn read_arguments(function: &Function<'_>) -> String {
     match function.arguments.map(RawValue::get) {
         None | Some("null") => String::new(),
         Some(text) if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
-        Some(object) => object.to_owned(),
+        Some(object) => compact(object),
+    }
+}
+
+impl Call<'_> {
+    /// The call's own id, if it has one.
+    pub(crate) fn id(&self) -> Option<String> {
+        self.id.as_ref().and_then(Scalar::word).filter(|id| !id.is_empty())
+    }
+
+    /// The function's name; may be empty.
+    pub(crate) fn name(&self) -> &str {
+        self.function.as_ref().and_then(|function| function.name.as_ref()?.text()).unwrap_or_default()
+    }
+
+    /// The function's arguments as JSON text.
+    pub(crate) fn arguments(&self) -> String {
+        self.function.as_ref().map(read_arguments).unwrap_or_default()
+    }
+
+    /// What its maker needs to see again.
+    pub(crate) fn signature(&self) -> Option<Signature> {
+        self.extra_content.and_then(read_call_signature)
     }
 }
 
