@@ -114,7 +114,9 @@ impl Held {
 /// Whether the model has said something.
 fn speaks(event: &Event) -> bool {
     match event {
-        Event::Delta { delta: Delta::Text(text) | Delta::Arguments(text) | Delta::Audio(text), .. } => !text.is_empty(),
+        Event::Delta {
+            delta: Delta::Text(text) | Delta::Arguments(text) | Delta::Audio(text) | Delta::Transcript(text), ..
+        } => !text.is_empty(),
         Event::PartStart { start: crate::ir::PartStart::Whole { .. }, .. } | Event::Finish { .. } | Event::End => true,
         _ => false,
     }
