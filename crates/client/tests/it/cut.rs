@@ -145,6 +145,7 @@ impl Case {
             model: "some-model".to_owned(),
             framing,
             stream_usage: true,
+            asked: None,
         };
         let outcomes = Arc::new(Outcomes::default());
         let call = OpenCall::new("req_1".to_owned(), Arc::clone(&outcomes) as _, self.client.model_data());
