@@ -27,6 +27,9 @@ impl Clock for VirtualClock {
     }
 }
 
+/// When a provider does what, by its own time: from this moment on, until the next one.
+pub(crate) type Weather = Vec<(Duration, Act, Duration)>;
+
 /// What a provider does with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
@@ -51,6 +54,20 @@ pub(crate) struct Script {
     pub(crate) acts: Vec<Act>,
     /// To the head of an answer.
     pub(crate) latency: Duration,
+    /// From these moments of its life on it does this instead, this fast.
+    pub(crate) weather: Weather,
+}
+
+impl Script {
+    pub(crate) fn new(acts: impl Into<Vec<Act>>, ms: u64) -> Self {
+        Script { acts: acts.into(), latency: Duration::from_millis(ms), weather: Vec::new() }
+    }
+
+    /// From this second on it does this, this fast.
+    pub(crate) fn from(mut self, second: u64, act: Act, ms: u64) -> Self {
+        self.weather.push((Duration::from_secs(second), act, Duration::from_millis(ms)));
+        self
+    }
 }
 
 #[derive(Default)]
@@ -113,9 +130,12 @@ impl World {
             asked.push(self.clock.ticks());
             asked.len() - 1
         };
-        let act = script.acts[number % script.acts.len()];
+        let age = self.clock.0.elapsed();
+        let weather = script.weather.iter().rev().find(|(from, ..)| *from <= age);
+        let usual = (script.acts[number % script.acts.len()], script.latency);
+        let (act, latency) = weather.map_or(usual, |(_, act, latency)| (*act, *latency));
         if act != Act::Unreachable {
-            tokio::time::sleep(script.latency).await;
+            tokio::time::sleep(latency).await;
         }
         match act {
             Act::Unreachable => Err(Failure::new(Phase::Connect, "nobody listens there")),
