@@ -188,7 +188,6 @@ impl State {
             ("[server] listen", new.server.listen != old.server.listen),
             ("[server] threads", new.server.threads != old.server.threads),
             ("[server] drain_seconds", new.server.drain_seconds != old.server.drain_seconds),
-            ("[faults]", new.faults != old.faults),
             ("record", new.record != old.record),
             ("replay", new.replay != old.replay),
             ("[network] ca_file", new.network.ca_file != old.network.ca_file),
