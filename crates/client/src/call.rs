@@ -21,7 +21,7 @@ use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
 use crate::monitor::OpenCall;
-use crate::relay::{Events, Hold, Whole, hold, whole};
+use crate::relay::{Events, Hold, Whole, hold, is_stream, whole};
 use crate::route::{Leg, Need};
 use crate::target::Target;
 
@@ -162,7 +162,7 @@ impl Call {
         let mut tries = client.tries(&Need::of(&request.model)).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(ask_whole(&client, &leg.target, &request)).await;
+            let tried = leg.within(ask_whole(&client, &leg, &request)).await;
             if let Some(reply) = tries.hear(leg, tried, &mut call) {
                 call.note(reply.response.usage, &reply.losses);
                 call.close(None);
@@ -195,10 +195,10 @@ impl Call {
     }
 }
 
-async fn ask_whole(client: &Client, target: &Target, request: &Request) -> Result<Reply, Failed> {
-    let mut answer = ask(client, target, request).await?;
+async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
+    let mut answer = leg.begin(ask(client, &leg.target, request)).await?;
     let losses = std::mem::take(&mut answer.losses);
-    let target = target.name();
+    let target = leg.target.name();
     match whole(answer, client.config().network.reply_limit).await? {
         Whole::Read(response) => {
             let cost = response.usage.and_then(|usage| client.cost(&target, usage));
@@ -209,14 +209,14 @@ async fn ask_whole(client: &Client, target: &Target, request: &Request) -> Resul
 }
 
 async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<(Losses, Events), Failed> {
-    let mut answer = ask(client, &leg.target, request).await?;
+    let mut answer = leg.begin(ask(client, &leg.target, request)).await?;
     let losses = std::mem::take(&mut answer.losses);
     let until = match leg.hold.until {
         // There is no head to be passed on before the first piece.
         HoldBack::None | HoldBack::FirstByte => HoldBack::FirstToken,
         more => more,
     };
-    let answer = hold(answer, Hold { until, ..leg.hold }).await?;
+    let answer = if is_stream(&answer) { hold(answer, Hold { until, ..leg.hold }).await? } else { answer };
     Ok((losses, Events::open(answer, network).await?))
 }
 

@@ -220,7 +220,7 @@ impl State {
             .iter()
             .zip(&alias.targets)
             .map(|(target, choice)| Candidate {
-                look: target.standing().look(need.streamed, now),
+                look: target.look(need.streamed, now),
                 tier: choice.tier,
                 weight: choice.weight,
                 able: true,
@@ -241,7 +241,8 @@ impl State {
         let deadline = Duration::from_secs(deadline);
         Rules {
             deadline: need.patience.map_or(deadline, |patience| patience.min(deadline)),
-            first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs),
+            first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs).filter(|_| !need.uploads),
+            all: need.patience.is_none() && !need.uploads,
             attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
             longest_wait: Duration::from_secs(calls.wait_seconds),
             retry_percent: calls.retry_percent,

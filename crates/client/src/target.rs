@@ -12,12 +12,13 @@ use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credentials, Errand, Opened, Turn};
-use crate::route::Standing;
+use crate::route::{Fitness, Look, Standing};
 use crate::secret::Secret;
 use crate::transport::recorded_providers;
 
-/// Models of a provider whose standing is remembered.
+/// Models of a provider whose standing is remembered, and the longest name of such a model.
 const STANDINGS_MAX: usize = 1024;
+const MODEL_NAME_MAX: usize = 256;
 
 /// A provider and whether it can be called.
 pub struct Service {
@@ -111,11 +112,14 @@ impl Service {
         if let Some(standing) = standings.get(model) {
             return Arc::clone(standing);
         }
-        // Names are the callers': what nobody uses now makes room.
-        if standings.len() >= STANDINGS_MAX {
-            standings.retain(|_, standing| Arc::strong_count(standing) > 1);
-        }
         let standing = Arc::<Standing>::default();
+        // Names are the callers': of odd ones nothing is remembered, and what says nothing makes room.
+        if standings.len() >= STANDINGS_MAX {
+            standings.retain(|_, standing| Arc::strong_count(standing) > 1 || !standing.is_blank());
+        }
+        if standings.len() >= STANDINGS_MAX || model.len() > MODEL_NAME_MAX {
+            return standing;
+        }
         standings.insert(model.to_owned(), Arc::clone(&standing));
         standing
     }
@@ -126,6 +130,11 @@ impl Service {
         let mut all: Vec<_> = standings.iter().map(|(model, standing)| (model.clone(), Arc::clone(standing))).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all
+    }
+
+    /// How long it takes until one of its credentials is fit, when all rest.
+    fn rest_of_credentials(&self, now: Duration) -> Option<Duration> {
+        self.credentials.as_ref().ok().and_then(|credentials| credentials.rest(now))
     }
 
     /// Its credentials that rest: their fingerprints, and for how long yet.
@@ -182,6 +191,18 @@ impl Target {
         };
         let standing = service.standing(&model);
         Target { service, model, special, standing }
+    }
+
+    /// How it stands now, its provider's credentials included.
+    pub(crate) fn look(&self, streamed: bool, now: Duration) -> Look {
+        let look = self.standing.look(streamed, now);
+        match (look.fitness, self.service.rest_of_credentials(now)) {
+            (Fitness::Fit | Fitness::OnTrial | Fitness::Recovering(_), Some(left)) => {
+                let why = "its credential was rejected or is used up".to_owned();
+                Look { fitness: Fitness::Resting { left, hard: false, why }, ..look }
+            }
+            (fitness, _) => Look { fitness, ..look },
+        }
     }
 
     /// Whether it is fit, how busy and how fast.

@@ -22,7 +22,7 @@ use trunkline::ir::{Draw, Embed, Moderate, Rerank, Speak, Transcribe};
 use trunkline::monitor::OpenCall;
 use trunkline::operate::{Own, OwnBody, Passed, operate, pass};
 use trunkline::relay::{Flow, Settings};
-use trunkline::route::Need;
+use trunkline::route::{Leg, Need};
 
 use crate::edge::form::{self, Form, Limits};
 use crate::edge::reply::{self, Facts, ReplyBody};
@@ -109,7 +109,8 @@ async fn run(
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let planned = peek(worker, &seen, &received, wish);
     let planned = planned.and_then(|(peek, model)| {
-        let tries = worker.client.tries(&Need { model: &model, ..need(head, &peek) })?;
+        let tries =
+            worker.client.tries(&Need { model: &model, uploads: matches!(received, Received::Form(_)), ..need(head, &peek) })?;
         Ok((peek, model, tries))
     });
     let (peek, model, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
@@ -120,7 +121,7 @@ async fn run(
     loop {
         let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
         facts.begin(&leg.target);
-        let tried = leg.within(try_target(worker, &leg.target, &caller, &mut received, &mut facts, call)).await;
+        let tried = leg.within(try_target(worker, &leg, &caller, &mut received, &mut facts, call)).await;
         let tried = tried.map_err(|failed| match &received {
             Received::Form(form) if form.is_gone() => failed.last(),
             _ => failed,
@@ -158,13 +159,14 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish) -> Re
 /// One exchange with one target, in the lane that its dialects allow.
 async fn try_target(
     worker: &Worker,
-    target: &Target,
+    leg: &Leg,
     caller: &Caller<'_>,
     received: &mut Received,
     facts: &mut Facts,
     call: &mut OpenCall,
 ) -> Result<Ready, Failed> {
     let Caller { wish, head, peek } = caller;
+    let target = &leg.target;
     let dialect = target.service.dialect_for(Some(wish.dialect), wish.operation)?;
     let cx = context(worker, caller, facts);
     if dialect != wish.dialect {
@@ -178,7 +180,7 @@ async fn try_target(
         Received::Json(body) => OwnBody::Json(body),
         Received::Form(form) => OwnBody::Form(form.payload(&target.model)),
     };
-    let passed = pass(&worker.client, target, Own { dialect, head: *head, peek, body }).await;
+    let passed = leg.begin(pass(&worker.client, target, Own { dialect, head: *head, peek, body })).await;
     let passed = passed.map_err(|failed| match received {
         // What broke on the caller's side explains more than the exchange that broke for it.
         Received::Form(form) => form.fault().map_or(failed, Failed::from),

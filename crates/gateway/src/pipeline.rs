@@ -158,13 +158,12 @@ async fn try_target(
     };
     if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
-        let answer = exchange(&worker.client, target, dialect, ask).await?;
-        facts.losses = Losses::default();
+        let answer = leg.begin(exchange(&worker.client, target, dialect, ask)).await?;
         return finish(worker, (answer, leg.hold), caller, call, facts).await;
     }
     let request = read(caller, target)?;
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
-    let mut answer = exchange(&worker.client, target, dialect, ask).await?;
+    let mut answer = leg.begin(exchange(&worker.client, target, dialect, ask)).await?;
     facts.losses = std::mem::take(&mut answer.losses);
     finish(worker, (answer, leg.hold), caller, call, facts).await
 }

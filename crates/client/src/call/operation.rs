@@ -54,6 +54,7 @@ impl<W: Wanted> OperationCall<W> {
             let tried = leg.within(operate(client, &leg.target, wanted.clone(), None)).await;
             if let Some(done) = tries.hear(leg, tried, &mut call) {
                 call.note(W::usage(&done.answer), &done.losses);
+                call.note_pieces(done.pieces);
                 call.close(None);
                 return Ok(done);
             }

@@ -111,12 +111,21 @@ impl OpenCall {
         }
     }
 
+    /// What it took that is not counted in tokens.
+    pub(crate) fn note_pieces(&mut self, pieces: Pieces) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.pieces = pieces;
+        }
+    }
+
     /// An exchange with this target begins.
     pub fn begin(&mut self, target: &Target) {
         let started = self.started.elapsed();
         if let Some(outcome) = &mut self.outcome {
             let target = target.name();
             outcome.target = Some(target.clone());
+            // What the one before could not be told is nobody's loss now.
+            outcome.losses = Losses::default();
             outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, error: None });
         }
     }

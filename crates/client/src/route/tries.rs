@@ -32,6 +32,9 @@ use crate::target::Target;
 /// While a target is closed for as long as its calls take, it is looked at this often, news or not.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// Who has had all of a call's time but this has had it all.
+const SCANT: Duration = Duration::from_millis(100);
+
 /// What a call asks for, as far as it matters for where it goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Need<'a> {
@@ -45,6 +48,8 @@ pub struct Need<'a> {
     pub who: Option<u64>,
     /// When the caller gives up, if it says; counted from now.
     pub patience: Option<Duration>,
+    /// The request's body is still coming.
+    pub uploads: bool,
 }
 
 impl<'a> Need<'a> {
@@ -65,6 +70,8 @@ pub(crate) struct Rules {
     pub(crate) hold: Hold,
     pub(crate) streamed: bool,
     pub(crate) repeatable: bool,
+    /// The deadline is the configuration's, and the caller is done with its request.
+    pub(crate) all: bool,
 }
 
 /// The exchanges of one call.
@@ -75,6 +82,10 @@ pub struct Tries {
     dice: Arc<Dice>,
     until: Instant,
     last: Option<Failed>,
+    /// When the first of those that said so will have time.
+    soonest: Option<Instant>,
+    /// Since when it waits for what is up to others.
+    glancing: Option<Instant>,
     over: bool,
     model: String,
 }
@@ -95,7 +106,14 @@ pub struct Leg {
     pub hold: Hold,
     pass: Pass,
     at: usize,
+    /// To the end of the call's time.
     left: Duration,
+    /// Whether that is as much as the configuration gives one target.
+    all: bool,
+    /// To the head of the answer.
+    first_byte: Option<Duration>,
+    /// The target was asked before.
+    again: bool,
 }
 
 /// When and where a call may go on.
@@ -111,7 +129,18 @@ impl Tries {
         let now = Instant::now();
         let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now) }).collect();
         let until = later(now, rules.deadline);
-        Tries { stops, rules, clock, dice, until, last: None, over: false, model: model.to_owned() }
+        Tries {
+            stops,
+            rules,
+            clock,
+            dice,
+            until,
+            last: None,
+            soonest: None,
+            glancing: None,
+            over: false,
+            model: model.to_owned(),
+        }
     }
 
     /// The next exchange of `call`, as soon as it may begin.
@@ -147,29 +176,37 @@ impl Tries {
             if self.over || now >= self.until {
                 return Err(self.give_up(None, now));
             }
-            let fresh = (0..self.stops.len()).filter(|at| self.stops.get(*at).is_some_and(|stop| stop.asked == 0));
-            for at in fresh.collect::<Vec<_>>() {
-                if let Ok(leg) = self.enter(at, now) {
+            for at in 0..self.stops.len() {
+                let fresh = self.stops.get(at).is_some_and(|stop| stop.asked == 0);
+                if fresh && let Ok(leg) = self.enter(at, now) {
                     return Ok(leg);
                 }
             }
             let Some(prospect) = self.prospect(now) else { return Err(self.give_up(None, now)) };
             let wait = prospect.due.saturating_duration_since(now);
-            if wait > self.rules.longest_wait || prospect.due >= self.until {
+            // The jitter is ours, not what was asked for.
+            let patience = self.rules.longest_wait + self.rules.longest_wait / 10;
+            if wait > patience || prospect.due >= self.until {
                 return Err(self.give_up(Some(prospect), now));
             }
             if wait.is_zero() {
-                let again = self.stops.get(prospect.at).is_some_and(|stop| stop.asked > 0);
-                if again && !self.spend(prospect.at) {
-                    continue;
-                }
                 match self.enter(prospect.at, now) {
+                    Ok(leg) if leg.again && !self.spend(prospect.at) => {}
                     Ok(leg) => return Ok(leg),
-                    Err(_) => self.wait(prospect.at, GLANCE).await,
+                    Err(()) => self.wait(prospect.at, GLANCE).await,
                 }
-            } else {
-                self.wait(prospect.at, wait).await;
+                continue;
             }
+            // For what is up to others nobody waits longer than for what has been told.
+            let since = *self.glancing.get_or_insert(now);
+            let up_to_others = prospect.closed.as_ref().is_some_and(|closed| closed.left.is_none());
+            if up_to_others && now.saturating_duration_since(since) > self.rules.longest_wait {
+                return Err(self.give_up(Some(prospect), now));
+            }
+            if !up_to_others {
+                self.glancing = None;
+            }
+            self.wait(prospect.at, wait).await;
         }
     }
 
@@ -183,7 +220,11 @@ impl Tries {
             Retry::After(wait) => later(now, backoff::told(wait, &self.dice)),
             Retry::Never | Retry::Backoff => later(now, backoff::wait(stop.asked, &self.dice)),
         });
-        self.over |= failed.last || is_final(&failed.error);
+        if let Retry::After(wait) = failed.error.retry {
+            let at = later(now, wait);
+            self.soonest = Some(self.soonest.map_or(at, |soonest| soonest.min(at)));
+        }
+        self.over |= failed.last || is_final(&failed.error) || (!self.rules.repeatable && may_be_done(&failed.error));
         // What the caller can mend is worth more to it than what it cannot.
         let keep = self.last.as_ref().is_some_and(|last| mendable(&last.error) && !mendable(&failed.error));
         if !keep {
@@ -200,8 +241,9 @@ impl Tries {
         }
         stop.asked += 1;
         let left = self.until.saturating_duration_since(now);
-        let left = first_byte.map_or(left, |first| first.min(left));
-        Ok(Leg { target: stop.target.clone(), hold: self.rules.hold, pass, at, left })
+        let again = stop.asked > 1;
+        let all = self.rules.all && self.rules.deadline.saturating_sub(left) < SCANT;
+        Ok(Leg { target: stop.target.clone(), hold: self.rules.hold, pass, at, left, all, first_byte, again })
     }
 
     /// Takes a retry from the target's budget; without one it is not asked again.
@@ -219,7 +261,8 @@ impl Tries {
         let due = self.stops.iter().enumerate().filter_map(|(at, stop)| {
             let due = stop.due?;
             let closed = stop.target.standing().closed(self.clock.ticks());
-            let opens = closed.as_ref().map_or(now, |closed| later(now, closed.left.unwrap_or_default()));
+            // When that is up to other calls, it may be any moment.
+            let opens = closed.as_ref().map_or(now, |closed| later(now, closed.left.unwrap_or(GLANCE)));
             Some(Prospect { at, due: due.max(opens), closed })
         });
         due.min_by_key(|prospect| prospect.due)
@@ -244,8 +287,12 @@ impl Tries {
     fn give_up(&mut self, prospect: Option<Prospect>, now: Instant) -> Failed {
         let wait = prospect.as_ref().map(|prospect| prospect.due.saturating_duration_since(now));
         if let Some(mut failed) = self.last.take() {
-            if let (Retry::Backoff, Some(wait)) = (failed.error.retry, wait.filter(|wait| *wait > self.rules.longest_wait)) {
-                failed.error.retry = Retry::After(wait);
+            let soonest = self.soonest.map(|at| at.saturating_duration_since(now)).into_iter().chain(wait).min();
+            match (failed.error.retry, soonest) {
+                (Retry::Backoff, Some(wait)) if wait > self.rules.longest_wait => failed.error.retry = Retry::After(wait),
+                // Somebody else may have time sooner.
+                (Retry::After(told), Some(wait)) if wait < told && self.stops.len() > 1 => failed.tell_wait(wait),
+                _ => {}
             }
             return failed;
         }
@@ -269,22 +316,38 @@ impl Tries {
 }
 
 impl Leg {
-    /// The work's result, or that it took too long: the call's time, or the target's share of it, is over.
+    /// The work's result, or that the call's time is over.
+    ///
+    /// # Errors
+    /// Its own, and `Timeout`: the target's fault only if it had all the time that there is.
+    pub async fn within<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+        tokio::time::timeout(self.left, work).await.unwrap_or_else(|_| {
+            let (phase, origin) = if self.all { (Phase::FirstByte, Origin::Provider) } else { (Phase::Whole, Origin::Gateway) };
+            Err(self.late(phase, origin, self.left))
+        })
+    }
+
+    /// The head of an answer, or that it took too long.
     ///
     /// # Errors
     /// Its own, and `Timeout`.
-    pub async fn within<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
-        match tokio::time::timeout(self.left, work).await {
-            Ok(done) => done,
-            Err(_) => {
-                let what = format!("gave no answer within {} ms", self.left.as_millis());
-                let error = Error::timeout(Phase::FirstByte, Origin::Provider, what);
-                Err(error.from_provider(&self.target.service.provider.id).into())
-            }
-        }
+    pub async fn begin<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+        let Some(patience) = self.first_byte else { return work.await };
+        let late = |_| Err(self.late(Phase::FirstByte, Origin::Provider, patience));
+        tokio::time::timeout(patience, work).await.unwrap_or_else(late)
     }
 
-    /// The head of a good answer has come; what is left of the exchange is to be told to the pass.
+    fn late(&self, phase: Phase, origin: Origin, patience: Duration) -> Failed {
+        let provider = &self.target.service.provider.id;
+        let what = match origin {
+            Origin::Gateway => {
+                format!("the call's time was over before {provider} answered, which had {} ms", patience.as_millis())
+            }
+            _ => format!("gave no answer within {} ms", patience.as_millis()),
+        };
+        Error::timeout(phase, origin, what).from_provider(provider).into()
+    }
+
     fn answered(mut self) -> Pass {
         self.pass.head();
         self.pass
@@ -312,12 +375,17 @@ fn may_help(error: &Error, repeatable: bool) -> bool {
         error.kind,
         Kind::RateLimited | Kind::Overloaded | Kind::Server | Kind::Timeout | Kind::Network | Kind::Truncated | Kind::Conflict
     );
-    // Who refuses by status has carried nothing out, nor has who was never reached.
-    let known = error.status.is_some() || error.phase == Some(Phase::Connect);
-    passing && error.retry != Retry::Never && (repeatable || known)
+    passing && error.retry != Retry::Never && (repeatable || !may_be_done(error))
 }
 
 /// Times that are too far away to be told are as good as a month.
 fn later(now: Instant, wait: Duration) -> Instant {
     now + wait.min(Duration::from_secs(30 * 24 * 3600))
+}
+
+/// Whether the request may have been carried out all the same. Who refuses by status has done nothing, unless it speaks for
+/// somebody behind it; nor has who was never reached.
+fn may_be_done(error: &Error) -> bool {
+    let sent = matches!(error.origin, Origin::Provider | Origin::Network) && error.phase != Some(Phase::Connect);
+    sent && error.status.is_none_or(|status| matches!(status, 408 | 502 | 504))
 }

@@ -61,6 +61,7 @@ impl Facts {
     pub fn begin(&mut self, target: &Target) {
         self.target = Some(target.name());
         self.attempts += 1;
+        self.losses = Losses::default();
     }
 
     fn write(&self, headers: &mut HeaderMap) {
