@@ -9,6 +9,7 @@ mod operation;
 mod rerank;
 
 use std::pin::Pin;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -100,7 +101,7 @@ impl Client {
         let mut tries = self.tries(&Need::of(&request.model)).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(self.count(&leg.target, request)).await;
+            let tried = leg.within(pin!(self.count(&leg.target, request))).await;
             if let Some(count) = tries.hear(leg, tried, &mut call) {
                 call.close(None);
                 return Ok(count);
@@ -162,7 +163,7 @@ impl Call {
         let mut tries = client.tries(&Need::of(&request.model)).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(ask_whole(&client, &leg, &request)).await;
+            let tried = leg.within(pin!(ask_whole(&client, &leg, &request))).await;
             if let Some(reply) = tries.hear(leg, tried, &mut call) {
                 call.note(reply.response.usage, &reply.losses);
                 call.close(None);
@@ -186,7 +187,7 @@ impl Call {
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
             let target = leg.target.name();
-            let tried = leg.within(ask_stream(&client, &leg, &request, &network)).await;
+            let tried = leg.within(pin!(ask_stream(&client, &leg, &request, &network))).await;
             if let Some((losses, events)) = tries.hear(leg, tried, &mut call) {
                 call.note(None, &losses);
                 return Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) });
@@ -196,7 +197,7 @@ impl Call {
 }
 
 async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
-    let mut answer = leg.begin(ask(client, &leg.target, request)).await?;
+    let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let target = leg.target.name();
     match whole(answer, client.config().network.reply_limit).await? {
@@ -209,7 +210,7 @@ async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Repl
 }
 
 async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<(Losses, Events), Failed> {
-    let mut answer = leg.begin(ask(client, &leg.target, request)).await?;
+    let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let until = match leg.hold.until {
         // There is no head to be passed on before the first piece.

@@ -7,6 +7,7 @@
 //!                        translate = canonical request and answer
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -121,7 +122,7 @@ async fn run(
     loop {
         let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
         facts.begin(&leg.target);
-        let tried = leg.within(try_target(worker, &leg, &caller, &mut received, &mut facts, call)).await;
+        let tried = leg.within(pin!(try_target(worker, &leg, &caller, &mut received, &mut facts, call))).await;
         let tried = tried.map_err(|failed| match &received {
             Received::Form(form) if form.is_gone() => failed.last(),
             _ => failed,
@@ -180,7 +181,7 @@ async fn try_target(
         Received::Json(body) => OwnBody::Json(body),
         Received::Form(form) => OwnBody::Form(form.payload(&target.model)),
     };
-    let passed = leg.begin(pass(&worker.client, target, Own { dialect, head: *head, peek, body })).await;
+    let passed = leg.begin(pin!(pass(&worker.client, target, Own { dialect, head: *head, peek, body }))).await;
     let passed = passed.map_err(|failed| match received {
         // What broke on the caller's side explains more than the exchange that broke for it.
         Received::Form(form) => form.fault().map_or(failed, Failed::from),

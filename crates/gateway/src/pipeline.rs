@@ -11,6 +11,7 @@
 //!       ─► reply       status, headers; the outcome is recorded when the body is over
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,7 +117,7 @@ async fn run(
     loop {
         let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
         facts.begin(&leg.target);
-        let tried = leg.within(try_target(worker, &leg, &caller, call, &mut facts)).await;
+        let tried = leg.within(pin!(try_target(worker, &leg, &caller, call, &mut facts))).await;
         if let Some(ready) = tries.hear(leg, tried, call) {
             return Ok(ready);
         }
@@ -158,12 +159,12 @@ async fn try_target(
     };
     if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
-        let answer = leg.begin(exchange(&worker.client, target, dialect, ask)).await?;
+        let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
         return finish(worker, (answer, leg.hold), caller, call, facts).await;
     }
     let request = read(caller, target)?;
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
-    let mut answer = leg.begin(exchange(&worker.client, target, dialect, ask)).await?;
+    let mut answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
     facts.losses = std::mem::take(&mut answer.losses);
     finish(worker, (answer, leg.hold), caller, call, facts).await
 }
