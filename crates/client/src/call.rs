@@ -23,7 +23,7 @@ use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
 use crate::monitor::OpenCall;
 use crate::relay::{Events, Hold, Whole, hold, is_stream, whole};
-use crate::route::{Leg, Need};
+use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
 
 pub use operation::OperationCall;
@@ -42,6 +42,8 @@ pub use operation::OperationCall;
 pub struct Call {
     client: Client,
     request: Request,
+    task: Option<String>,
+    session: Option<String>,
 }
 
 /// A whole reply.
@@ -89,7 +91,7 @@ impl Client {
 
     /// Sends a request in canonical form.
     pub fn call(&self, request: Request) -> Call {
-        Call { client: self.clone(), request }
+        Call { client: self.clone(), request, task: None, session: None }
     }
 
     /// Counts a request's input tokens: by the provider where it can, else an estimate that is marked as one.
@@ -98,7 +100,8 @@ impl Client {
     /// When the model is not known or the provider fails.
     pub async fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
         let mut call = self.open_call(&request.model);
-        let mut tries = self.tries(&Need::of(&request.model)).map_err(|error| call.end(error))?;
+        let said = Said::Request(request, Operation::CountTokens);
+        let mut tries = self.tries(&Need { said, ..Need::of(&request.model) }).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
             let tried = leg.within(pin!(self.count(&leg.target, request))).await;
@@ -120,11 +123,10 @@ impl Client {
     }
 }
 
-/// A guess from the text's length: 4 bytes a token, plus a few for each message.
+/// A guess from the text's length: 4 bytes a token, plus a few for each message and a thousand for an image, a document
+/// or a sound.
 pub fn estimate(request: &Request) -> TokenCount {
-    let text: usize = request.messages.iter().map(|message| message.plain_text().len().div_ceil(4) + 4).sum();
-    let tools: usize = request.tools.iter().map(|tool| serde_json::to_string(tool).map_or(0, |text| text.len() / 4)).sum();
-    TokenCount { input: (text + tools) as u64, estimated: true }
+    TokenCount { input: Features::of(request).tokens, estimated: true }
 }
 
 impl Call {
@@ -146,6 +148,18 @@ impl Call {
         self
     }
 
+    /// Asks the model of this task (`[tasks]`) instead of the one that is named; `auto` leaves the task to the rules.
+    pub fn task(mut self, task: impl Into<String>) -> Self {
+        self.task = Some(task.into());
+        self
+    }
+
+    /// Goes to the target that the others of this session went to, where the model's alias is sticky by session.
+    pub fn session(mut self, session: impl Into<String>) -> Self {
+        self.session = Some(session.into());
+        self
+    }
+
     /// Changes anything else of the request.
     pub fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
         change(&mut self.request);
@@ -157,10 +171,11 @@ impl Call {
     /// # Errors
     /// With kind, origin, retry advice and the provider's own words.
     pub async fn send(self) -> Result<Reply> {
-        let Call { client, mut request } = self;
+        let Call { client, mut request, task, session } = self;
         request.stream = false;
         let mut call = client.open_call(&request.model);
-        let mut tries = client.tries(&Need::of(&request.model)).map_err(|error| call.end(error))?;
+        let need = Need { task: task.as_deref(), session: session.as_deref(), ..Need::to(&request) };
+        let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
             let tried = leg.within(pin!(ask_whole(&client, &leg, &request))).await;
@@ -177,12 +192,12 @@ impl Call {
     /// # Errors
     /// Those before the first byte; later ones are items of the stream.
     pub async fn stream(self) -> Result<ChatStream> {
-        let Call { client, mut request } = self;
+        let Call { client, mut request, task, session } = self;
         request.stream = true;
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
         let mut call = client.open_call(&request.model);
-        let need = Need { streamed: true, ..Need::of(&request.model) };
+        let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..Need::to(&request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;

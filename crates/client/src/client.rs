@@ -264,13 +264,13 @@ impl Client {
         self.runtime.state().services.get(id).cloned()
     }
 
-    /// The targets for a model's name, in the order in which they are tried: an alias, else `provider/model`, else a
-    /// bare name that a provider's pattern claims.
+    /// The targets for a model's name, as they are written: an alias, else `provider/model`, else a bare name that a
+    /// provider's pattern claims; of `task:NAME`, those of the task's model.
     ///
     /// # Errors
     /// `NotFound` with the nearest name, or what is missing.
     pub fn plan(&self, model: &str) -> Result<Vec<Target>> {
-        self.runtime.state().plan(model)
+        self.runtime.state().plan_named(model)
     }
 
     /// Begins a call: who is asked, in which order, and again when they fail.
@@ -279,8 +279,8 @@ impl Client {
     /// As [`Client::plan`].
     pub fn tries(&self, need: &Need<'_>) -> Result<Tries> {
         let Runtime { clock, dice, .. } = &*self.runtime;
-        let (targets, rules) = self.runtime.state().route(need, clock.ticks(), dice.throw())?;
-        Ok(Tries::new(targets, rules, Arc::clone(clock), Arc::clone(dice), need.model))
+        let routed = self.runtime.state().route(need, clock.ticks(), dice.throw())?;
+        Ok(Tries::new(routed, Arc::clone(clock), Arc::clone(dice)))
     }
 
     /// A call of the library's that begins now.

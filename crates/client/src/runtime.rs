@@ -4,18 +4,16 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::clock::Clock;
 use crate::codec::catalog::{Catalog, Models, Provider};
 use crate::codec::{Error, Kind, Origin, Result};
-use crate::config::{Alias, Choice, Config, Environment, Overlay, locate};
+use crate::config::{Choice, Config, Environment, Overlay, locate};
 use crate::credential::Stamp;
-use crate::relay::Hold;
-use crate::route::{Candidate, Dice, Need, Rules, plan};
+use crate::route::{Dice, Lineup, TaskRules, check_tasks, task_model};
 use crate::target::{Lack, Service, Target, assemble};
 
 /// Where the variables come from, each time that they are read.
@@ -53,6 +51,9 @@ pub(crate) struct State {
     pub(crate) catalog: Catalog,
     pub(crate) models: Arc<Models>,
     pub(crate) services: HashMap<String, Arc<Service>>,
+    pub(crate) task_rules: TaskRules,
+    /// What is known of the targets of each alias that has several.
+    pub(crate) lineups: HashMap<String, OnceLock<Lineup>>,
 }
 
 /// The configuration as it is now. Hold it for a moment only: it does not change while it is held.
@@ -176,7 +177,11 @@ impl State {
         let (catalog, services, notices) = assemble(&config, &environment)?;
         let services = services.into_iter().map(|service| (service.provider.id.clone(), Arc::new(service))).collect();
         let models = Arc::new(config.models(&environment)?);
-        let state = State { config, environment, catalog, models, services };
+        check_tasks(&config)?;
+        let task_rules = TaskRules::new(&config.task_rules)?;
+        let several = config.models.iter().filter(|(_, alias)| alias.targets.len() > 1);
+        let lineups = several.map(|(name, _)| (name.clone(), OnceLock::new())).collect();
+        let state = State { config, environment, catalog, models, services, task_rules, lineups };
         state.check_aliases()?;
         Ok((state, notices.iter().map(Error::to_string).collect()))
     }
@@ -210,51 +215,9 @@ impl State {
         }
     }
 
-    /// The targets of a call in the order in which they are asked, and the rules for when they fail.
-    pub(crate) fn route(&self, need: &Need<'_>, now: Duration, seed: u64) -> Result<(Vec<Target>, Rules)> {
-        let alias = self.config.models.get(need.model);
-        let targets = self.plan(need.model)?;
-        let rules = self.rules(need, alias);
-        let Some(alias) = alias.filter(|_| targets.len() > 1) else { return Ok((targets, rules)) };
-        let candidates: Vec<Candidate> = targets
-            .iter()
-            .zip(&alias.targets)
-            .map(|(target, choice)| Candidate {
-                look: target.look(need.streamed, now),
-                tier: choice.tier,
-                weight: choice.weight,
-                able: true,
-                price: None,
-                room: None,
-                name_hash: hash(&choice.target),
-            })
-            .collect();
-        let sticky = need.who.filter(|_| alias.sticky.is_some());
-        let order = plan(alias.strategy, &candidates, sticky, seed);
-        let ordered = order.iter().filter_map(|at| targets.get(*at).cloned()).collect();
-        Ok((ordered, rules))
-    }
-
-    fn rules(&self, need: &Need<'_>, alias: Option<&Alias>) -> Rules {
-        let calls = &self.config.calls;
-        let deadline = alias.and_then(|alias| alias.deadline_seconds).unwrap_or(calls.deadline_seconds);
-        let deadline = Duration::from_secs(deadline);
-        Rules {
-            deadline: need.patience.map_or(deadline, |patience| patience.min(deadline)),
-            first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs).filter(|_| !need.uploads),
-            all: need.patience.is_none() && !need.uploads,
-            attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
-            longest_wait: Duration::from_secs(calls.wait_seconds),
-            retry_percent: calls.retry_percent,
-            hold: Hold {
-                until: alias.and_then(|alias| alias.hold_back).unwrap_or(calls.hold_back),
-                frame_limit: self.config.network.frame_limit,
-                limit: self.config.network.reply_limit,
-                idle_seconds: self.config.network.idle_seconds,
-            },
-            streamed: need.streamed,
-            repeatable: need.repeatable,
-        }
+    /// As [`State::plan`], of a task's name too.
+    pub(crate) fn plan_named(&self, model: &str) -> Result<Vec<Target>> {
+        self.plan(&task_model(&self.config, model)?)
     }
 
     /// The id of the provider that answers in process.
@@ -292,11 +255,13 @@ impl State {
                 }
             }
         }
+        for (task, model) in self.config.tasks.iter().filter(|(_, model)| model.contains('/')) {
+            let known = self.config.models.contains_key(model)
+                || model.split_once('/').is_some_and(|(id, _)| self.services.contains_key(id));
+            if !known {
+                self.target(model).map_err(|error| crate::config::wrong(format!("[tasks] {task}: {}", error.message)))?;
+            }
+        }
         Ok(())
     }
-}
-
-/// The same for the same text, on every machine and in every version.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }

@@ -29,7 +29,7 @@ use crate::edge::form::{self, Form, Limits};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
-use crate::pipeline::need;
+use crate::pipeline::{TASK, need, word};
 use crate::worker::Worker;
 
 enum Received {
@@ -108,13 +108,14 @@ async fn run(
     let mut facts = Facts::new(id, wish.errors);
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
-    let planned = peek(worker, &seen, &received, wish);
+    let planned = peek(worker, &seen, &received, wish, word(head, TASK).is_some());
     let planned = planned.and_then(|(peek, model)| {
         let tries =
             worker.client.tries(&Need { model: &model, uploads: matches!(received, Received::Form(_)), ..need(head, &peek) })?;
         Ok((peek, model, tries))
     });
     let (peek, model, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
+    facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
     }
@@ -133,8 +134,9 @@ async fn run(
     }
 }
 
-/// What is to be seen of the request, and the model's name: the caller's, or the task's where the caller names none.
-fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish) -> Result<(Peek, String), Error> {
+/// What is to be seen of the request, and the model's name: the caller's, or the task's where the caller names none. A
+/// call that asks for a task by its header (`by_task`) needs no name.
+fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_task: bool) -> Result<(Peek, String), Error> {
     let peek = match received {
         Received::Json(body) => operation::peek(wish.dialect, wish.operation, head, body)?,
         Received::Form(form) => Peek {
@@ -149,7 +151,7 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish) -> Re
     };
     let key = wish.operation.key();
     let usual = || worker.client.config().tasks.get(key).cloned();
-    let model = Some(peek.model.clone()).filter(|model| !model.is_empty()).or_else(usual);
+    let model = Some(peek.model.clone()).filter(|model| by_task || !model.is_empty()).or_else(usual);
     let model = model.ok_or_else(|| {
         let what = format!("model is required, unless the gateway's configuration has a `{key}` among its [tasks]");
         Error::bad_request(what).at("model")

@@ -24,7 +24,7 @@ use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::Request;
 use trunkline::monitor::OpenCall;
 use trunkline::relay::{self, Hold, Pipe, Settings, Whole};
-use trunkline::route::{Leg, Need};
+use trunkline::route::{Leg, Need, Said};
 use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
@@ -32,6 +32,9 @@ use crate::edge::{Route, body, route};
 use crate::identify::{identify, without_key};
 use crate::worker::Worker;
 use crate::{operate, passthrough, show};
+
+/// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
+pub(crate) const TASK: &str = "x-trunkline-task";
 
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
@@ -108,8 +111,13 @@ async fn run(
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let peeked = dialect.downstream().peek(&seen, &body, operation);
-    let planned = peeked.and_then(|peek| worker.client.tries(&need(head, &peek)).map(|tries| (peek, tries)));
+    let planned = peeked.and_then(|peek| {
+        let Peek { max_tokens, .. } = peek;
+        let said = Said::Raw { dialect, head: seen, body: &body, operation, max_tokens };
+        worker.client.tries(&Need { said, ..need(head, &peek) }).map(|tries| (peek, tries))
+    });
     let (peek, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
+    facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model.clone_from(&peek.model);
     }
@@ -125,9 +133,18 @@ async fn run(
 }
 
 /// What the call asks for, as far as it matters for where it goes.
-pub(crate) fn need<'a>(head: &Parts, peek: &'a Peek) -> Need<'a> {
+pub(crate) fn need<'a>(head: &'a Parts, peek: &'a Peek) -> Need<'a> {
     let repeatable = peek.operation.may_be_repeated() || head.headers.contains_key("idempotency-key");
-    Need { model: &peek.model, streamed: peek.stream, repeatable, patience: patience(head), ..Need::default() }
+    let said = Said::Unread(peek.operation);
+    let (task, session) = (word(head, TASK), word(head, "x-trunkline-session"));
+    let patience = patience(head);
+    Need { model: &peek.model, streamed: peek.stream, repeatable, task, session, said, patience, ..Need::default() }
+}
+
+/// What a header says, if it is there and not empty.
+pub(crate) fn word<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
+    let value = std::str::from_utf8(head.headers.get(name)?.as_bytes()).unwrap_or("?");
+    Some(value.trim()).filter(|value| !value.is_empty())
 }
 
 /// How long the caller waits, in seconds; what is no number of them says nothing.

@@ -20,6 +20,9 @@ pub(crate) struct Ask {
     /// Which model [default: the task `default`, else the first alias, else the simulator]
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
+    /// Which task: its model is asked; `auto` leaves the task to the rules of the configuration
+    #[arg(long, value_name = "TASK", conflicts_with = "model")]
+    task: Option<String>,
     /// Instructions before the prompt
     #[arg(short, long, value_name = "TEXT")]
     system: Option<String>,
@@ -48,7 +51,10 @@ const STDIN_LIMIT: u64 = 64 * 1024 * 1024;
 impl Ask {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let client = global.client()?;
-        let model = self.model.clone().unwrap_or_else(|| client.default_model());
+        let model = match &self.task {
+            Some(task) => format!("task:{task}"),
+            None => self.model.clone().unwrap_or_else(|| client.default_model()),
+        };
         let whole = self.no_stream || global.json;
         let request = self.request(model)?;
         let call = client.call(request);

@@ -5,4 +5,5 @@ mod models;
 mod operation;
 mod readme;
 mod rehearse;
+mod task;
 mod terminal;

@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::codec::Result;
 use crate::codec::dialect::operation::Wanted;
 use crate::operate::{Done, operate};
-use crate::route::Need;
+use crate::route::{Need, Said};
 
 /// A call of an operation that has not been sent: await it for the answer.
 ///
@@ -22,17 +22,24 @@ use crate::route::Need;
 #[must_use = "a call does nothing until it is awaited"]
 pub struct OperationCall<W> {
     client: Client,
+    task: Option<String>,
     pub(super) wanted: W,
 }
 
 impl Client {
     /// Sends a request of an operation in canonical form: [`Embed`](crate::ir::Embed), [`Rerank`](crate::ir::Rerank), …
     pub fn operate<W: Wanted>(&self, wanted: W) -> OperationCall<W> {
-        OperationCall { client: self.clone(), wanted }
+        OperationCall { client: self.clone(), task: None, wanted }
     }
 }
 
 impl<W: Wanted> OperationCall<W> {
+    /// Asks the model of this task (`[tasks]`) instead of the one that is named; `auto` leaves the task to the rules.
+    pub fn task(mut self, task: impl Into<String>) -> Self {
+        self.task = Some(task.into());
+        self
+    }
+
     /// Changes anything else of the request.
     pub fn with(mut self, change: impl FnOnce(&mut W)) -> Self {
         change(&mut self.wanted);
@@ -45,9 +52,10 @@ impl<W: Wanted> OperationCall<W> {
     /// With kind, origin, retry advice and the provider's own words.
     pub async fn send(mut self) -> Result<Done<W::Answer>> {
         let model = self.wanted.model_mut().clone();
-        let repeatable = self.wanted.operation().may_be_repeated();
-        let Self { client, wanted } = &self;
-        let need = Need { repeatable, ..Need::of(&model) };
+        let operation = self.wanted.operation();
+        let Self { client, task, wanted } = &self;
+        let said = Said::Unread(operation);
+        let need = Need { repeatable: operation.may_be_repeated(), task: task.as_deref(), said, ..Need::of(&model) };
         let mut call = client.open_call(&model);
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {

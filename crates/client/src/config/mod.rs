@@ -7,6 +7,7 @@ mod alias;
 mod environment;
 mod file;
 mod replay;
+mod task;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use file::wrong;
 pub use file::{FILE_NAME, PRICES_NAME, locate};
 pub(crate) use replay::Overlay;
 pub use replay::ReplayFrom;
+pub use task::TaskRule;
 
 /// A configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -43,6 +45,8 @@ pub struct Config {
     pub prices: BTreeMap<String, ModelPatch>,
     /// Task type → model name; `default` is used when nobody names a model.
     pub tasks: BTreeMap<String, String>,
+    /// Which task a call is that asks for `task:auto`: that of the first rule that fits, else `default`.
+    pub task_rules: Vec<TaskRule>,
     /// Which calls go wrong on purpose.
     pub faults: FaultPlan,
     /// A folder in which every exchange is kept.

@@ -73,6 +73,7 @@ impl Overlay {
             config.providers.clear();
             config.models.clear();
             config.tasks.clear();
+            config.task_rules.clear();
             config.prices.clear();
         }
     }

@@ -20,6 +20,8 @@ pub struct Outcome {
     pub request_id: String,
     /// The model's name as asked for.
     pub model: String,
+    /// The task that it is, if it asked for one.
+    pub task: Option<String>,
     /// Who answered, `provider/model`; `None` when nobody was asked.
     pub target: Option<String>,
     /// Every exchange of it, failed ones included, in their order.
@@ -77,6 +79,7 @@ impl OpenCall {
         let outcome = Outcome {
             request_id,
             model: String::new(),
+            task: None,
             target: None,
             exchanges: Vec::new(),
             usage: None,
@@ -192,7 +195,7 @@ pub(crate) fn price(models: &Models, target: &str, usage: Option<Usage>, pieces:
 }
 
 /// The minute of the week in UTC: 0 is Monday 00:00. For prices that depend on the hour.
-fn minute_of_week() -> Option<u16> {
+pub(crate) fn minute_of_week() -> Option<u16> {
     let minutes = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() / 60;
     // The epoch was a Thursday.
     u16::try_from((minutes + 3 * 24 * 60) % (7 * 24 * 60)).ok()

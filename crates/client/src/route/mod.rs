@@ -1,18 +1,28 @@
-//! Which targets a call goes to: in which order ([`plan`]), how they stand ([`Standing`]), and what is done when one
-//! fails ([`Tries`]).
+//! Which targets a call goes to: for which task ([`TaskRules`]), in which order ([`plan`]), how they stand
+//! ([`Standing`]), and what is done when one fails ([`Tries`]).
 
 mod backoff;
 mod budget;
+mod choice;
 mod dice;
+mod feature;
 mod health;
 mod latency;
+mod lineup;
 mod plan;
+mod said;
 mod standing;
+mod task;
+mod text;
 mod tries;
 
 pub use dice::{Dice, mix};
+pub use feature::Features;
 pub use health::{CredentialHealth, Health, State, TargetHealth};
+pub(crate) use lineup::Lineup;
 pub use plan::{Candidate, Strategy, plan};
+pub use said::Said;
 pub use standing::{Fitness, Look, Pass, Standing};
-pub(crate) use tries::Rules;
+pub use task::TaskRules;
+pub(crate) use task::{check as check_tasks, model_of as task_model};
 pub use tries::{Leg, Need, Tries};

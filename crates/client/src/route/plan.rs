@@ -38,6 +38,8 @@ pub struct Candidate {
     pub weight: u32,
     /// Whether it can do what is asked, as far as is known.
     pub able: bool,
+    /// Whether the conversation carries state that it cannot read: signed thinking of another dialect's models.
+    pub strange: bool,
     /// What the call may come to there, in any unit that all candidates share. `None`: not known.
     pub price: Option<u64>,
     /// How much is left of what its provider allows, in thousandths. `None`: not known.
@@ -52,7 +54,8 @@ const ALIKE_PERCENT: u32 = 150;
 /// The candidates' positions in the order in which they are asked.
 ///
 /// Those that can do it come before those that cannot; of these the fit ones, then those on trial, at rest, and at rest
-/// by their provider's own word; of these the lower tiers; of these it is as the strategy says. `seed` decides what is
+/// by their provider's own word; of these those that can read what the conversation carries; of these the lower tiers;
+/// of these it is as the strategy says. Nobody is left out. `seed` decides what is
 /// left to chance. What is `sticky` (a user, a session) always finds the same order as long as the same targets are fit.
 pub fn plan(strategy: Strategy, candidates: &[Candidate], sticky: Option<u64>, seed: u64) -> Vec<usize> {
     if let [_] = candidates {
@@ -63,8 +66,8 @@ pub fn plan(strategy: Strategy, candidates: &[Candidate], sticky: Option<u64>, s
         .iter()
         .enumerate()
         .map(|(at, candidate)| {
-            let group =
-                Group { unable: !candidate.able, class: class(&candidate.look.fitness, &mut chance), tier: candidate.tier };
+            let class = class(&candidate.look.fitness, &mut chance);
+            let group = Group { unable: !candidate.able, class, strange: candidate.strange, tier: candidate.tier };
             let within = match sticky {
                 // Rendezvous hashing: one that goes takes nobody else's place along.
                 Some(who) => spread(mix(who ^ candidate.name_hash), candidate.weight),
@@ -91,6 +94,7 @@ struct Rank {
 struct Group {
     unable: bool,
     class: u64,
+    strange: bool,
     tier: u32,
 }
 
@@ -200,6 +204,13 @@ mod tests {
         let unable = Candidate { able: false, ..fit() };
         let candidates = [unable, resting(1, true), tiered(2), resting(90, false), tiered(1), resting(1, false)];
         assert_eq!(plan(Strategy::Order, &candidates, None, 1), [4, 2, 5, 3, 1, 0]);
+    }
+
+    #[test]
+    fn those_who_can_read_what_the_conversation_carries_come_first_if_they_are_fit() {
+        let strange = Candidate { strange: true, ..fit() };
+        let candidates = [strange.clone(), Candidate { tier: 3, ..fit() }, resting(9, false), strange];
+        assert_eq!(plan(Strategy::Order, &candidates, None, 1), [1, 0, 3, 2]);
     }
 
     #[test]

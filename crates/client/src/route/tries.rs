@@ -20,11 +20,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff;
+use super::choice::Routed;
 use super::dice::Dice;
+use super::said::Said;
 use super::standing::{Closed, Pass};
 use crate::clock::Clock;
+use crate::codec::dialect::Operation;
 use crate::codec::{Error, Kind, Origin, Phase, Retry};
 use crate::exchange::Failed;
+use crate::ir::Request;
 use crate::monitor::OpenCall;
 use crate::relay::Hold;
 use crate::target::Target;
@@ -44,8 +48,12 @@ pub struct Need<'a> {
     pub streamed: bool,
     /// Whether a request that may have been carried out may be sent again.
     pub repeatable: bool,
-    /// Who shall always find the same target, if the model's alias wants that: a hash of the user or the session.
-    pub who: Option<u64>,
+    /// The task whose model is asked for, whatever `model` says.
+    pub task: Option<&'a str>,
+    /// Whose calls shall always find the same target, if the model's alias wants that.
+    pub session: Option<&'a str>,
+    /// What the call says, to be looked into if that matters.
+    pub said: Said<'a>,
     /// When the caller gives up, if it says; counted from now.
     pub patience: Option<Duration>,
     /// The request's body is still coming.
@@ -56,6 +64,11 @@ impl<'a> Need<'a> {
     /// A whole answer of this model to a request that may be sent again.
     pub fn of(model: &'a str) -> Self {
         Need { model, repeatable: true, ..Need::default() }
+    }
+
+    /// A whole answer to this chat.
+    pub fn to(request: &'a Request) -> Self {
+        Need { said: Said::Request(request, Operation::Chat), ..Need::of(&request.model) }
     }
 }
 
@@ -88,6 +101,7 @@ pub struct Tries {
     glancing: Option<Instant>,
     over: bool,
     model: String,
+    task: Option<String>,
 }
 
 /// One target on the way of a call.
@@ -124,23 +138,18 @@ struct Prospect {
 }
 
 impl Tries {
-    /// The exchanges of a call to `targets`, in their order.
-    pub(crate) fn new(targets: Vec<Target>, rules: Rules, clock: Arc<dyn Clock>, dice: Arc<Dice>, model: &str) -> Self {
+    /// The exchanges of a call.
+    pub(crate) fn new(routed: Routed, clock: Arc<dyn Clock>, dice: Arc<Dice>) -> Self {
+        let Routed { targets, rules, model, task } = routed;
         let now = Instant::now();
         let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now) }).collect();
         let until = later(now, rules.deadline);
-        Tries {
-            stops,
-            rules,
-            clock,
-            dice,
-            until,
-            last: None,
-            soonest: None,
-            glancing: None,
-            over: false,
-            model: model.to_owned(),
-        }
+        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, model, task }
+    }
+
+    /// The task that the call is, if it asked for one.
+    pub fn task(&self) -> Option<&str> {
+        self.task.as_deref()
     }
 
     /// The next exchange of `call`, as soon as it may begin.
@@ -149,6 +158,9 @@ impl Tries {
     /// The last failure when nobody may be asked any more; `RateLimited` or `Unavailable` when nobody was, with the time
     /// after which somebody may be.
     pub async fn next(&mut self, call: &mut OpenCall) -> Result<Leg, Failed> {
+        if let (Some(task), Some(outcome)) = (&self.task, call.outcome()) {
+            outcome.task = Some(task.clone());
+        }
         let leg = self.advance().await?;
         call.begin(&leg.target);
         Ok(leg)

@@ -15,6 +15,7 @@ use trunkline::relay::{Flow, Pipe};
 use trunkline::{Target, ir};
 
 use super::{Health, Route};
+use crate::pipeline::TASK;
 use crate::worker::Worker;
 
 const TARGET: HeaderName = HeaderName::from_static("x-trunkline-target");
@@ -44,6 +45,8 @@ pub struct Facts {
     pub target: Option<String>,
     /// How many were asked.
     pub attempts: u32,
+    /// The task that the call is, if it asked for one.
+    pub task: Option<String>,
     /// What the provider could not be told.
     pub losses: Losses,
     /// The answer is the gateway's own guess.
@@ -54,7 +57,7 @@ pub struct Facts {
 impl Facts {
     /// Nothing is known yet but the id.
     pub fn new(id: &str, dialect: &'static Dialect) -> Self {
-        Facts { id: id.to_owned(), target: None, attempts: 0, losses: Losses::default(), estimated: false, dialect }
+        Facts { id: id.to_owned(), target: None, attempts: 0, task: None, losses: Losses::default(), estimated: false, dialect }
     }
 
     /// The next target is asked.
@@ -73,6 +76,9 @@ impl Facts {
         if let Some(target) = self.target.as_deref().and_then(value) {
             headers.insert(TARGET, target);
             headers.insert(ATTEMPTS, HeaderValue::from(self.attempts));
+        }
+        if let Some(task) = self.task.as_deref().and_then(|task| HeaderValue::from_bytes(task.as_bytes()).ok()) {
+            headers.insert(TASK, task);
         }
         if let Some(lost) = lost(&self.losses).as_deref().and_then(value) {
             headers.insert(LOST, lost);

@@ -28,4 +28,5 @@ mod rehearse;
 mod responses;
 mod stop;
 mod survive;
+mod task;
 mod upload;

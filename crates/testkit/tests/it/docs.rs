@@ -14,6 +14,8 @@ const DOCUMENTS: &[&str] = &[
     "docs/dialects.zh-CN.md",
     "docs/errors.md",
     "docs/errors.zh-CN.md",
+    "docs/routing.md",
+    "docs/routing.zh-CN.md",
     "benches/gateway/README.md",
 ];
 

@@ -1,6 +1,8 @@
 //! Calls that survive: who is asked, in which order, how often, and what is counted.
 
+mod able;
 mod model;
 mod share;
 mod storm;
+mod task;
 mod world;

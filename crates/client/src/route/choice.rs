@@ -1,0 +1,112 @@
+//! From what a call needs to its targets in order.
+
+use std::time::Duration;
+
+use super::dice::mix;
+use super::lineup::Lineup;
+use super::plan::{Candidate, plan};
+use super::said::Sight;
+use super::task::{Chosen, choose};
+use super::tries::{Need, Rules};
+use crate::codec::Result;
+use crate::config::{Alias, Sticky};
+use crate::relay::Hold;
+use crate::runtime::State;
+use crate::target::Target;
+
+/// Where a call goes.
+pub(crate) struct Routed {
+    /// Whom it may ask, in order.
+    pub(crate) targets: Vec<Target>,
+    /// What is done when they fail.
+    pub(crate) rules: Rules,
+    /// The model's name, that of its task if it asks for one.
+    pub(crate) model: String,
+    /// Its task.
+    pub(crate) task: Option<String>,
+}
+
+impl State {
+    /// The targets of a call in the order in which they are asked, and the rules for when they fail.
+    pub(crate) fn route(&self, need: &Need<'_>, now: Duration, seed: u64) -> Result<Routed> {
+        let sight = Sight::new(need.said);
+        let Chosen { model, task } = choose(&self.config, &self.task_rules, (need.task, need.model), &sight)?;
+        let mut targets = self.plan(&model)?;
+        let alias = self.config.models.get(&model);
+        if let Some(alias) = alias.filter(|_| targets.len() > 1) {
+            let order = self.order(&model, alias, &targets, need, &sight, (now, seed));
+            targets = order.iter().filter_map(|at| targets.get(*at).cloned()).collect();
+        }
+        Ok(Routed { rules: self.rules(need, alias), targets, model, task })
+    }
+
+    fn order(
+        &self,
+        name: &str,
+        alias: &Alias,
+        targets: &[Target],
+        need: &Need<'_>,
+        sight: &Sight<'_>,
+        (now, seed): (Duration, u64),
+    ) -> Vec<usize> {
+        let mut candidates: Vec<Candidate> = targets
+            .iter()
+            .zip(&alias.targets)
+            .map(|(target, choice)| Candidate {
+                look: target.look(need.streamed, now),
+                tier: choice.tier,
+                weight: choice.weight,
+                able: true,
+                name_hash: hash(&choice.target),
+                ..Candidate::default()
+            })
+            .collect();
+        // Read from the catalogue when the first call needs it: that costs nothing at the start.
+        if let Some(lineup) = self.lineups.get(name) {
+            let lineup = lineup.get_or_init(|| Lineup::new(targets, &self.models));
+            lineup.judge(&mut candidates, targets, alias.strategy, sight);
+        }
+        let sticky = alias.sticky.and_then(|sticky| who(sticky, need, sight));
+        plan(alias.strategy, &candidates, sticky, seed)
+    }
+
+    fn rules(&self, need: &Need<'_>, alias: Option<&Alias>) -> Rules {
+        let calls = &self.config.calls;
+        let deadline = alias.and_then(|alias| alias.deadline_seconds).unwrap_or(calls.deadline_seconds);
+        let deadline = Duration::from_secs(deadline);
+        Rules {
+            deadline: need.patience.map_or(deadline, |patience| patience.min(deadline)),
+            first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs).filter(|_| !need.uploads),
+            all: need.patience.is_none() && !need.uploads,
+            attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
+            longest_wait: Duration::from_secs(calls.wait_seconds),
+            retry_percent: calls.retry_percent,
+            hold: Hold {
+                until: alias.and_then(|alias| alias.hold_back).unwrap_or(calls.hold_back),
+                frame_limit: self.config.network.frame_limit,
+                limit: self.config.network.reply_limit,
+                idle_seconds: self.config.network.idle_seconds,
+            },
+            streamed: need.streamed,
+            repeatable: need.repeatable,
+        }
+    }
+}
+
+/// Who shall always find the same target.
+fn who(sticky: Sticky, need: &Need<'_>, sight: &Sight<'_>) -> Option<u64> {
+    let request = || sight.request().ok().flatten();
+    let name = match sticky {
+        Sticky::User => request()?.user.as_deref(),
+        Sticky::Session => need.session.or_else(|| {
+            let request = request()?;
+            request.cache_key.as_deref().or_else(|| request.metadata.get("session_id").map(String::as_str))
+        }),
+    };
+    name.filter(|name| !name.is_empty()).map(|name| mix(hash(name)))
+}
+
+/// The same for the same text, on every machine and in every version.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
