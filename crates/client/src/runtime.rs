@@ -15,7 +15,7 @@ use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Alias, Choice, Config, Environment, Overlay, locate};
 use crate::credential::Stamp;
 use crate::relay::Hold;
-use crate::route::{Candidate, Dice, Need, Rules, plan};
+use crate::route::{Candidate, Dice, Need, Rules, Strategy, plan};
 use crate::target::{Lack, Service, Target, assemble};
 
 /// Where the variables come from, each time that they are read.
@@ -156,6 +156,7 @@ impl Runtime {
                 notices.push(format!("{id}: its credential cannot be read now; calls go on with the one that is still good"));
                 *service = Arc::clone(before);
             } else if before.is_like(service) {
+                before.gate.set(service.gate.rules(), self.clock.ticks());
                 *service = Arc::clone(before);
             }
         }
@@ -178,6 +179,7 @@ impl State {
         let models = Arc::new(config.models(&environment)?);
         let state = State { config, environment, catalog, models, services };
         state.check_aliases()?;
+        state.check_limits()?;
         Ok((state, notices.iter().map(Error::to_string).collect()))
     }
 
@@ -226,7 +228,7 @@ impl State {
                 weight: choice.weight,
                 able: true,
                 price: None,
-                room: None,
+                room: (alias.strategy == Strategy::Tokens).then(|| target.room(now)).flatten(),
                 name_hash: hash(&choice.target),
             })
             .collect();
@@ -254,6 +256,7 @@ impl State {
             },
             streamed: need.streamed,
             repeatable: need.repeatable,
+            tokens: need.tokens,
         }
     }
 
@@ -277,6 +280,19 @@ impl State {
         let service =
             service.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, format!("{} is not set up", provider.id)))?;
         Ok(Target::new(Arc::clone(service), model))
+    }
+
+    fn check_limits(&self) -> Result<()> {
+        for name in self.config.limits.keys() {
+            let id = name.split_once('/').map_or(name.as_str(), |(id, _)| id);
+            if !self.services.contains_key(id) {
+                let known = self.services.keys().map(String::as_str);
+                let nearest = crate::codec::catalog::nearest(id, known).map(|known| format!("; did you mean `{known}`?"));
+                let nearest = nearest.unwrap_or_else(|| "; name a provider, or `provider/model`".to_owned());
+                return Err(crate::config::wrong(format!("[limits.\"{name}\"] there is no provider `{id}`{nearest}")));
+            }
+        }
+        Ok(())
     }
 
     fn check_aliases(&self) -> Result<()> {

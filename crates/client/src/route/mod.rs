@@ -6,12 +6,14 @@ mod budget;
 mod dice;
 mod health;
 mod latency;
+mod limit;
 mod plan;
 mod standing;
 mod tries;
 
 pub use dice::{Dice, mix};
 pub use health::{CredentialHealth, Health, State, TargetHealth};
+pub(crate) use limit::{Gate, Rules as LimitRules};
 pub use plan::{Candidate, Strategy, plan};
 pub use standing::{Fitness, Look, Pass, Standing};
 pub(crate) use tries::Rules;

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::backoff;
 use super::dice::Dice;
+use super::limit::Place;
 use super::standing::{Closed, Pass};
 use crate::clock::Clock;
 use crate::codec::{Error, Kind, Origin, Phase, Retry};
@@ -45,6 +46,8 @@ pub struct Need<'a> {
     pub who: Option<u64>,
     /// When the caller gives up, if it says; counted from now.
     pub patience: Option<Duration>,
+    /// What it may take in tokens, of input and output together: an estimate.
+    pub tokens: u64,
 }
 
 impl<'a> Need<'a> {
@@ -65,6 +68,7 @@ pub(crate) struct Rules {
     pub(crate) hold: Hold,
     pub(crate) streamed: bool,
     pub(crate) repeatable: bool,
+    pub(crate) tokens: u64,
 }
 
 /// The exchanges of one call.
@@ -85,6 +89,8 @@ struct Stop {
     asked: u32,
     /// May be asked, at this time at the earliest; `None`: not any more.
     due: Option<Instant>,
+    /// Where it waits for its turn, if the target has as many calls as it may.
+    place: Option<Place>,
 }
 
 /// One exchange with one target that may begin now.
@@ -98,18 +104,31 @@ pub struct Leg {
     left: Duration,
 }
 
+/// Why an exchange cannot begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// The target must not be asked now.
+    Closed,
+    /// It has as many calls as it may.
+    Full,
+    /// It may not be asked again.
+    Spent,
+}
+
 /// When and where a call may go on.
 struct Prospect {
     at: usize,
     due: Instant,
     closed: Option<Closed>,
+    /// Nobody may wait for it.
+    full: bool,
 }
 
 impl Tries {
     /// The exchanges of a call to `targets`, in their order.
     pub(crate) fn new(targets: Vec<Target>, rules: Rules, clock: Arc<dyn Clock>, dice: Arc<Dice>, model: &str) -> Self {
         let now = Instant::now();
-        let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now) }).collect();
+        let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now), place: None }).collect();
         let until = later(now, rules.deadline);
         Tries { stops, rules, clock, dice, until, last: None, over: false, model: model.to_owned() }
     }
@@ -150,25 +169,30 @@ impl Tries {
             let fresh = (0..self.stops.len()).filter(|at| self.stops.get(*at).is_some_and(|stop| stop.asked == 0));
             for at in fresh.collect::<Vec<_>>() {
                 if let Ok(leg) = self.enter(at, now) {
-                    return Ok(leg);
+                    return Ok(self.leave_queues(leg));
                 }
             }
             let Some(prospect) = self.prospect(now) else { return Err(self.give_up(None, now)) };
             let wait = prospect.due.saturating_duration_since(now);
-            if wait > self.rules.longest_wait || prospect.due >= self.until {
+            if prospect.full || wait > self.rules.longest_wait || prospect.due >= self.until {
                 return Err(self.give_up(Some(prospect), now));
             }
-            if wait.is_zero() {
-                let again = self.stops.get(prospect.at).is_some_and(|stop| stop.asked > 0);
-                if again && !self.spend(prospect.at) {
-                    continue;
-                }
-                match self.enter(prospect.at, now) {
-                    Ok(leg) => return Ok(leg),
-                    Err(_) => self.wait(prospect.at, GLANCE).await,
-                }
-            } else {
+            if !wait.is_zero() {
                 self.wait(prospect.at, wait).await;
+                continue;
+            }
+            let again =
+                self.stops.iter().enumerate().filter(|(_, stop)| stop.asked > 0 && stop.due.is_some_and(|due| due <= now));
+            let mut spent = false;
+            for at in again.map(|(at, _)| at).collect::<Vec<_>>() {
+                match self.enter(at, now) {
+                    Ok(leg) => return Ok(self.leave_queues(leg)),
+                    Err(refusal) => spent |= refusal == Refusal::Spent,
+                }
+            }
+            if !spent {
+                let turn = self.line_up(now);
+                self.wait(prospect.at, turn).await;
             }
         }
     }
@@ -176,8 +200,12 @@ impl Tries {
     /// The exchange of this leg has failed.
     fn failed(&mut self, leg: Leg, failed: Failed) {
         let now = Instant::now();
-        leg.pass.over(Some(&failed.error));
-        let Some(stop) = self.stops.get_mut(leg.at) else { return };
+        let Leg { mut pass, at, .. } = leg;
+        // Who refuses by status has used nothing, nor has who was never reached.
+        let unused = failed.error.status.is_some() || failed.error.phase == Some(Phase::Connect);
+        pass.settle(unused.then_some(0));
+        pass.over(Some(&failed.error));
+        let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
             Retry::After(wait) => later(now, backoff::told(wait, &self.dice)),
@@ -191,12 +219,30 @@ impl Tries {
         }
     }
 
-    fn enter(&mut self, at: usize, now: Instant) -> Result<Leg, ()> {
-        let Rules { streamed, retry_percent, first_byte, .. } = self.rules;
-        let stop = self.stops.get_mut(at).ok_or(())?;
-        let pass = stop.target.standing().enter(streamed, &self.clock).map_err(drop)?;
+    fn enter(&mut self, at: usize, now: Instant) -> Result<Leg, Refusal> {
+        let Rules { streamed, retry_percent, first_byte, tokens, .. } = self.rules;
+        let stop = self.stops.get_mut(at).ok_or(Refusal::Closed)?;
+        let standing = Arc::clone(stop.target.standing());
+        let gate = &stop.target.service.gate;
+        if gate.holds() && standing.closed(self.clock.ticks()).is_some() {
+            // Nobody's turn is kept from others for a target that must not be asked.
+            stop.place = None;
+            return Err(Refusal::Closed);
+        }
+        let seat = match &mut stop.place {
+            Some(place) => Some(place.seat().ok_or(Refusal::Full)?),
+            None => gate.enter(&stop.target.model, tokens, &self.clock).map_err(|()| Refusal::Full)?,
+        };
+        stop.place = None;
+        // Without a retry in the target's budget it is not asked again.
+        if stop.asked > 0 && !standing.spend(self.clock.ticks()) {
+            stop.due = None;
+            return Err(Refusal::Spent);
+        }
+        let pass = standing.enter(streamed, &self.clock).map_err(|_| Refusal::Closed)?.seated(seat);
+        standing.learned().take(tokens);
         if stop.asked == 0 {
-            stop.target.standing().earn(retry_percent);
+            standing.earn(retry_percent);
         }
         stop.asked += 1;
         let left = self.until.saturating_duration_since(now);
@@ -204,40 +250,76 @@ impl Tries {
         Ok(Leg { target: stop.target.clone(), hold: self.rules.hold, pass, at, left })
     }
 
-    /// Takes a retry from the target's budget; without one it is not asked again.
-    fn spend(&mut self, at: usize) -> bool {
-        let Some(stop) = self.stops.get_mut(at) else { return false };
-        let spent = stop.target.standing().spend(self.clock.ticks());
-        if !spent {
-            stop.due = None;
-        }
-        spent
+    /// Who goes waits nowhere any more.
+    fn leave_queues(&mut self, leg: Leg) -> Leg {
+        self.stops.iter_mut().for_each(|stop| stop.place = None);
+        leg
     }
 
     /// Who may be asked next, and when.
     fn prospect(&self, now: Instant) -> Option<Prospect> {
+        let ticks = self.clock.ticks();
+        let patience = self.until.saturating_duration_since(now);
         let due = self.stops.iter().enumerate().filter_map(|(at, stop)| {
             let due = stop.due?;
-            let closed = stop.target.standing().closed(self.clock.ticks());
+            let mut closed = stop.target.standing().closed(ticks);
+            let shut = || stop.target.service.gate.shut(&stop.target.model, self.rules.tokens, patience, ticks);
+            let shut = if stop.place.is_none() && closed.is_none() { shut() } else { None };
+            let full = shut.is_some();
+            closed = shut.map(|shut| Closed { left: Some(shut.left), why: shut.why }).or(closed);
             let opens = closed.as_ref().map_or(now, |closed| later(now, closed.left.unwrap_or_default()));
-            Some(Prospect { at, due: due.max(opens), closed })
+            Some(Prospect { at, due: due.max(opens), closed, full })
         });
-        due.min_by_key(|prospect| prospect.due)
+        due.min_by_key(|prospect| (prospect.full, prospect.due))
     }
 
-    /// Waits for so long, or for news of the target that may make it shorter.
-    async fn wait(&self, at: usize, wait: Duration) {
-        let left = self.until.saturating_duration_since(Instant::now());
-        let sleep = tokio::time::sleep(wait.min(left));
-        match self.stops.get(at).filter(|stop| stop.asked == 0) {
-            Some(stop) => {
-                tokio::select! {
-                    () = sleep => {}
-                    () = stop.target.standing().news() => {}
-                }
+    /// Waits for a turn with everybody who has as many calls as it may. Tells when somebody else may be asked.
+    fn line_up(&mut self, now: Instant) -> Duration {
+        let patience = self.until.saturating_duration_since(now);
+        let ticks = self.clock.ticks();
+        let mut next = None;
+        for stop in &mut self.stops {
+            let Some(due) = stop.due else { continue };
+            let gate = &stop.target.service.gate;
+            let is_due = due <= now && gate.holds() && stop.target.standing().closed(ticks).is_none();
+            if is_due && stop.place.is_none() {
+                stop.place = gate.line_up(&stop.target.model, self.rules.tokens, patience, &self.clock);
             }
-            // A wait between two tries is meant.
-            None => sleep.await,
+            if stop.place.is_none() {
+                let wait = due.saturating_duration_since(now).max(GLANCE);
+                next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
+            }
+        }
+        next.unwrap_or(patience)
+    }
+
+    /// Waits for so long, or for news of the target, or of a place, that may make it shorter.
+    async fn wait(&mut self, at: usize, wait: Duration) {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let places = || self.stops.iter().filter_map(|stop| stop.place.as_ref());
+        let pause = places().filter_map(Place::pause).min().unwrap_or(wait);
+        let sleep = tokio::time::sleep(wait.min(left).min(pause));
+        let fresh = self.stops.get(at).filter(|stop| stop.asked == 0 && stop.place.is_none());
+        let standing = fresh.map(|stop| Arc::clone(stop.target.standing()));
+        let news = async {
+            match &standing {
+                Some(standing) => standing.news().await,
+                // A wait between two tries is meant.
+                None => std::future::pending().await,
+            }
+        };
+        let stops = &mut self.stops;
+        let turn = std::future::poll_fn(|context| {
+            let mut places = stops.iter_mut().filter_map(|stop| stop.place.as_mut());
+            match places.any(|place| place.poll_news(context).is_ready()) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            }
+        });
+        tokio::select! {
+            () = sleep => {}
+            () = news => {}
+            () = turn => {}
         }
     }
 
@@ -250,7 +332,7 @@ impl Tries {
             return failed;
         }
         let model = &self.model;
-        let Some(Prospect { at, closed: Some(closed), .. }) = prospect else {
+        let Some(Prospect { at, closed: Some(closed), full, .. }) = prospect else {
             let what = match now >= self.until {
                 true => format!("nobody could be asked about {model} within {} s", self.rules.deadline.as_secs()),
                 false => "no target can take this call".to_owned(),
@@ -263,7 +345,11 @@ impl Tries {
         let who = self.stops.get(at).map(|stop| stop.target.name()).unwrap_or_default();
         let wait = wait.unwrap_or_default();
         let others = if self.stops.len() > 1 { ", and so do all others" } else { "" };
-        let what = format!("{who} rests for another {} s, because {}{others}", wait.as_secs().max(1), closed.why);
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let what = match full {
+            true => format!("{who} may take another call in about {seconds} s: {}", closed.why),
+            false => format!("{who} rests for another {seconds} s, because {}{others}", closed.why),
+        };
         Error { retry: Retry::After(wait), ..Error::new(Kind::RateLimited, Origin::Gateway, what) }.into()
     }
 }
