@@ -159,7 +159,7 @@ impl Call {
         let Call { client, mut request } = self;
         request.stream = false;
         let mut call = client.open_call(&request.model);
-        let mut tries = client.tries(&Need::of(&request.model)).map_err(|error| call.end(error))?;
+        let mut tries = client.tries(&need(&client, &request)).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
             let tried = leg.within(ask_whole(&client, &leg.target, &request)).await;
@@ -181,7 +181,7 @@ impl Call {
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
         let mut call = client.open_call(&request.model);
-        let need = Need { streamed: true, ..Need::of(&request.model) };
+        let need = Need { streamed: true, ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
@@ -193,6 +193,16 @@ impl Call {
             }
         }
     }
+}
+
+/// What the call asks for. How many tokens it may take matters only where these are limited.
+fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
+    let need = Need::of(&request.model);
+    if client.config().limits.is_empty() {
+        return need;
+    }
+    let input = usize::try_from(estimate(request).input).unwrap_or(usize::MAX);
+    need.taking(input.saturating_mul(4), request.max_tokens)
 }
 
 async fn ask_whole(client: &Client, target: &Target, request: &Request) -> Result<Reply, Failed> {

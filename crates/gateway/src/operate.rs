@@ -29,10 +29,11 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
 use crate::pipeline::need;
+use crate::shed::Held;
 use crate::worker::Worker;
 
 enum Received {
-    Json(Bytes),
+    Json(Bytes, Held),
     Form(Box<Form>),
 }
 
@@ -78,10 +79,14 @@ async fn receive(
 ) -> Result<Received, (Option<Incoming>, Error)> {
     let server = &worker.client.config().server;
     if !operation::is_form(operation) {
-        return body::receive(head, incoming, server.body_limit).await.map(Received::Json);
+        return {
+            let mut held = Held::new(&worker.shed, server);
+            let body = body::receive(head, incoming, server.body_limit, &mut held).await?;
+            Ok(Received::Json(body, held))
+        };
     }
     let limits = Limits { held: server.body_limit, whole: server.upload_limit };
-    form::receive(head, incoming, limits).await.map(|form| Received::Form(Box::new(form)))
+    form::receive(head, incoming, limits, Held::new(&worker.shed, server)).await.map(|form| Received::Form(Box::new(form)))
 }
 
 enum Ready {
@@ -109,7 +114,8 @@ async fn run(
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let planned = peek(worker, &seen, &received, wish);
     let planned = planned.and_then(|(peek, model)| {
-        let tries = worker.client.tries(&Need { model: &model, ..need(head, &peek) })?;
+        let length = if let Received::Json(body, _) = &received { body.len() } else { 0 };
+        let tries = worker.client.tries(&Need { model: &model, ..need(head, &peek).taking(length, Some(0)) })?;
         Ok((peek, model, tries))
     });
     let (peek, model, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
@@ -134,7 +140,7 @@ async fn run(
 /// What is to be seen of the request, and the model's name: the caller's, or the task's where the caller names none.
 fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish) -> Result<(Peek, String), Error> {
     let peek = match received {
-        Received::Json(body) => operation::peek(wish.dialect, wish.operation, head, body)?,
+        Received::Json(body, _) => operation::peek(wish.dialect, wish.operation, head, body)?,
         Received::Form(form) => Peek {
             operation: wish.operation,
             model: form.model.clone(),
@@ -169,20 +175,20 @@ async fn try_target(
     let cx = context(worker, caller, facts);
     if dialect != wish.dialect {
         let body = match received {
-            Received::Json(body) => body.clone(),
+            Received::Json(body, _) => body.clone(),
             Received::Form(form) => form.collect(worker.client.config().server.body_limit).await?,
         };
         return translate(worker, target, caller, &body, &cx, facts, call).await;
     }
     let body = match received {
-        Received::Json(body) => OwnBody::Json(body),
+        Received::Json(body, _) => OwnBody::Json(body),
         Received::Form(form) => OwnBody::Form(form.payload(&target.model)),
     };
     let passed = pass(&worker.client, target, Own { dialect, head: *head, peek, body }).await;
     let passed = passed.map_err(|failed| match received {
         // What broke on the caller's side explains more than the exchange that broke for it.
         Received::Form(form) => form.fault().map_or(failed, Failed::from),
-        Received::Json(_) => failed,
+        Received::Json(..) => failed,
     })?;
     Ok(Ready::Passed { passed: Box::new(passed), cx, facts: facts.clone() })
 }

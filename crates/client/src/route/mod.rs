@@ -12,7 +12,7 @@ mod standing;
 mod tries;
 
 pub use dice::{Dice, mix};
-pub use health::{CredentialHealth, Health, State, TargetHealth};
+pub use health::{CredentialHealth, Health, LimitHealth, State, TargetHealth};
 pub(crate) use limit::{Gate, Rules as LimitRules};
 pub use plan::{Candidate, Strategy, plan};
 pub use standing::{Fitness, Look, Pass, Standing};

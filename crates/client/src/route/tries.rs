@@ -50,7 +50,17 @@ pub struct Need<'a> {
     pub tokens: u64,
 }
 
+/// Output tokens of a call that does not say how many it wants at most. What it really took counts in the end.
+const USUAL_OUTPUT: u64 = 500;
+
 impl<'a> Need<'a> {
+    /// It will take about as many tokens as there are in a text of so many bytes, and as many as it wants at most.
+    #[must_use]
+    pub fn taking(self, bytes: usize, output: Option<u64>) -> Self {
+        let input = u64::try_from(bytes / 4).unwrap_or(u64::MAX);
+        Need { tokens: input.saturating_add(output.unwrap_or(USUAL_OUTPUT)), ..self }
+    }
+
     /// A whole answer of this model to a request that may be sent again.
     pub fn of(model: &'a str) -> Self {
         Need { model, repeatable: true, ..Need::default() }

@@ -26,5 +26,6 @@ mod passthrough;
 mod quirk;
 mod rehearse;
 mod responses;
+mod shed;
 mod stop;
 mod upload;

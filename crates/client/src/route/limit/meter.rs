@@ -31,10 +31,6 @@ impl Meter {
         self.limit = limit;
     }
 
-    pub(super) const fn limit(&self) -> &Limit {
-        &self.limit
-    }
-
     pub(super) const fn waiting(&self) -> u32 {
         self.waiting
     }

@@ -9,5 +9,5 @@ mod gate;
 mod learned;
 mod meter;
 
-pub(crate) use gate::{Gate, Place, Rules, Seat, Shut};
+pub(crate) use gate::{Gate, Place, Rules, Seat};
 pub(crate) use learned::Learned;

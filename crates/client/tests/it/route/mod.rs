@@ -1,5 +1,6 @@
 //! Calls that survive: who is asked, in which order, how often, and what is counted.
 
+mod limit;
 mod model;
 mod share;
 mod storm;
