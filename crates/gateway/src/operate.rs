@@ -33,14 +33,15 @@ use crate::shed::Held;
 use crate::worker::Worker;
 
 enum Received {
-    Json(Bytes, Held),
+    Json(Bytes),
     Form(Box<Form>),
 }
 
 /// Answers one call.
 pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, wish: Wish, id: &str) -> Response<ReplyBody> {
     let errors = wish.errors;
-    let received = worker.unless_cut(receive(worker, head, incoming, wish.operation)).await;
+    let mut held = Held::new(&worker.shed, &worker.client.config().server);
+    let received = worker.unless_cut(receive(worker, head, incoming, wish.operation, &mut held)).await;
     let received = match received.unwrap_or_else(|error| Err((None, error))) {
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
@@ -76,14 +77,11 @@ async fn receive(
     head: &Parts,
     incoming: Incoming,
     operation: Operation,
+    held: &mut Held,
 ) -> Result<Received, (Option<Incoming>, Error)> {
     let server = &worker.client.config().server;
     if !operation::is_form(operation) {
-        return {
-            let mut held = Held::new(&worker.shed, server);
-            let body = body::receive(head, incoming, server.body_limit, &mut held).await?;
-            Ok(Received::Json(body, held))
-        };
+        return body::receive(head, incoming, server.body_limit, held).await.map(Received::Json);
     }
     let limits = Limits { held: server.body_limit, whole: server.upload_limit };
     form::receive(head, incoming, limits, Held::new(&worker.shed, server)).await.map(|form| Received::Form(Box::new(form)))
@@ -114,7 +112,7 @@ async fn run(
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let planned = peek(worker, &seen, &received, wish);
     let planned = planned.and_then(|(peek, model)| {
-        let length = if let Received::Json(body, _) = &received { body.len() } else { 0 };
+        let length = if let Received::Json(body) = &received { body.len() } else { 0 };
         let tries = worker.client.tries(&Need { model: &model, ..need(head, &peek).taking(length, Some(0)) })?;
         Ok((peek, model, tries))
     });
@@ -140,7 +138,7 @@ async fn run(
 /// What is to be seen of the request, and the model's name: the caller's, or the task's where the caller names none.
 fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish) -> Result<(Peek, String), Error> {
     let peek = match received {
-        Received::Json(body, _) => operation::peek(wish.dialect, wish.operation, head, body)?,
+        Received::Json(body) => operation::peek(wish.dialect, wish.operation, head, body)?,
         Received::Form(form) => Peek {
             operation: wish.operation,
             model: form.model.clone(),
@@ -175,20 +173,20 @@ async fn try_target(
     let cx = context(worker, caller, facts);
     if dialect != wish.dialect {
         let body = match received {
-            Received::Json(body, _) => body.clone(),
+            Received::Json(body) => body.clone(),
             Received::Form(form) => form.collect(worker.client.config().server.body_limit).await?,
         };
         return translate(worker, target, caller, &body, &cx, facts, call).await;
     }
     let body = match received {
-        Received::Json(body, _) => OwnBody::Json(body),
+        Received::Json(body) => OwnBody::Json(body),
         Received::Form(form) => OwnBody::Form(form.payload(&target.model)),
     };
     let passed = pass(&worker.client, target, Own { dialect, head: *head, peek, body }).await;
     let passed = passed.map_err(|failed| match received {
         // What broke on the caller's side explains more than the exchange that broke for it.
         Received::Form(form) => form.fault().map_or(failed, Failed::from),
-        Received::Json(..) => failed,
+        Received::Json(_) => failed,
     })?;
     Ok(Ready::Passed { passed: Box::new(passed), cx, facts: facts.clone() })
 }

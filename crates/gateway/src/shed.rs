@@ -13,14 +13,14 @@ use trunkline::monitor::Counters;
 const COME_BACK: Duration = Duration::from_secs(1);
 
 /// What all threads hold together.
-pub(crate) struct Shed {
+pub struct Shed {
     calls: AtomicUsize,
     bytes: AtomicU64,
     counters: Arc<Counters>,
 }
 
 impl Shed {
-    pub(crate) fn new(counters: Arc<Counters>) -> Self {
+    pub fn new(counters: Arc<Counters>) -> Self {
         Shed { calls: AtomicUsize::new(0), bytes: AtomicU64::new(0), counters }
     }
 
@@ -28,7 +28,7 @@ impl Shed {
     ///
     /// # Errors
     /// `Unavailable` when there are as many as may be.
-    pub(crate) fn open(self: &Arc<Self>, server: &Server) -> Result<Open, Error> {
+    pub fn open(self: &Arc<Self>, server: &Server) -> Result<Open, Error> {
         let open = Open(Arc::clone(self));
         if self.calls.fetch_add(1, Relaxed) < server.max_calls {
             return Ok(open);
@@ -44,7 +44,7 @@ impl Shed {
 }
 
 /// A call that is open: from its head to the last byte of its answer.
-pub(crate) struct Open(Arc<Shed>);
+pub struct Open(Arc<Shed>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -53,7 +53,7 @@ impl Drop for Open {
 }
 
 /// The memory that one request's body takes.
-pub(crate) struct Held {
+pub struct Held {
     shed: Arc<Shed>,
     bytes: u64,
     limit: u64,
@@ -61,7 +61,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// None yet.
-    pub(crate) fn new(shed: &Arc<Shed>, server: &Server) -> Self {
+    pub fn new(shed: &Arc<Shed>, server: &Server) -> Self {
         Held { shed: Arc::clone(shed), bytes: 0, limit: server.body_memory }
     }
 
@@ -69,7 +69,7 @@ impl Held {
     ///
     /// # Errors
     /// `Unavailable` when all requests together would take more than they may.
-    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Error> {
+    pub fn grow(&mut self, bytes: u64) -> Result<(), Error> {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {
             return Ok(());

@@ -64,6 +64,9 @@ fn show(seen: &Seen, quiet: bool) -> anyhow::Result<()> {
     for rest in &seen.credentials {
         println!("{}: the credential {} rests for another {} s", rest.provider, rest.credential, rest.rest_seconds);
     }
+    for limit in &seen.limits {
+        println!("{}: {} calls are out and {} wait", limit.provider, limit.in_flight, limit.waiting);
+    }
     Ok(())
 }
 
