@@ -174,7 +174,7 @@ impl Call {
         let Call { client, mut request, task, session } = self;
         request.stream = false;
         let mut call = client.open_call(&request.model);
-        let need = Need { task: task.as_deref(), session: session.as_deref(), ..Need::to(&request) };
+        let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
@@ -197,7 +197,7 @@ impl Call {
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
         let mut call = client.open_call(&request.model);
-        let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..Need::to(&request) };
+        let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
@@ -209,6 +209,16 @@ impl Call {
             }
         }
     }
+}
+
+/// What the call asks for. How many tokens it may take matters only where these are limited.
+fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
+    let need = Need::to(request);
+    if client.config().limits.is_empty() {
+        return need;
+    }
+    let input = usize::try_from(estimate(request).input).unwrap_or(usize::MAX);
+    need.taking(input.saturating_mul(4), request.max_tokens)
 }
 
 async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {

@@ -178,6 +178,7 @@ pub(crate) async fn send<'a>(
         }
         let reply = client.carry(request, Label { target, dialect, plain }).await;
         let reply = reply.map_err(|failure| explain(&failure, target))?;
+        target.learn(reply.headers(), client.clock());
         let Heard { reply, error, verdict } = listen(reply, client, target, dialect, kept.is_some()).await?;
         let again = turn.hear(verdict, &path);
         match kept {

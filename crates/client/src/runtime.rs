@@ -157,6 +157,7 @@ impl Runtime {
                 notices.push(format!("{id}: its credential cannot be read now; calls go on with the one that is still good"));
                 *service = Arc::clone(before);
             } else if before.is_like(service) {
+                before.gate.set(service.gate.rules(), self.clock.ticks());
                 *service = Arc::clone(before);
             }
         }
@@ -183,6 +184,7 @@ impl State {
         let lineups = several.map(|(name, _)| (name.clone(), OnceLock::new())).collect();
         let state = State { config, environment, catalog, models, services, task_rules, lineups };
         state.check_aliases()?;
+        state.check_limits()?;
         Ok((state, notices.iter().map(Error::to_string).collect()))
     }
 
@@ -240,6 +242,19 @@ impl State {
         let service =
             service.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, format!("{} is not set up", provider.id)))?;
         Ok(Target::new(Arc::clone(service), model))
+    }
+
+    fn check_limits(&self) -> Result<()> {
+        for name in self.config.limits.keys() {
+            let id = name.split_once('/').map_or(name.as_str(), |(id, _)| id);
+            if !self.services.contains_key(id) {
+                let known = self.services.keys().map(String::as_str);
+                let nearest = crate::codec::catalog::nearest(id, known).map(|known| format!("; did you mean `{known}`?"));
+                let nearest = nearest.unwrap_or_else(|| "; name a provider, or `provider/model`".to_owned());
+                return Err(crate::config::wrong(format!("[limits.\"{name}\"] there is no provider `{id}`{nearest}")));
+            }
+        }
+        Ok(())
     }
 
     fn check_aliases(&self) -> Result<()> {

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use crate::body_values::BodyValues;
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::codec::catalog::{Auth, Catalog, Provider, Quirks, SecretRef};
+use crate::codec::dialect::advice::ProviderLimits;
 use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credentials, Errand, Opened, Turn};
-use crate::route::{Fitness, Look, Standing};
+use crate::route::{Fitness, Gate, Look, Standing};
 use crate::secret::Secret;
 use crate::transport::recorded_providers;
 
@@ -32,6 +34,8 @@ pub struct Service {
     pub(crate) body_values: BodyValues,
     /// How its models stand, those that have been asked for.
     standings: Mutex<HashMap<String, Arc<Standing>>>,
+    /// Our own limits for it.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// Why a provider cannot be called.
@@ -210,6 +214,24 @@ impl Target {
         &self.standing
     }
 
+    /// How much is left of what may go there, in thousandths: of our own limits, and of what its provider has told of its.
+    pub(crate) fn room(&self, now: Duration) -> Option<u32> {
+        let ours = self.service.gate.room(&self.model, now);
+        [ours, self.standing.learned().room(now)].into_iter().flatten().min()
+    }
+
+    /// Notes what an answer's headers tell of the provider's own limits, unless the configuration does not want that. Of
+    /// several credentials nobody knows whose limits these are.
+    pub(crate) fn learn(&self, headers: &http::HeaderMap, clock: &dyn Clock) {
+        if !ProviderLimits::may_be_told(headers) {
+            return;
+        }
+        let alone = self.service.credentials.as_ref().is_ok_and(Credentials::is_one);
+        if alone && self.service.gate.learns(&self.model) {
+            self.standing.learned().hear(&ProviderLimits::read(headers, clock.unix()), clock.ticks());
+        }
+    }
+
     /// Where the provider departs from its dialects with this model.
     pub fn quirks(&self) -> &Quirks {
         self.special.as_deref().unwrap_or(&self.service.provider.quirks)
@@ -278,8 +300,8 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
             (Err(lack), _) => (Err(lack), BodyValues::default()),
         };
-        let standings = Mutex::default();
-        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings }
+        let (standings, gate) = (Mutex::default(), Gate::new(config.limits_of(&provider.id)));
+        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings, gate }
     });
     let services = services.collect();
     Ok((catalog, services, notices))
@@ -317,7 +339,7 @@ fn played_back(provider: &Provider, environment: &Environment, configured: bool,
         provider.unset.clear();
     }
     let body_values = BodyValues::hidden(&provider);
-    Service { provider, configured, idle, credentials, body_values, standings: Mutex::default() }
+    Service { provider, configured, idle, credentials, body_values, standings: Mutex::default(), gate: Arc::default() }
 }
 
 /// The variables by which the vendors' own SDKs are pointed elsewhere.

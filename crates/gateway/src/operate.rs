@@ -30,6 +30,7 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
 use crate::pipeline::{TASK, need, word};
+use crate::shed::Held;
 use crate::worker::Worker;
 
 enum Received {
@@ -40,7 +41,8 @@ enum Received {
 /// Answers one call.
 pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, wish: Wish, id: &str) -> Response<ReplyBody> {
     let errors = wish.errors;
-    let received = worker.unless_cut(receive(worker, head, incoming, wish.operation)).await;
+    let mut held = Held::new(&worker.shed, &worker.client.config().server);
+    let received = worker.unless_cut(receive(worker, head, incoming, wish.operation, &mut held)).await;
     let received = match received.unwrap_or_else(|error| Err((None, error))) {
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
@@ -76,13 +78,14 @@ async fn receive(
     head: &Parts,
     incoming: Incoming,
     operation: Operation,
+    held: &mut Held,
 ) -> Result<Received, (Option<Incoming>, Error)> {
     let server = &worker.client.config().server;
     if !operation::is_form(operation) {
-        return body::receive(head, incoming, server.body_limit).await.map(Received::Json);
+        return body::receive(head, incoming, server.body_limit, held).await.map(Received::Json);
     }
     let limits = Limits { held: server.body_limit, whole: server.upload_limit };
-    form::receive(head, incoming, limits).await.map(|form| Received::Form(Box::new(form)))
+    form::receive(head, incoming, limits, Held::new(&worker.shed, server)).await.map(|form| Received::Form(Box::new(form)))
 }
 
 enum Ready {
@@ -110,8 +113,9 @@ async fn run(
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let planned = peek(worker, &seen, &received, wish, word(head, TASK).is_some());
     let planned = planned.and_then(|(peek, model)| {
-        let tries =
-            worker.client.tries(&Need { model: &model, uploads: matches!(received, Received::Form(_)), ..need(head, &peek) })?;
+        let length = if let Received::Json(body) = &received { body.len() } else { 0 };
+        let need = Need { model: &model, uploads: matches!(received, Received::Form(_)), ..need(head, &peek) };
+        let tries = worker.client.tries(&need.taking(length, Some(0)))?;
         Ok((peek, model, tries))
     });
     let (peek, model, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;

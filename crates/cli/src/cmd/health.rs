@@ -72,6 +72,9 @@ fn show(seen: &Seen, quiet: bool) -> anyhow::Result<()> {
     if !resting.is_empty() {
         print_table(&resting)?;
     }
+    for limit in &seen.limits {
+        println!("{}: {} calls are out and {} wait", limit.provider, limit.in_flight, limit.waiting);
+    }
     Ok(())
 }
 

@@ -132,6 +132,11 @@ impl Credentials {
         resting.collect()
     }
 
+    /// Whether there is no other than the first.
+    pub(crate) fn is_one(&self) -> bool {
+        matches!(self.keys.as_slice(), [_])
+    }
+
     /// Whether others made from the same data now would be the same.
     pub(crate) fn is_like(&self, other: &Credentials) -> bool {
         self.keys.len() == other.keys.len()

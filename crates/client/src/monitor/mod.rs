@@ -149,7 +149,9 @@ impl OpenCall {
 
     /// The call is over.
     pub fn close(&mut self, error: Option<Error>) {
-        if let Some(pass) = self.pass.take() {
+        if let Some(mut pass) = self.pass.take() {
+            let usage = self.outcome.as_ref().and_then(|outcome| outcome.usage);
+            pass.settle(usage.map(|usage| usage.input.saturating_add(usage.output)));
             pass.over(error.as_ref());
         }
         if let Some(mut outcome) = self.outcome.take() {

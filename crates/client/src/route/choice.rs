@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::dice::mix;
 use super::lineup::Lineup;
-use super::plan::{Candidate, plan};
+use super::plan::{Candidate, Strategy, plan};
 use super::said::Sight;
 use super::task::{Chosen, choose};
 use super::tries::{Need, Rules};
@@ -57,6 +57,7 @@ impl State {
                 tier: choice.tier,
                 weight: choice.weight,
                 able: true,
+                room: (alias.strategy == Strategy::Tokens).then(|| target.room(now)).flatten(),
                 name_hash: hash(&choice.target),
                 ..Candidate::default()
             })
@@ -89,6 +90,7 @@ impl State {
             },
             streamed: need.streamed,
             repeatable: need.repeatable,
+            tokens: need.tokens,
         }
     }
 }

@@ -17,6 +17,20 @@ pub struct Health {
     pub targets: Vec<TargetHealth>,
     /// Those credentials that rest.
     pub credentials: Vec<CredentialHealth>,
+    /// Those providers whose calls are limited by the configuration.
+    #[serde(default)]
+    pub limits: Vec<LimitHealth>,
+}
+
+/// One provider whose calls are limited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitHealth {
+    /// Its id.
+    pub provider: String,
+    /// Calls that are out.
+    pub in_flight: u32,
+    /// Calls that wait for their turn.
+    pub waiting: u32,
 }
 
 /// Whether a target is fit.
@@ -79,7 +93,11 @@ impl Client {
         }
         let targets = targets.into_iter().map(|(name, target)| TargetHealth::of(name, &target, now));
         let credentials = services.iter().flat_map(|service| resting(service, now));
-        Health { targets: targets.collect(), credentials: credentials.collect() }
+        let limited = services.iter().filter(|service| service.gate.holds()).map(|service| {
+            let (in_flight, waiting) = service.gate.count();
+            LimitHealth { provider: service.provider.id.clone(), in_flight, waiting }
+        });
+        Health { targets: targets.collect(), credentials: credentials.collect(), limits: limited.collect() }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use super::budget::Budget;
 use super::latency::Latency;
+use super::limit::{Learned, Seat};
 use crate::clock::Clock;
 use crate::codec::{Error, Kind, Origin, Retry};
 
@@ -47,6 +48,8 @@ pub struct Standing {
     state: Mutex<State>,
     /// Told when calls that wait for this target had better look again.
     changed: Notify,
+    /// What its provider tells of its own limits.
+    learned: Learned,
 }
 
 #[derive(Debug, Default)]
@@ -179,7 +182,24 @@ impl Standing {
         // One that has stopped answering has no news of its own.
         let quiet = state.quiet_since.filter(|_| state.waiting > 0).map(|since| now.saturating_sub(since));
         let latency = expected.max(quiet);
-        Look { fitness: state.fitness(now), in_flight, latency }
+        let fitness = match state.fitness(now) {
+            Fitness::Fit => self.spent(now).unwrap_or_default(),
+            unfit => unfit,
+        };
+        Look { fitness, in_flight, latency }
+    }
+
+    /// Whether nothing is left of its provider's own limits. That is a guess, for others may have given some back: it is
+    /// asked when nobody else is fit.
+    fn spent(&self, now: Duration) -> Option<Fitness> {
+        let left = self.learned.spent(now)?;
+        let why = "nothing is left of what its provider allows, as its latest answers tell".to_owned();
+        Some(Fitness::Resting { left, hard: false, why })
+    }
+
+    /// What its provider tells of its own limits.
+    pub(crate) const fn learned(&self) -> &Learned {
+        &self.learned
     }
 
     /// Lets a call through, unless the target must not be asked now.
@@ -200,7 +220,7 @@ impl Standing {
         state.waiting += 1;
         drop(state);
         let (standing, clock) = (Arc::clone(self), Arc::clone(clock));
-        Ok(Pass { standing, clock, started: now, streamed, trial, headed: false })
+        Ok(Pass { standing, clock, started: now, streamed, trial, headed: false, seat: None })
     }
 
     /// Whether, and until when, it must not be asked.
@@ -366,9 +386,24 @@ pub struct Pass {
     streamed: bool,
     trial: bool,
     headed: bool,
+    /// Its share of our own limits.
+    seat: Option<Seat>,
 }
 
 impl Pass {
+    /// With its share of our own limits.
+    pub(crate) fn seated(mut self, seat: Option<Seat>) -> Self {
+        self.seat = seat;
+        self
+    }
+
+    /// So many tokens were used, if that is known.
+    pub(crate) fn settle(&mut self, tokens: Option<u64>) {
+        if let (Some(seat), Some(tokens)) = (&mut self.seat, tokens) {
+            seat.settle(tokens);
+        }
+    }
+
     /// The head of a good answer has come. That is news enough: a stream may take minutes to its end.
     pub(crate) fn head(&mut self) {
         let now = self.clock.ticks();

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::backoff;
 use super::choice::Routed;
 use super::dice::Dice;
+use super::limit::Place;
 use super::said::Said;
 use super::standing::{Closed, Pass};
 use crate::clock::Clock;
@@ -58,9 +59,21 @@ pub struct Need<'a> {
     pub patience: Option<Duration>,
     /// The request's body is still coming.
     pub uploads: bool,
+    /// What it may take in tokens, of input and output together: an estimate.
+    pub tokens: u64,
 }
 
+/// Output tokens of a call that does not say how many it wants at most. What it really took counts in the end.
+const USUAL_OUTPUT: u64 = 500;
+
 impl<'a> Need<'a> {
+    /// It will take about as many tokens as there are in a text of so many bytes, and as many as it wants at most.
+    #[must_use]
+    pub fn taking(self, bytes: usize, output: Option<u64>) -> Self {
+        let input = u64::try_from(bytes / 4).unwrap_or(u64::MAX);
+        Need { tokens: input.saturating_add(output.unwrap_or(USUAL_OUTPUT)), ..self }
+    }
+
     /// A whole answer of this model to a request that may be sent again.
     pub fn of(model: &'a str) -> Self {
         Need { model, repeatable: true, ..Need::default() }
@@ -85,6 +98,7 @@ pub(crate) struct Rules {
     pub(crate) repeatable: bool,
     /// The deadline is the configuration's, and the caller is done with its request.
     pub(crate) all: bool,
+    pub(crate) tokens: u64,
 }
 
 /// The exchanges of one call.
@@ -110,6 +124,8 @@ struct Stop {
     asked: u32,
     /// May be asked, at this time at the earliest; `None`: not any more.
     due: Option<Instant>,
+    /// Where it waits for its turn, if the target has as many calls as it may.
+    place: Option<Place>,
 }
 
 /// One exchange with one target that may begin now.
@@ -126,8 +142,17 @@ pub struct Leg {
     all: bool,
     /// To the head of the answer.
     first_byte: Option<Duration>,
-    /// The target was asked before.
-    again: bool,
+}
+
+/// Why an exchange cannot begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// The target must not be asked now.
+    Closed,
+    /// It has as many calls as it may.
+    Full,
+    /// It may not be asked again.
+    Spent,
 }
 
 /// When and where a call may go on.
@@ -135,6 +160,8 @@ struct Prospect {
     at: usize,
     due: Instant,
     closed: Option<Closed>,
+    /// Nobody may wait for it.
+    full: bool,
 }
 
 impl Tries {
@@ -142,7 +169,7 @@ impl Tries {
     pub(crate) fn new(routed: Routed, clock: Arc<dyn Clock>, dice: Arc<Dice>) -> Self {
         let Routed { targets, rules, model, task } = routed;
         let now = Instant::now();
-        let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now) }).collect();
+        let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now), place: None }).collect();
         let until = later(now, rules.deadline);
         Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, model, task }
     }
@@ -191,42 +218,56 @@ impl Tries {
             for at in 0..self.stops.len() {
                 let fresh = self.stops.get(at).is_some_and(|stop| stop.asked == 0);
                 if fresh && let Ok(leg) = self.enter(at, now) {
-                    return Ok(leg);
+                    return Ok(self.leave_queues(leg));
                 }
             }
             let Some(prospect) = self.prospect(now) else { return Err(self.give_up(None, now)) };
             let wait = prospect.due.saturating_duration_since(now);
             // The jitter is ours, not what was asked for.
             let patience = self.rules.longest_wait + self.rules.longest_wait / 10;
-            if wait > patience || prospect.due >= self.until {
+            if prospect.full || wait > patience || prospect.due >= self.until || self.has_glanced_enough(&prospect, now) {
                 return Err(self.give_up(Some(prospect), now));
             }
-            if wait.is_zero() {
-                match self.enter(prospect.at, now) {
-                    Ok(leg) if leg.again && !self.spend(prospect.at) => {}
-                    Ok(leg) => return Ok(leg),
-                    Err(()) => self.wait(prospect.at, GLANCE).await,
-                }
+            if !wait.is_zero() {
+                self.wait(prospect.at, wait).await;
                 continue;
             }
-            // For what is up to others nobody waits longer than for what has been told.
-            let since = *self.glancing.get_or_insert(now);
-            let up_to_others = prospect.closed.as_ref().is_some_and(|closed| closed.left.is_none());
-            if up_to_others && now.saturating_duration_since(since) > self.rules.longest_wait {
-                return Err(self.give_up(Some(prospect), now));
+            let mut spent = false;
+            for at in 0..self.stops.len() {
+                let again = self.stops.get(at).is_some_and(|stop| stop.asked > 0 && stop.due.is_some_and(|due| due <= now));
+                if again {
+                    match self.enter(at, now) {
+                        Ok(leg) => return Ok(self.leave_queues(leg)),
+                        Err(refusal) => spent |= refusal == Refusal::Spent,
+                    }
+                }
             }
-            if !up_to_others {
-                self.glancing = None;
+            if !spent {
+                let turn = self.line_up(now);
+                self.wait(prospect.at, turn).await;
             }
-            self.wait(prospect.at, wait).await;
         }
+    }
+
+    /// For what is up to other calls nobody waits longer than for what has been told.
+    fn has_glanced_enough(&mut self, prospect: &Prospect, now: Instant) -> bool {
+        if prospect.closed.as_ref().is_none_or(|closed| closed.left.is_some()) {
+            self.glancing = None;
+            return false;
+        }
+        let since = *self.glancing.get_or_insert(now);
+        now.saturating_duration_since(since) > self.rules.longest_wait
     }
 
     /// The exchange of this leg has failed.
     fn failed(&mut self, leg: Leg, failed: Failed) {
         let now = Instant::now();
-        leg.pass.over(Some(&failed.error));
-        let Some(stop) = self.stops.get_mut(leg.at) else { return };
+        let Leg { mut pass, at, .. } = leg;
+        // Who refuses by status has used nothing, nor has who was never reached.
+        let unused = failed.error.status.is_some() || failed.error.phase == Some(Phase::Connect);
+        pass.settle(unused.then_some(0));
+        pass.over(Some(&failed.error));
+        let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
             Retry::After(wait) => later(now, backoff::told(wait, &self.dice)),
@@ -244,55 +285,109 @@ impl Tries {
         }
     }
 
-    fn enter(&mut self, at: usize, now: Instant) -> Result<Leg, ()> {
-        let Rules { streamed, retry_percent, first_byte, .. } = self.rules;
-        let stop = self.stops.get_mut(at).ok_or(())?;
-        let pass = stop.target.standing().enter(streamed, &self.clock).map_err(drop)?;
+    fn enter(&mut self, at: usize, now: Instant) -> Result<Leg, Refusal> {
+        let Rules { streamed, retry_percent, first_byte, tokens, .. } = self.rules;
+        let stop = self.stops.get_mut(at).ok_or(Refusal::Closed)?;
+        let standing = Arc::clone(stop.target.standing());
+        let gate = &stop.target.service.gate;
+        if gate.holds() && standing.closed(self.clock.ticks()).is_some() {
+            // Nobody's turn is kept from others for a target that must not be asked.
+            stop.place = None;
+            return Err(Refusal::Closed);
+        }
+        let seat = match &mut stop.place {
+            Some(place) => Some(place.seat().ok_or(Refusal::Full)?),
+            None => gate.enter(&stop.target.model, tokens, &self.clock).map_err(|()| Refusal::Full)?,
+        };
+        stop.place = None;
+        let pass = standing.enter(streamed, &self.clock).map_err(|_| Refusal::Closed)?;
+        // Without a retry in the target's budget it is not asked again.
+        if stop.asked > 0 && !standing.spend(self.clock.ticks()) {
+            stop.due = None;
+            return Err(Refusal::Spent);
+        }
+        let pass = pass.seated(seat);
+        standing.learned().take(tokens);
         if stop.asked == 0 {
-            stop.target.standing().earn(retry_percent);
+            standing.earn(retry_percent);
         }
         stop.asked += 1;
         let left = self.until.saturating_duration_since(now);
-        let again = stop.asked > 1;
         let all = self.rules.all && self.rules.deadline.saturating_sub(left) < SCANT;
-        Ok(Leg { target: stop.target.clone(), hold: self.rules.hold, pass, at, left, all, first_byte, again })
+        Ok(Leg { target: stop.target.clone(), hold: self.rules.hold, pass, at, left, all, first_byte })
     }
 
-    /// Takes a retry from the target's budget; without one it is not asked again.
-    fn spend(&mut self, at: usize) -> bool {
-        let Some(stop) = self.stops.get_mut(at) else { return false };
-        let spent = stop.target.standing().spend(self.clock.ticks());
-        if !spent {
-            stop.due = None;
-        }
-        spent
+    /// Who goes waits nowhere any more.
+    fn leave_queues(&mut self, leg: Leg) -> Leg {
+        self.stops.iter_mut().for_each(|stop| stop.place = None);
+        leg
     }
 
     /// Who may be asked next, and when.
     fn prospect(&self, now: Instant) -> Option<Prospect> {
+        let ticks = self.clock.ticks();
+        let patience = self.until.saturating_duration_since(now);
         let due = self.stops.iter().enumerate().filter_map(|(at, stop)| {
             let due = stop.due?;
-            let closed = stop.target.standing().closed(self.clock.ticks());
+            let mut closed = stop.target.standing().closed(ticks);
+            let shut = || stop.target.service.gate.shut(&stop.target.model, self.rules.tokens, patience, ticks);
+            let shut = if stop.place.is_none() && closed.is_none() { shut() } else { None };
+            let full = shut.is_some();
+            closed = shut.map(|shut| Closed { left: Some(shut.left), why: shut.why }).or(closed);
             // When that is up to other calls, it may be any moment.
             let opens = closed.as_ref().map_or(now, |closed| later(now, closed.left.unwrap_or(GLANCE)));
-            Some(Prospect { at, due: due.max(opens), closed })
+            Some(Prospect { at, due: due.max(opens), closed, full })
         });
-        due.min_by_key(|prospect| prospect.due)
+        due.min_by_key(|prospect| (prospect.full, prospect.due))
     }
 
-    /// Waits for so long, or for news of the target that may make it shorter.
-    async fn wait(&self, at: usize, wait: Duration) {
-        let left = self.until.saturating_duration_since(Instant::now());
-        let sleep = tokio::time::sleep(wait.min(left));
-        match self.stops.get(at).filter(|stop| stop.asked == 0) {
-            Some(stop) => {
-                tokio::select! {
-                    () = sleep => {}
-                    () = stop.target.standing().news() => {}
-                }
+    /// Waits for a turn with everybody who has as many calls as it may. Tells when somebody else may be asked.
+    fn line_up(&mut self, now: Instant) -> Duration {
+        let patience = self.until.saturating_duration_since(now);
+        let ticks = self.clock.ticks();
+        let mut next = None;
+        for stop in &mut self.stops {
+            let Some(due) = stop.due else { continue };
+            let gate = &stop.target.service.gate;
+            let is_due = due <= now && gate.holds() && stop.target.standing().closed(ticks).is_none();
+            if is_due && stop.place.is_none() {
+                stop.place = gate.line_up(&stop.target.model, self.rules.tokens, patience, &self.clock);
             }
-            // A wait between two tries is meant.
-            None => sleep.await,
+            if stop.place.is_none() {
+                let wait = due.saturating_duration_since(now).max(GLANCE);
+                next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
+            }
+        }
+        next.unwrap_or(patience)
+    }
+
+    /// Waits for so long, or for news of the target, or of a place, that may make it shorter.
+    async fn wait(&mut self, at: usize, wait: Duration) {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let places = || self.stops.iter().filter_map(|stop| stop.place.as_ref());
+        let pause = places().filter_map(Place::pause).min().unwrap_or(wait);
+        let sleep = tokio::time::sleep(wait.min(left).min(pause));
+        let fresh = self.stops.get(at).filter(|stop| stop.asked == 0 && stop.place.is_none());
+        let standing = fresh.map(|stop| Arc::clone(stop.target.standing()));
+        let news = async {
+            match &standing {
+                Some(standing) => standing.news().await,
+                // A wait between two tries is meant.
+                None => std::future::pending().await,
+            }
+        };
+        let stops = &mut self.stops;
+        let turn = std::future::poll_fn(|context| {
+            let mut places = stops.iter_mut().filter_map(|stop| stop.place.as_mut());
+            match places.any(|place| place.poll_news(context).is_ready()) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            }
+        });
+        tokio::select! {
+            () = sleep => {}
+            () = news => {}
+            () = turn => {}
         }
     }
 
@@ -309,7 +404,7 @@ impl Tries {
             return failed;
         }
         let model = &self.model;
-        let Some(Prospect { at, closed: Some(closed), .. }) = prospect else {
+        let Some(Prospect { at, closed: Some(closed), full, .. }) = prospect else {
             let what = match now >= self.until {
                 true => format!("nobody could be asked about {model} within {} s", self.rules.deadline.as_secs()),
                 false => "no target can take this call".to_owned(),
@@ -322,7 +417,11 @@ impl Tries {
         let who = self.stops.get(at).map(|stop| stop.target.name()).unwrap_or_default();
         let wait = wait.unwrap_or_default();
         let others = if self.stops.len() > 1 { ", and so do all others" } else { "" };
-        let what = format!("{who} rests for another {} s, because {}{others}", wait.as_secs().max(1), closed.why);
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let what = match full {
+            true => format!("{who} may take another call in about {seconds} s: {}", closed.why),
+            false => format!("{who} rests for another {seconds} s, because {}{others}", closed.why),
+        };
         Error { retry: Retry::After(wait), ..Error::new(Kind::RateLimited, Origin::Gateway, what) }.into()
     }
 }

@@ -26,6 +26,7 @@ mod passthrough;
 mod quirk;
 mod rehearse;
 mod responses;
+mod shed;
 mod stop;
 mod survive;
 mod task;
