@@ -17,7 +17,7 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn good(latency: u64) -> Script {
-    Script { acts: vec![Act::Good], latency: ms(latency) }
+    Script { acts: vec![Act::Good], latency: ms(latency), weather: Vec::new() }
 }
 
 /// One call: when it begins, whether it is streamed, and when its caller leaves, if it does.
@@ -51,7 +51,7 @@ proptest! {
 
 async fn run(plan: &Plan) {
     let acts = if plan.faults { vec![Act::Good, Act::Reset, Act::Good, Act::Good, Act::Cut(1)] } else { vec![Act::Good] };
-    let script = Script { acts, latency: ms(plan.latency) };
+    let script = Script { acts, latency: ms(plan.latency), weather: Vec::new() };
     let config = format!("[calls]\nattempts = 1\n[limits.p0]\nin_flight = {}\nqueue = {}\n", plan.at_once, plan.queue);
     let (world, client) = world(&[script], &config, plan.seed);
     let calls = plan.callers.iter().enumerate().map(|(at, (begin, streamed, leave))| {
@@ -190,7 +190,7 @@ fn the_pace_is_kept_and_what_cannot_come_in_time_is_told_at_once() {
 fn a_provider_that_tells_that_nothing_is_left_is_asked_when_nobody_else_is_fit() {
     for (learn, asked) in [("", (1, 4)), ("[limits.p0]\nlearn = false\n", (5, 0))] {
         paused(async {
-            let spent = Script { acts: vec![Act::Spent(30)], latency: ms(10) };
+            let spent = Script { acts: vec![Act::Spent(30)], latency: ms(10), weather: Vec::new() };
             let config = format!("[models.any]\ntargets = [\"p0/m\", \"p1/m\"]\n{learn}");
             let (world, client) = world(&[spent, good(10)], &config, 1);
             for _ in 0..5 {
