@@ -9,6 +9,7 @@ mod operation;
 mod rerank;
 
 use std::pin::Pin;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -21,7 +22,7 @@ use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
 use crate::monitor::OpenCall;
-use crate::relay::{Events, Hold, Whole, hold, whole};
+use crate::relay::{Events, Hold, Whole, hold, is_stream, whole};
 use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
 
@@ -103,7 +104,7 @@ impl Client {
         let mut tries = self.tries(&Need { said, ..Need::of(&request.model) }).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(self.count(&leg.target, request)).await;
+            let tried = leg.within(pin!(self.count(&leg.target, request))).await;
             if let Some(count) = tries.hear(leg, tried, &mut call) {
                 call.close(None);
                 return Ok(count);
@@ -173,11 +174,11 @@ impl Call {
         let Call { client, mut request, task, session } = self;
         request.stream = false;
         let mut call = client.open_call(&request.model);
-        let need = Need { task: task.as_deref(), session: session.as_deref(), ..Need::to(&request) };
+        let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(ask_whole(&client, &leg.target, &request)).await;
+            let tried = leg.within(pin!(ask_whole(&client, &leg, &request))).await;
             if let Some(reply) = tries.hear(leg, tried, &mut call) {
                 call.note(reply.response.usage, &reply.losses);
                 call.close(None);
@@ -196,12 +197,12 @@ impl Call {
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
         let mut call = client.open_call(&request.model);
-        let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..Need::to(&request) };
+        let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
             let target = leg.target.name();
-            let tried = leg.within(ask_stream(&client, &leg, &request, &network)).await;
+            let tried = leg.within(pin!(ask_stream(&client, &leg, &request, &network))).await;
             if let Some((losses, events)) = tries.hear(leg, tried, &mut call) {
                 call.note(None, &losses);
                 return Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) });
@@ -210,10 +211,20 @@ impl Call {
     }
 }
 
-async fn ask_whole(client: &Client, target: &Target, request: &Request) -> Result<Reply, Failed> {
-    let mut answer = ask(client, target, request).await?;
+/// What the call asks for. How many tokens it may take matters only where these are limited.
+fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
+    let need = Need::to(request);
+    if client.config().limits.is_empty() {
+        return need;
+    }
+    let input = usize::try_from(estimate(request).input).unwrap_or(usize::MAX);
+    need.taking(input.saturating_mul(4), request.max_tokens)
+}
+
+async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
+    let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
-    let target = target.name();
+    let target = leg.target.name();
     match whole(answer, client.config().network.reply_limit).await? {
         Whole::Read(response) => {
             let cost = response.usage.and_then(|usage| client.cost(&target, usage));
@@ -224,14 +235,14 @@ async fn ask_whole(client: &Client, target: &Target, request: &Request) -> Resul
 }
 
 async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<(Losses, Events), Failed> {
-    let mut answer = ask(client, &leg.target, request).await?;
+    let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let until = match leg.hold.until {
         // There is no head to be passed on before the first piece.
         HoldBack::None | HoldBack::FirstByte => HoldBack::FirstToken,
         more => more,
     };
-    let answer = hold(answer, Hold { until, ..leg.hold }).await?;
+    let answer = if is_stream(&answer) { hold(answer, Hold { until, ..leg.hold }).await? } else { answer };
     Ok((losses, Events::open(answer, network).await?))
 }
 

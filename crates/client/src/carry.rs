@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Limited};
 
@@ -12,13 +13,14 @@ use crate::codec::Result;
 use crate::config::{Config, wrong};
 use crate::target::Target;
 use crate::transport::{
-    EXCHANGE_LIMIT, Failure, Faults, Keeper, Payload, Phase, Plain, Replay, Reply, Sending, Transport, Wanted, With,
+    EXCHANGE_LIMIT, Failure, FaultPlan, Faults, Keeper, Payload, Phase, Plain, Replay, Reply, Sending, Transport, Wanted, With,
 };
 
 /// What stands between calls and the wire. Nothing, mostly.
 #[derive(Default)]
 pub(crate) struct Stage {
-    faults: Option<Faults>,
+    /// May be another plan with every reload.
+    faults: ArcSwapOption<Faults>,
     keeper: Option<Keeper>,
     replay: Option<Replay>,
 }
@@ -37,10 +39,6 @@ impl Stage {
     /// # Errors
     /// When a folder cannot be used.
     pub(crate) fn new(config: &Config, told: impl Fn(&str) + Send + Sync + 'static) -> Result<Self> {
-        let network = &config.network;
-        let seconds = Duration::from_secs;
-        let faults = (!config.faults.is_empty())
-            .then(|| Faults::new(&config.faults, seconds(network.head_seconds), seconds(network.idle_seconds)));
         let replay =
             config.replay.as_ref().map(|replay| Replay::open(&replay.dir, replay.timing, config.simulate)).transpose()?;
         let keeper = match (&config.record, &replay) {
@@ -50,7 +48,22 @@ impl Stage {
             (Some(folder), None) => Some(Keeper::open(folder, Arc::new(told))?),
             (None, _) => None,
         };
-        Ok(Stage { faults, keeper, replay })
+        let stage = Stage { faults: ArcSwapOption::empty(), keeper, replay };
+        stage.refresh(config);
+        Ok(stage)
+    }
+
+    /// Follows the fault plan of this configuration from now on. If it is the one that is followed, that goes on.
+    pub(crate) fn refresh(&self, config: &Config) {
+        let followed = self.faults.load();
+        let followed = followed.as_ref().map(|faults| faults.plan());
+        if followed.unwrap_or(&FaultPlan::default()) == &config.faults {
+            return;
+        }
+        let seconds = Duration::from_secs;
+        let (head, piece) = (seconds(config.network.head_seconds), seconds(config.network.idle_seconds));
+        let faults = (!config.faults.is_empty()).then(|| Arc::new(Faults::new(config.faults.clone(), head, piece)));
+        self.faults.store(faults);
     }
 
     /// Whether anybody looks at requests.
@@ -71,16 +84,17 @@ impl Stage {
         wire: &'a dyn Transport,
         clock: &'a dyn Clock,
     ) -> Sending<'a> {
-        let Some(faults) = &self.faults else {
+        let Some(faults) = self.faults.load_full() else {
             return if self.looks() { Box::pin(self.reach(request, label, wire, clock)) } else { wire.send(request) };
         };
-        let strike = faults.strike(&label.target.name());
-        let dialect = label.dialect;
-        let onward = self.reach(request, label, wire, clock);
-        match strike {
-            Some(strike) => Box::pin(strike.carry(dialect, onward)),
-            None => Box::pin(onward),
-        }
+        Box::pin(async move {
+            let (strike, dialect) = (faults.strike(&label.target.name()), label.dialect);
+            let onward = self.reach(request, label, wire, clock);
+            match strike {
+                Some(strike) => strike.carry(dialect, onward).await,
+                None => onward.await,
+            }
+        })
     }
 
     async fn reach(

@@ -233,7 +233,9 @@ impl Client {
     /// # Errors
     /// As there, or what `accept` says: then everything stays as it was.
     pub fn reload_if(&self, accept: impl FnOnce(&Config, &Environment) -> Result<()>) -> Result<()> {
-        self.runtime.reload(accept)
+        self.runtime.reload(accept)?;
+        self.stage.refresh(&self.config());
+        Ok(())
     }
 
     /// Whether the configuration's file or `.env` looks different from when it was read last: then [`Client::reload`] has

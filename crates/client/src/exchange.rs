@@ -8,7 +8,7 @@ use crate::carry::Label;
 use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
-use crate::codec::{Error, Kind, Losses, Origin, error};
+use crate::codec::{Error, Kind, Losses, Origin, Retry, error};
 use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
 use crate::refusal::{Heard, listen};
@@ -78,6 +78,16 @@ pub struct Failed {
 }
 
 impl Failed {
+    /// The caller may come back after this long.
+    pub(crate) fn tell_wait(&mut self, wait: std::time::Duration) {
+        self.error.retry = Retry::After(wait);
+        if let Some(reply) = &mut self.reply {
+            reply.headers.remove("retry-after-ms");
+            let seconds = self.error.retry_after_seconds().unwrap_or_default();
+            reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+
     /// Nobody else can be asked after this.
     #[must_use]
     pub fn last(self) -> Self {
@@ -168,6 +178,7 @@ pub(crate) async fn send<'a>(
         }
         let reply = client.carry(request, Label { target, dialect, plain }).await;
         let reply = reply.map_err(|failure| explain(&failure, target))?;
+        target.learn(reply.headers(), client.clock());
         let Heard { reply, error, verdict } = listen(reply, client, target, dialect, kept.is_some()).await?;
         let again = turn.hear(verdict, &path);
         match kept {

@@ -62,10 +62,12 @@ pub(crate) async fn listen(reply: Reply, client: &Client, target: &Target, diale
 
 /// By what stands in the body.
 fn judge(error: &Error) -> Verdict {
-    let may_renew = error.kind == Kind::Unauthenticated;
-    if !may_renew && error.kind != Kind::Forbidden {
-        return Verdict::Silent;
-    }
+    let may_renew = match error.kind {
+        Kind::Unauthenticated => true,
+        Kind::Forbidden => false,
+        Kind::RateLimited | Kind::QuotaExhausted => return Verdict::Spent(rest_after(error)),
+        _ => return Verdict::Silent,
+    };
     let told = error.code.as_deref().map_or_else(|| "an error".to_owned(), |code| format!("error {code}"));
     Verdict::Refused { told: format!("{told} with HTTP 200"), may_renew }
 }
@@ -87,13 +89,16 @@ async fn read_spent(reply: Reply, client: &Client, dialect: &str) -> (Reply, Dur
     let read = |dialect: &dialect::Dialect| {
         dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, client.clock().unix())
     };
-    let error = error_dialect(dialect).map(read);
-    let rest = match error.map(|error| (error.retry, error.kind)) {
-        Some((Retry::After(wait), _)) => wait,
-        Some((_, Kind::QuotaExhausted)) => SPENT,
-        _ => Duration::from_secs(1),
-    };
+    let rest = error_dialect(dialect).map_or(Duration::from_secs(1), |dialect| rest_after(&read(dialect)));
     (Reply::from_parts(head, Body::whole(body)), rest)
+}
+
+fn rest_after(error: &Error) -> Duration {
+    match (error.retry, error.kind) {
+        (Retry::After(wait), _) => wait,
+        (_, Kind::QuotaExhausted) => SPENT,
+        _ => Duration::from_secs(1),
+    }
 }
 
 /// Words for a token that has had its time, in small letters.

@@ -157,6 +157,7 @@ impl Runtime {
                 notices.push(format!("{id}: its credential cannot be read now; calls go on with the one that is still good"));
                 *service = Arc::clone(before);
             } else if before.is_like(service) {
+                before.gate.set(service.gate.rules(), self.clock.ticks());
                 *service = Arc::clone(before);
             }
         }
@@ -183,6 +184,7 @@ impl State {
         let lineups = several.map(|(name, _)| (name.clone(), OnceLock::new())).collect();
         let state = State { config, environment, catalog, models, services, task_rules, lineups };
         state.check_aliases()?;
+        state.check_limits()?;
         Ok((state, notices.iter().map(Error::to_string).collect()))
     }
 
@@ -193,7 +195,6 @@ impl State {
             ("[server] listen", new.server.listen != old.server.listen),
             ("[server] threads", new.server.threads != old.server.threads),
             ("[server] drain_seconds", new.server.drain_seconds != old.server.drain_seconds),
-            ("[faults]", new.faults != old.faults),
             ("record", new.record != old.record),
             ("replay", new.replay != old.replay),
             ("[network] ca_file", new.network.ca_file != old.network.ca_file),
@@ -241,6 +242,19 @@ impl State {
         let service =
             service.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, format!("{} is not set up", provider.id)))?;
         Ok(Target::new(Arc::clone(service), model))
+    }
+
+    fn check_limits(&self) -> Result<()> {
+        for name in self.config.limits.keys() {
+            let id = name.split_once('/').map_or(name.as_str(), |(id, _)| id);
+            if !self.services.contains_key(id) {
+                let known = self.services.keys().map(String::as_str);
+                let nearest = crate::codec::catalog::nearest(id, known).map(|known| format!("; did you mean `{known}`?"));
+                let nearest = nearest.unwrap_or_else(|| "; name a provider, or `provider/model`".to_owned());
+                return Err(crate::config::wrong(format!("[limits.\"{name}\"] there is no provider `{id}`{nearest}")));
+            }
+        }
+        Ok(())
     }
 
     fn check_aliases(&self) -> Result<()> {

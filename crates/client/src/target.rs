@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use crate::body_values::BodyValues;
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::codec::catalog::{Auth, Catalog, Provider, Quirks, SecretRef};
+use crate::codec::dialect::advice::ProviderLimits;
 use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credentials, Errand, Opened, Turn};
-use crate::route::Standing;
+use crate::route::{Fitness, Gate, Look, Standing};
 use crate::secret::Secret;
 use crate::transport::recorded_providers;
 
-/// Models of a provider whose standing is remembered.
+/// Models of a provider whose standing is remembered, and the longest name of such a model.
 const STANDINGS_MAX: usize = 1024;
+const MODEL_NAME_MAX: usize = 256;
 
 /// A provider and whether it can be called.
 pub struct Service {
@@ -31,6 +34,8 @@ pub struct Service {
     pub(crate) body_values: BodyValues,
     /// How its models stand, those that have been asked for.
     standings: Mutex<HashMap<String, Arc<Standing>>>,
+    /// Our own limits for it.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// Why a provider cannot be called.
@@ -111,11 +116,14 @@ impl Service {
         if let Some(standing) = standings.get(model) {
             return Arc::clone(standing);
         }
-        // Names are the callers': what nobody uses now makes room.
-        if standings.len() >= STANDINGS_MAX {
-            standings.retain(|_, standing| Arc::strong_count(standing) > 1);
-        }
         let standing = Arc::<Standing>::default();
+        // Names are the callers': of odd ones nothing is remembered, and what says nothing makes room.
+        if standings.len() >= STANDINGS_MAX {
+            standings.retain(|_, standing| Arc::strong_count(standing) > 1 || !standing.is_blank());
+        }
+        if standings.len() >= STANDINGS_MAX || model.len() > MODEL_NAME_MAX {
+            return standing;
+        }
         standings.insert(model.to_owned(), Arc::clone(&standing));
         standing
     }
@@ -126,6 +134,11 @@ impl Service {
         let mut all: Vec<_> = standings.iter().map(|(model, standing)| (model.clone(), Arc::clone(standing))).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all
+    }
+
+    /// How long it takes until one of its credentials is fit, when all rest.
+    fn rest_of_credentials(&self, now: Duration) -> Option<Duration> {
+        self.credentials.as_ref().ok().and_then(|credentials| credentials.rest(now))
     }
 
     /// Its credentials that rest: their fingerprints, and for how long yet.
@@ -184,9 +197,39 @@ impl Target {
         Target { service, model, special, standing }
     }
 
+    /// How it stands now, its provider's credentials included.
+    pub(crate) fn look(&self, streamed: bool, now: Duration) -> Look {
+        let look = self.standing.look(streamed, now);
+        match (look.fitness, self.service.rest_of_credentials(now)) {
+            (Fitness::Fit | Fitness::OnTrial | Fitness::Recovering(_), Some(left)) => {
+                let why = "its credential was rejected or is used up".to_owned();
+                Look { fitness: Fitness::Resting { left, hard: false, why }, ..look }
+            }
+            (fitness, _) => Look { fitness, ..look },
+        }
+    }
+
     /// Whether it is fit, how busy and how fast.
     pub fn standing(&self) -> &Arc<Standing> {
         &self.standing
+    }
+
+    /// How much is left of what may go there, in thousandths: of our own limits, and of what its provider has told of its.
+    pub(crate) fn room(&self, now: Duration) -> Option<u32> {
+        let ours = self.service.gate.room(&self.model, now);
+        [ours, self.standing.learned().room(now)].into_iter().flatten().min()
+    }
+
+    /// Notes what an answer's headers tell of the provider's own limits, unless the configuration does not want that. Of
+    /// several credentials nobody knows whose limits these are.
+    pub(crate) fn learn(&self, headers: &http::HeaderMap, clock: &dyn Clock) {
+        if !ProviderLimits::may_be_told(headers) {
+            return;
+        }
+        let alone = self.service.credentials.as_ref().is_ok_and(Credentials::is_one);
+        if alone && self.service.gate.learns(&self.model) {
+            self.standing.learned().hear(&ProviderLimits::read(headers, clock.unix()), clock.ticks());
+        }
     }
 
     /// Where the provider departs from its dialects with this model.
@@ -257,8 +300,8 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
             (Err(lack), _) => (Err(lack), BodyValues::default()),
         };
-        let standings = Mutex::default();
-        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings }
+        let (standings, gate) = (Mutex::default(), Gate::new(config.limits_of(&provider.id)));
+        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings, gate }
     });
     let services = services.collect();
     Ok((catalog, services, notices))
@@ -296,7 +339,7 @@ fn played_back(provider: &Provider, environment: &Environment, configured: bool,
         provider.unset.clear();
     }
     let body_values = BodyValues::hidden(&provider);
-    Service { provider, configured, idle, credentials, body_values, standings: Mutex::default() }
+    Service { provider, configured, idle, credentials, body_values, standings: Mutex::default(), gate: Arc::default() }
 }
 
 /// The variables by which the vendors' own SDKs are pointed elsewhere.

@@ -11,6 +11,7 @@ mod passthrough;
 pub mod pipeline;
 mod reload;
 mod server;
+mod shed;
 mod show;
 mod worker;
 

@@ -7,6 +7,7 @@
 //!                        translate = canonical request and answer
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,13 +23,14 @@ use trunkline::ir::{Draw, Embed, Moderate, Rerank, Speak, Transcribe};
 use trunkline::monitor::OpenCall;
 use trunkline::operate::{Own, OwnBody, Passed, operate, pass};
 use trunkline::relay::{Flow, Settings};
-use trunkline::route::Need;
+use trunkline::route::{Leg, Need};
 
 use crate::edge::form::{self, Form, Limits};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
 use crate::pipeline::{TASK, need, word};
+use crate::shed::Held;
 use crate::worker::Worker;
 
 enum Received {
@@ -39,7 +41,8 @@ enum Received {
 /// Answers one call.
 pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, wish: Wish, id: &str) -> Response<ReplyBody> {
     let errors = wish.errors;
-    let received = worker.unless_cut(receive(worker, head, incoming, wish.operation)).await;
+    let mut held = Held::new(&worker.shed, &worker.client.config().server);
+    let received = worker.unless_cut(receive(worker, head, incoming, wish.operation, &mut held)).await;
     let received = match received.unwrap_or_else(|error| Err((None, error))) {
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
@@ -75,13 +78,14 @@ async fn receive(
     head: &Parts,
     incoming: Incoming,
     operation: Operation,
+    held: &mut Held,
 ) -> Result<Received, (Option<Incoming>, Error)> {
     let server = &worker.client.config().server;
     if !operation::is_form(operation) {
-        return body::receive(head, incoming, server.body_limit).await.map(Received::Json);
+        return body::receive(head, incoming, server.body_limit, held).await.map(Received::Json);
     }
     let limits = Limits { held: server.body_limit, whole: server.upload_limit };
-    form::receive(head, incoming, limits).await.map(|form| Received::Form(Box::new(form)))
+    form::receive(head, incoming, limits, Held::new(&worker.shed, server)).await.map(|form| Received::Form(Box::new(form)))
 }
 
 #[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
@@ -110,7 +114,9 @@ async fn run(
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
     let planned = peek(worker, &seen, &received, wish, word(head, TASK).is_some());
     let planned = planned.and_then(|(peek, model)| {
-        let tries = worker.client.tries(&Need { model: &model, ..need(head, &peek) })?;
+        let length = if let Received::Json(body) = &received { body.len() } else { 0 };
+        let need = Need { model: &model, uploads: matches!(received, Received::Form(_)), ..need(head, &peek) };
+        let tries = worker.client.tries(&need.taking(length, Some(0)))?;
         Ok((peek, model, tries))
     });
     let (peek, model, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
@@ -122,7 +128,7 @@ async fn run(
     loop {
         let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
         facts.begin(&leg.target);
-        let tried = leg.within(try_target(worker, &leg.target, &caller, &mut received, &mut facts, call)).await;
+        let tried = leg.within(pin!(try_target(worker, &leg, &caller, &mut received, &mut facts, call))).await;
         let tried = tried.map_err(|failed| match &received {
             Received::Form(form) if form.is_gone() => failed.last(),
             _ => failed,
@@ -161,13 +167,14 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
 /// One exchange with one target, in the lane that its dialects allow.
 async fn try_target(
     worker: &Worker,
-    target: &Target,
+    leg: &Leg,
     caller: &Caller<'_>,
     received: &mut Received,
     facts: &mut Facts,
     call: &mut OpenCall,
 ) -> Result<Ready, Failed> {
     let Caller { wish, head, peek } = caller;
+    let target = &leg.target;
     let dialect = target.service.dialect_for(Some(wish.dialect), wish.operation)?;
     let cx = context(worker, caller, facts);
     if dialect != wish.dialect {
@@ -181,7 +188,7 @@ async fn try_target(
         Received::Json(body) => OwnBody::Json(body),
         Received::Form(form) => OwnBody::Form(form.payload(&target.model)),
     };
-    let passed = pass(&worker.client, target, Own { dialect, head: *head, peek, body }).await;
+    let passed = leg.begin(pin!(pass(&worker.client, target, Own { dialect, head: *head, peek, body }))).await;
     let passed = passed.map_err(|failed| match received {
         // What broke on the caller's side explains more than the exchange that broke for it.
         Received::Form(form) => form.fault().map_or(failed, Failed::from),

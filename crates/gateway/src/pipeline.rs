@@ -11,11 +11,14 @@
 //!       ─► reply       status, headers; the outcome is recorded when the body is over
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
+use hyper::body::Incoming;
 use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
@@ -28,6 +31,7 @@ use trunkline::{Target, call};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Route, body, route};
 use crate::identify::{identify, without_key};
+use crate::shed::Held;
 use crate::worker::Worker;
 use crate::{operate, passthrough, show};
 
@@ -50,24 +54,37 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
     if let Err(error) = identify(worker.door.key().as_deref(), &head.headers, head.uri.query()) {
         return body::refuse(incoming, reply::error(route.dialect(), &error, &id));
     }
+    if !matches!(route, Route::Call(..) | Route::Operate(_) | Route::Pass(..)) {
+        return called(&worker, &head, incoming, route, &id).await;
+    }
+    match worker.shed.open(&worker.client.config().server) {
+        Ok(open) => called(&worker, &head, incoming, route, &id).await.map(|body| body.keeping(open)),
+        Err(error) => body::refuse(incoming, reply::error(route.dialect(), &error, &id)),
+    }
+}
+
+/// Answers one call of a caller who may.
+async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: Route, id: &str) -> Response<ReplyBody> {
     let (dialect, operation) = match route {
         Route::Call(dialect, operation) => (dialect, operation),
-        Route::Operate(wish) => return operate::answer(&worker, &head, incoming, wish, &id).await,
-        Route::Show(dialect, read) => return show::answer(&worker, &head, incoming, (dialect, read), &id).await,
-        Route::Pass(dialect, rest) => return passthrough::answer(&worker, &head, incoming, (dialect, &rest), &id).await,
-        other => return reply::list(&worker, &other, &id),
+        Route::Operate(wish) => return operate::answer(worker, head, incoming, wish, id).await,
+        Route::Show(dialect, read) => return show::answer(worker, head, incoming, (dialect, read), id).await,
+        Route::Pass(dialect, rest) => return passthrough::answer(worker, head, incoming, (dialect, &rest), id).await,
+        other => return reply::list(worker, &other, id),
     };
     let limit = worker.client.config().server.body_limit;
-    let received = match worker.unless_cut(body::receive(&head, incoming, limit)).await.unwrap_or_else(|error| Err((None, error)))
-    {
+    // Until the answer begins: then the request is not sent again.
+    let mut held = Held::new(&worker.shed, &worker.client.config().server);
+    let receive = body::receive(head, incoming, limit, &mut held);
+    let received = match worker.unless_cut(receive).await.unwrap_or_else(|error| Err((None, error))) {
         Ok(received) => received,
-        Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, &id)),
+        Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, id)),
     };
-    let mut call = OpenCall::new(id.clone(), Arc::clone(&worker.counters) as _, worker.client.model_data());
-    let ran = worker.unless_cut(run(&worker, &head, received, (dialect, operation), &mut call, &id)).await;
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
+    let ran = worker.unless_cut(run(worker, head, received, (dialect, operation), &mut call, id)).await;
     let ran = match ran {
         Ok(ran) => ran,
-        Err(error) => Err((error.into(), Facts::new(&id, dialect))),
+        Err(error) => Err((error.into(), Facts::new(id, dialect))),
     };
     match ran {
         Ok(Ready::Reply(reply)) => {
@@ -112,7 +129,8 @@ async fn run(
     let planned = peeked.and_then(|peek| {
         let Peek { max_tokens, .. } = peek;
         let said = Said::Raw { dialect, head: seen, body: &body, operation, max_tokens };
-        worker.client.tries(&Need { said, ..need(head, &peek) }).map(|tries| (peek, tries))
+        let need = Need { said, ..need(head, &peek) }.taking(body.len(), max_tokens);
+        worker.client.tries(&need).map(|tries| (peek, tries))
     });
     let (peek, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
     facts.task = tries.task().map(str::to_owned);
@@ -123,7 +141,7 @@ async fn run(
     loop {
         let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
         facts.begin(&leg.target);
-        let tried = leg.within(try_target(worker, &leg, &caller, call, &mut facts)).await;
+        let tried = leg.within(pin!(try_target(worker, &leg, &caller, call, &mut facts))).await;
         if let Some(ready) = tries.hear(leg, tried, call) {
             return Ok(ready);
         }
@@ -135,13 +153,20 @@ pub(crate) fn need<'a>(head: &'a Parts, peek: &'a Peek) -> Need<'a> {
     let repeatable = peek.operation.may_be_repeated() || head.headers.contains_key("idempotency-key");
     let said = Said::Unread(peek.operation);
     let (task, session) = (word(head, TASK), word(head, "x-trunkline-session"));
-    Need { model: &peek.model, streamed: peek.stream, repeatable, task, session, said, ..Need::default() }
+    let patience = patience(head);
+    Need { model: &peek.model, streamed: peek.stream, repeatable, task, session, said, patience, ..Need::default() }
 }
 
 /// What a header says, if it is there and not empty.
 pub(crate) fn word<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
     let value = std::str::from_utf8(head.headers.get(name)?.as_bytes()).unwrap_or("?");
     Some(value.trim()).filter(|value| !value.is_empty())
+}
+
+/// How long the caller waits, in seconds; what is no number of them says nothing.
+fn patience(head: &Parts) -> Option<Duration> {
+    let told = head.headers.get("x-trunkline-timeout")?.to_str().ok()?.trim().parse::<f64>().ok()?;
+    Duration::try_from_secs_f64(told).ok().filter(|patience| !patience.is_zero())
 }
 
 /// What the caller sent.
@@ -167,13 +192,12 @@ async fn try_target(
     };
     if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
-        let answer = exchange(&worker.client, target, dialect, ask).await?;
-        facts.losses = Losses::default();
+        let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
         return finish(worker, (answer, leg.hold), caller, call, facts).await;
     }
     let request = read(caller, target)?;
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
-    let mut answer = exchange(&worker.client, target, dialect, ask).await?;
+    let mut answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
     facts.losses = std::mem::take(&mut answer.losses);
     finish(worker, (answer, leg.hold), caller, call, facts).await
 }

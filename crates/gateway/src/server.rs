@@ -19,6 +19,7 @@ use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::monitor::Counters;
 
 use crate::door::Door;
+use crate::shed::Shed;
 use crate::worker::{Ids, Worker};
 use crate::{pipeline, reload};
 
@@ -107,6 +108,7 @@ impl Server {
         let Server { listener, client, door, counters, .. } = self;
         let drain = Duration::from_secs(client.config().server.drain_seconds);
         let (cut, cut_watch) = watch::channel(false);
+        let shed = Arc::new(Shed::new(Arc::clone(&counters)));
         let mut workers = Vec::new();
         for _ in 0..threads(&client) {
             let (sender, receiver) = mpsc::channel(WAITING);
@@ -114,6 +116,7 @@ impl Server {
                 client: client.clone(),
                 door: door.clone(),
                 counters: Arc::clone(&counters),
+                shed: Arc::clone(&shed),
                 cut: cut_watch.clone(),
                 draining: stop.clone(),
             };
@@ -174,6 +177,7 @@ struct Seed {
     client: Client,
     door: Door,
     counters: Arc<Counters>,
+    shed: Arc<Shed>,
     cut: watch::Receiver<bool>,
     draining: watch::Receiver<bool>,
 }
@@ -185,9 +189,9 @@ fn start(seed: Seed, connections: mpsc::Receiver<std::net::TcpStream>) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| wrong(error.to_string()))?;
     let body = move || {
         runtime.block_on(async move {
-            let Seed { client, door, counters, cut, draining } = seed;
+            let Seed { client, door, counters, shed, cut, draining } = seed;
             let ids = Ids::new(u64::from_ne_bytes(random));
-            let worker = Worker { client: client.with_own_pool(), door, counters, cut, draining, ids };
+            let worker = Worker { client: client.with_own_pool(), door, counters, cut, draining, ids, shed };
             work(Arc::new(worker), connections).await;
         });
     };

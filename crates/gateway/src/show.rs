@@ -8,6 +8,7 @@ use trunkline::codec::dialect::ReadName;
 
 use crate::edge::body;
 use crate::edge::reply::{self, ReplyBody};
+use crate::shed::Held;
 use crate::worker::Worker;
 
 /// Reads the name and tells what is known of the model.
@@ -19,7 +20,9 @@ pub(crate) async fn answer(
     id: &str,
 ) -> Response<ReplyBody> {
     let limit = worker.client.config().server.body_limit;
-    let received = worker.unless_cut(body::receive(head, incoming, limit)).await.unwrap_or_else(|error| Err((None, error)));
+    let mut held = Held::new(&worker.shed, &worker.client.config().server);
+    let receive = body::receive(head, incoming, limit, &mut held);
+    let received = worker.unless_cut(receive).await.unwrap_or_else(|error| Err((None, error)));
     match received {
         Err((incoming, error)) => body::refuse_some(incoming, reply::error(dialect, &error, id)),
         Ok(body) => match read(&body) {

@@ -10,6 +10,7 @@ use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::monitor::Counters;
 
 use crate::door::Door;
+use crate::shed::Shed;
 
 /// One thread's share of the gateway.
 pub struct Worker {
@@ -24,6 +25,8 @@ pub struct Worker {
     /// Turns true when no new calls are taken.
     pub draining: watch::Receiver<bool>,
     pub(crate) ids: Ids,
+    /// What all threads hold together.
+    pub(crate) shed: Arc<Shed>,
 }
 
 impl Worker {

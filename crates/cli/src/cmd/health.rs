@@ -6,7 +6,7 @@ use trunkline::config::resolve_secret;
 use trunkline::route::{Health as Seen, State, TargetHealth};
 use trunkline::transport::{HttpTransport, Options, Payload, Transport as _};
 
-use crate::terminal::{Cell, Mark, complain, print_json, print_rows};
+use crate::terminal::{Cell, Mark, complain, print_json, print_rows, print_table};
 use crate::{End, Global};
 
 /// Show how the targets of a running gateway stand: fit, at rest and why, how busy, how fast.
@@ -61,8 +61,19 @@ fn show(seen: &Seen, quiet: bool) -> anyhow::Result<()> {
     if !rows.is_empty() {
         print_rows(Some(&["target", "now", "answer", "stream", "state"]), &rows)?;
     }
-    for rest in &seen.credentials {
-        println!("{}: the credential {} rests for another {} s", rest.provider, rest.credential, rest.rest_seconds);
+    let resting: Vec<_> = seen
+        .credentials
+        .iter()
+        .map(|rest| {
+            let state = format!("the credential {} rests for another {} s", rest.credential, rest.rest_seconds);
+            (Mark::Bad, vec![rest.provider.clone(), state])
+        })
+        .collect();
+    if !resting.is_empty() {
+        print_table(&resting)?;
+    }
+    for limit in &seen.limits {
+        println!("{}: {} calls are out and {} wait", limit.provider, limit.in_flight, limit.waiting);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One call of an operation beyond chat.
 
 use std::pin::Pin;
+use std::pin::pin;
 
 use crate::client::Client;
 use crate::codec::Result;
@@ -59,9 +60,10 @@ impl<W: Wanted> OperationCall<W> {
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(operate(client, &leg.target, wanted.clone(), None)).await;
+            let tried = leg.within(pin!(operate(client, &leg.target, wanted.clone(), None))).await;
             if let Some(done) = tries.hear(leg, tried, &mut call) {
                 call.note(W::usage(&done.answer), &done.losses);
+                call.note_pieces(done.pieces);
                 call.close(None);
                 return Ok(done);
             }

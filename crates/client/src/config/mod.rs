@@ -6,6 +6,7 @@
 mod alias;
 mod environment;
 mod file;
+mod limit;
 mod replay;
 mod task;
 
@@ -22,6 +23,7 @@ pub use alias::{Alias, Calls, Choice, HoldBack, Sticky};
 pub use environment::Environment;
 pub(crate) use file::wrong;
 pub use file::{FILE_NAME, PRICES_NAME, locate};
+pub use limit::Limit;
 pub(crate) use replay::Overlay;
 pub use replay::ReplayFrom;
 pub use task::TaskRule;
@@ -38,6 +40,8 @@ pub struct Config {
     pub calls: Calls,
     /// Providers: what differs from the catalogue, or all of a new one.
     pub providers: BTreeMap<String, ProviderPatch>,
+    /// How much goes to a provider, or to one model of it (`provider/model`), at most.
+    pub limits: BTreeMap<String, Limit>,
     /// Aliases: the model names that callers may use.
     pub models: BTreeMap<String, Alias>,
     /// Prices, limits and abilities of models, by `provider/model` (the model may be a pattern): over what the catalogue
@@ -73,6 +77,10 @@ pub struct Server {
     pub body_limit: usize,
     /// The longest request body that goes through without being held: a form with files, or what is passed through.
     pub upload_limit: u64,
+    /// Calls that may be open at once. What one holds beside its body is about 40 KB with its two connections.
+    pub max_calls: usize,
+    /// Bytes that the held bodies of all open requests may take together.
+    pub body_memory: u64,
     /// Whether callers may reach the providers' other paths under `/passthrough/`.
     pub passthrough: bool,
     /// Seconds that running calls may go on after the signal to stop.
@@ -88,6 +96,8 @@ impl Default for Server {
             key: None,
             body_limit: 32 * 1024 * 1024,
             upload_limit: 1024 * 1024 * 1024,
+            max_calls: 50_000,
+            body_memory: 1024 * 1024 * 1024,
             passthrough: true,
             drain_seconds: 30,
             threads: 0,

@@ -47,7 +47,7 @@ impl Health {
 
     /// It has been used too much: it rests for so long, which is nothing against it.
     pub(super) fn rest_for(&self, rest: Duration, now: Duration) {
-        let until = u64::try_from(now.saturating_add(rest).as_millis()).unwrap_or(u64::MAX);
+        let until = u64::try_from(now.saturating_add(rest.min(LONGEST_REST)).as_millis()).unwrap_or(u64::MAX);
         self.rests_until.fetch_max(until, Ordering::Relaxed);
     }
 

@@ -95,18 +95,19 @@ impl Live {
         // Asked before it is taken up: were a new one stored in between, this would be the new one.
         let (settled, look) = (self.is_settled(), self.is_look_due(now));
         let held = self.held.load_full();
+        let seen = held.clone();
         let good = held.filter(|held| now < held.term.end);
         if let Some(held) = &good {
             let replaced = !settled || (look && self.looks_different(held, now));
             if !replaced && now < held.term.mandatory {
                 if now >= held.term.advisory {
                     // Who waits for it is nobody yet.
-                    let _ = self.renew(recipe, client, model);
+                    let _ = self.renew(recipe, client, model, seen.as_ref());
                 }
                 return Ok(Arc::clone(held));
             }
         }
-        let waiting = self.wait(recipe, client, model);
+        let waiting = self.wait(recipe, client, model, seen.as_ref());
         match good {
             None => waiting.await,
             Some(old) => match tokio::time::timeout(GRACE, waiting).await {
@@ -117,11 +118,11 @@ impl Live {
         }
     }
 
-    async fn wait(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Renewed {
+    async fn wait(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str, seen: Option<&Arc<Held>>) -> Renewed {
         let wanted = self.wanted.load(Ordering::Acquire);
         // Whoever does the work may go away with its thread, or have begun before it was wanted: not thrice in a row.
         for _ in 0..3 {
-            match self.renew(recipe, client, model)?.wait().await {
+            match self.renew(recipe, client, model, seen)?.wait().await {
                 Some((begun, renewed)) if begun >= wanted => return renewed,
                 _ => {}
             }
@@ -129,9 +130,20 @@ impl Live {
         Err(Error::new(Kind::Unavailable, Origin::Gateway, "asking for a token was interrupted; send the request again"))
     }
 
-    fn renew(self: &Arc<Self>, recipe: &Arc<Recipe>, client: &Client, model: &str) -> Result<super::flight::Waiter<News>> {
+    /// Begins to make another than the one that was `seen`, or joins whoever does so.
+    fn renew(
+        self: &Arc<Self>,
+        recipe: &Arc<Recipe>,
+        client: &Client,
+        model: &str,
+        seen: Option<&Arc<Held>>,
+    ) -> Result<super::flight::Waiter<News>> {
         self.flight.join(|landing: Landing<News>| {
             let now = client.clock().ticks();
+            if let Some(made) = self.made_since(seen, now) {
+                landing.land((self.wanted.load(Ordering::Acquire), Ok(made)));
+                return Ok(());
+            }
             if let Some((until, error)) = &self.trouble().failed
                 && now < *until
             {
@@ -149,6 +161,12 @@ impl Live {
             });
             Ok(())
         })
+    }
+
+    /// What somebody has made between our look and now.
+    fn made_since(&self, seen: Option<&Arc<Held>>, now: Duration) -> Option<Arc<Held>> {
+        let held = self.held.load_full().filter(|held| now < held.term.mandatory && self.is_settled())?;
+        seen.is_none_or(|seen| !Arc::ptr_eq(seen, &held)).then_some(held)
     }
 
     /// Remembers what came of a renewal.

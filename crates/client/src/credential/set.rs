@@ -120,10 +120,21 @@ impl Credentials {
         self.keys.iter().flat_map(|key| key.source.secrets())
     }
 
+    /// How long it takes until one of them is fit, when all rest.
+    pub(crate) fn rest(&self, now: Duration) -> Option<Duration> {
+        let rests: Option<Vec<Duration>> = self.keys.iter().map(|key| key.health.rest(now)).collect();
+        rests?.into_iter().min()
+    }
+
     /// Those that rest: their fingerprints, and for how long yet.
     pub(crate) fn resting(&self, now: Duration) -> Vec<(String, Duration)> {
         let resting = self.keys.iter().filter_map(|key| Some((key.source.fingerprint()?, key.health.rest(now)?)));
         resting.collect()
+    }
+
+    /// Whether there is no other than the first.
+    pub(crate) fn is_one(&self) -> bool {
+        matches!(self.keys.as_slice(), [_])
     }
 
     /// Whether others made from the same data now would be the same.

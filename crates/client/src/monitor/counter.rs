@@ -17,6 +17,7 @@ pub struct Counters {
     output: AtomicU64,
     cache_read: AtomicU64,
     reasoning: AtomicU64,
+    shed: AtomicU64,
 }
 
 /// The totals at one moment.
@@ -36,9 +37,16 @@ pub struct Snapshot {
     pub cache_read_tokens: u64,
     /// Of the output tokens: reasoning.
     pub reasoning_tokens: u64,
+    /// Requests that were refused before they became calls, because the gateway had as much to do as it may.
+    pub shed: u64,
 }
 
 impl Counters {
+    /// A request was refused because there is as much to do as may be.
+    pub fn shed(&self) {
+        self.shed.fetch_add(1, Relaxed);
+    }
+
     /// The totals now.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -49,6 +57,7 @@ impl Counters {
             output_tokens: self.output.load(Relaxed),
             cache_read_tokens: self.cache_read.load(Relaxed),
             reasoning_tokens: self.reasoning.load(Relaxed),
+            shed: self.shed.load(Relaxed),
         }
     }
 }

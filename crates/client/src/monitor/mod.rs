@@ -114,12 +114,21 @@ impl OpenCall {
         }
     }
 
+    /// What it took that is not counted in tokens.
+    pub(crate) fn note_pieces(&mut self, pieces: Pieces) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.pieces = pieces;
+        }
+    }
+
     /// An exchange with this target begins.
     pub fn begin(&mut self, target: &Target) {
         let started = self.started.elapsed();
         if let Some(outcome) = &mut self.outcome {
             let target = target.name();
             outcome.target = Some(target.clone());
+            // What the one before could not be told is nobody's loss now.
+            outcome.losses = Losses::default();
             outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, error: None });
         }
     }
@@ -140,7 +149,9 @@ impl OpenCall {
 
     /// The call is over.
     pub fn close(&mut self, error: Option<Error>) {
-        if let Some(pass) = self.pass.take() {
+        if let Some(mut pass) = self.pass.take() {
+            let usage = self.outcome.as_ref().and_then(|outcome| outcome.usage);
+            pass.settle(usage.map(|usage| usage.input.saturating_add(usage.output)));
             pass.over(error.as_ref());
         }
         if let Some(mut outcome) = self.outcome.take() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Reader, is_stream, stalled};
+use super::{Reader, stalled};
 use crate::codec::Error;
 use crate::config::HoldBack;
 use crate::exchange::{Answer, explain};
@@ -25,13 +25,13 @@ pub struct Hold {
     pub idle_seconds: u64,
 }
 
-/// The same answer once as much of it has come as `hold` says; what has come is its body's beginning.
+/// The same answer, which is a stream, once as much of it has come as `hold` says; what has come is its body's beginning.
 ///
 /// # Errors
 /// The provider's, or that the answer broke off, before that.
 pub async fn hold(answer: Answer, hold: Hold) -> Result<Answer, Error> {
     let Hold { until, frame_limit, limit, idle_seconds } = hold;
-    if until == HoldBack::None || !is_stream(&answer) {
+    if until == HoldBack::None {
         return Ok(answer);
     }
     let mut held = Held { reader: Reader::new(&answer, frame_limit), bytes: BytesMut::new(), events: Vec::new() };
@@ -114,7 +114,9 @@ impl Held {
 /// Whether the model has said something.
 fn speaks(event: &Event) -> bool {
     match event {
-        Event::Delta { delta: Delta::Text(text) | Delta::Arguments(text) | Delta::Audio(text), .. } => !text.is_empty(),
+        Event::Delta {
+            delta: Delta::Text(text) | Delta::Arguments(text) | Delta::Audio(text) | Delta::Transcript(text), ..
+        } => !text.is_empty(),
         Event::PartStart { start: crate::ir::PartStart::Whole { .. }, .. } | Event::Finish { .. } | Event::End => true,
         _ => false,
     }

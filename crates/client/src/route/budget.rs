@@ -32,10 +32,11 @@ impl Budget {
 
     /// Takes one retry, if there is one.
     pub(crate) fn spend(&mut self, now: Duration) -> bool {
-        let grown = u64::try_from(now.saturating_sub(self.at).as_millis()).unwrap_or(u64::MAX);
-        let grown = grown.saturating_mul(REFILL_PER_SECOND) / 1000;
+        let millis = now.saturating_sub(self.at).as_millis();
+        let grown = u64::try_from(millis).unwrap_or(u64::MAX).saturating_mul(REFILL_PER_SECOND) / 1000;
         self.left = self.left.saturating_add(grown).min(RESERVE.max(self.left));
-        self.at = now;
+        // What is not a whole millisecond yet counts the next time.
+        self.at += Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
         let enough = self.left >= WHOLE;
         if enough {
             self.left -= WHOLE;

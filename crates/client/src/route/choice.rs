@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::dice::mix;
 use super::lineup::Lineup;
-use super::plan::{Candidate, plan};
+use super::plan::{Candidate, Strategy, plan};
 use super::said::Sight;
 use super::task::{Chosen, choose};
 use super::tries::{Need, Rules};
@@ -53,10 +53,11 @@ impl State {
             .iter()
             .zip(&alias.targets)
             .map(|(target, choice)| Candidate {
-                look: target.standing().look(need.streamed, now),
+                look: target.look(need.streamed, now),
                 tier: choice.tier,
                 weight: choice.weight,
                 able: true,
+                room: (alias.strategy == Strategy::Tokens).then(|| target.room(now)).flatten(),
                 name_hash: hash(&choice.target),
                 ..Candidate::default()
             })
@@ -76,7 +77,8 @@ impl State {
         let deadline = Duration::from_secs(deadline);
         Rules {
             deadline: need.patience.map_or(deadline, |patience| patience.min(deadline)),
-            first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs),
+            first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs).filter(|_| !need.uploads),
+            all: need.patience.is_none() && !need.uploads,
             attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
             longest_wait: Duration::from_secs(calls.wait_seconds),
             retry_percent: calls.retry_percent,
@@ -88,6 +90,7 @@ impl State {
             },
             streamed: need.streamed,
             repeatable: need.repeatable,
+            tokens: need.tokens,
         }
     }
 }

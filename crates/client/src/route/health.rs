@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::standing::{Fitness, Standing};
+use super::standing::Fitness;
 use crate::client::Client;
-use crate::target::Service;
+use crate::target::{Service, Target};
 
 /// How everything stands that calls may go to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,20 @@ pub struct Health {
     pub targets: Vec<TargetHealth>,
     /// Those credentials that rest.
     pub credentials: Vec<CredentialHealth>,
+    /// Those providers whose calls are limited by the configuration.
+    #[serde(default)]
+    pub limits: Vec<LimitHealth>,
+}
+
+/// One provider whose calls are limited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitHealth {
+    /// Its id.
+    pub provider: String,
+    /// Calls that are out.
+    pub in_flight: u32,
+    /// Calls that wait for their turn.
+    pub waiting: u32,
 }
 
 /// Whether a target is fit.
@@ -68,17 +82,22 @@ impl Client {
     pub fn health(&self) -> Health {
         let now = self.clock().ticks();
         let services = self.services();
-        let mut standings: BTreeMap<String, Arc<Standing>> = BTreeMap::new();
+        let mut targets: BTreeMap<String, Target> = BTreeMap::new();
         for target in self.config().models.keys().filter_map(|alias| self.plan(alias).ok()).flatten() {
-            standings.insert(target.name(), Arc::clone(target.standing()));
+            targets.insert(target.name(), target);
         }
         for service in &services {
-            let id = &service.provider.id;
-            standings.extend(service.standings().into_iter().map(|(model, standing)| (format!("{id}/{model}"), standing)));
+            let asked = service.standings().into_iter().filter(|(_, standing)| !standing.is_blank());
+            let asked = asked.map(|(model, _)| Target::new(Arc::clone(service), model));
+            targets.extend(asked.map(|target| (target.name(), target)));
         }
-        let targets = standings.into_iter().map(|(target, standing)| TargetHealth::of(target, &standing, now));
+        let targets = targets.into_iter().map(|(name, target)| TargetHealth::of(name, &target, now));
         let credentials = services.iter().flat_map(|service| resting(service, now));
-        Health { targets: targets.collect(), credentials: credentials.collect() }
+        let limited = services.iter().filter(|service| service.gate.holds()).map(|service| {
+            let (in_flight, waiting) = service.gate.count();
+            LimitHealth { provider: service.provider.id.clone(), in_flight, waiting }
+        });
+        Health { targets: targets.collect(), credentials: credentials.collect(), limits: limited.collect() }
     }
 }
 
@@ -92,8 +111,8 @@ fn resting(service: &Service, now: Duration) -> impl Iterator<Item = CredentialH
 }
 
 impl TargetHealth {
-    fn of(target: String, standing: &Standing, now: Duration) -> Self {
-        let look = standing.look(false, now);
+    fn of(name: String, target: &Target, now: Duration) -> Self {
+        let look = target.look(false, now);
         let (state, why, left) = match look.fitness {
             Fitness::Fit => (State::Fit, None, None),
             Fitness::Recovering(_) => (State::Recovering, None, None),
@@ -101,13 +120,13 @@ impl TargetHealth {
             Fitness::Resting { left, why, .. } => (State::Resting, Some(why), Some(left)),
         };
         TargetHealth {
-            target,
+            target: name,
             state,
             why,
             rest_seconds: left.map(seconds),
             in_flight: look.in_flight,
             answer_ms: look.latency.map(millis),
-            stream_ms: standing.look(true, now).latency.map(millis),
+            stream_ms: target.look(true, now).latency.map(millis),
         }
     }
 }

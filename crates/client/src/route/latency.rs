@@ -28,6 +28,11 @@ impl Latency {
         self.at = now;
     }
 
+    /// Whether there has been no answer yet.
+    pub(crate) const fn is_unknown(&self) -> bool {
+        self.average.is_none()
+    }
+
     /// What the next answer may be expected to take. Without news the memory fades, so that a target that was slow gets
     /// another chance some day.
     pub(crate) fn expect(&self, now: Duration) -> Option<Duration> {

@@ -8,6 +8,7 @@ mod dice;
 mod feature;
 mod health;
 mod latency;
+mod limit;
 mod lineup;
 mod plan;
 mod said;
@@ -18,7 +19,8 @@ mod tries;
 
 pub use dice::{Dice, mix};
 pub use feature::Features;
-pub use health::{CredentialHealth, Health, State, TargetHealth};
+pub use health::{CredentialHealth, Health, LimitHealth, State, TargetHealth};
+pub(crate) use limit::{Gate, Rules as LimitRules};
 pub(crate) use lineup::Lineup;
 pub use plan::{Candidate, Strategy, plan};
 pub use said::Said;

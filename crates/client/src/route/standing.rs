@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use super::budget::Budget;
 use super::latency::Latency;
+use super::limit::{Learned, Seat};
 use crate::clock::Clock;
 use crate::codec::{Error, Kind, Origin, Retry};
 
@@ -34,6 +35,8 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 const UNTOLD_REST: Duration = Duration::from_secs(1);
 /// The longest silence that is kept without asking again.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10 * 60);
+/// How long the one call of a trial is waited for.
+const TRIAL: Duration = Duration::from_secs(30);
 /// How long a target that has recovered is treated with care.
 const CARE: Duration = Duration::from_secs(10);
 /// Calls at once after which a target that asked for silence is let go.
@@ -45,11 +48,15 @@ pub struct Standing {
     state: Mutex<State>,
     /// Told when calls that wait for this target had better look again.
     changed: Notify,
+    /// What its provider tells of its own limits.
+    learned: Learned,
 }
 
 #[derive(Debug, Default)]
 struct State {
     in_flight: u32,
+    /// Of these: those whose answer has not begun.
+    waiting: u32,
     /// For whole answers, and for streams.
     latency: [Latency; 2],
     /// While calls are out: when the last answer came, or the first of them went.
@@ -58,7 +65,8 @@ struct State {
     rest: Option<Rest>,
     /// Rests without a good answer between them.
     strikes: u32,
-    on_trial: bool,
+    /// Since when one call is out to see.
+    on_trial: Option<Duration>,
     recovering: Option<Recovering>,
     budget: Budget,
 }
@@ -144,8 +152,10 @@ impl Verdict {
             (_, Kind::RateLimited | Kind::Overloaded) => Verdict::Throttled(silence),
             // Waiting brings no money: others are asked first, and now and then it is tried again.
             (_, Kind::QuotaExhausted) => Verdict::Throttled(Some(silence.unwrap_or(LONGEST_REST))),
-            (_, Kind::Server | Kind::Timeout | Kind::Network | Kind::Truncated | Kind::Malformed) => Verdict::Faulty,
-            // The key has its own health, and a refusal is an answer.
+            (_, Kind::Server | Kind::Timeout | Kind::Network | Kind::Tls | Kind::Truncated | Kind::Malformed) => Verdict::Faulty,
+            // The key has a health of its own.
+            (_, Kind::Unauthenticated | Kind::Forbidden) => Verdict::Nothing,
+            // A refusal is an answer.
             _ => Verdict::Good,
         }
     }
@@ -170,9 +180,26 @@ impl Standing {
         let in_flight = state.in_flight;
         let expected = state.latency.get(usize::from(streamed)).and_then(|latency| latency.expect(now));
         // One that has stopped answering has no news of its own.
-        let quiet = state.quiet_since.filter(|_| in_flight > 0).map(|since| now.saturating_sub(since));
-        let latency = expected.map(|expected| quiet.map_or(expected, |quiet| expected.max(quiet)));
-        Look { fitness: state.fitness(now), in_flight, latency }
+        let quiet = state.quiet_since.filter(|_| state.waiting > 0).map(|since| now.saturating_sub(since));
+        let latency = expected.max(quiet);
+        let fitness = match state.fitness(now) {
+            Fitness::Fit => self.spent(now).unwrap_or_default(),
+            unfit => unfit,
+        };
+        Look { fitness, in_flight, latency }
+    }
+
+    /// Whether nothing is left of its provider's own limits. That is a guess, for others may have given some back: it is
+    /// asked when nobody else is fit.
+    fn spent(&self, now: Duration) -> Option<Fitness> {
+        let left = self.learned.spent(now)?;
+        let why = "nothing is left of what its provider allows, as its latest answers tell".to_owned();
+        Some(Fitness::Resting { left, hard: false, why })
+    }
+
+    /// What its provider tells of its own limits.
+    pub(crate) const fn learned(&self) -> &Learned {
+        &self.learned
     }
 
     /// Lets a call through, unless the target must not be asked now.
@@ -182,20 +209,30 @@ impl Standing {
         if let Some(closed) = state.closed(now) {
             return Err(closed);
         }
-        let trial = !state.on_trial && state.rest.as_ref().is_some_and(|rest| rest.until <= now);
-        state.on_trial |= trial;
-        if state.in_flight == 0 {
+        let trial = !state.is_on_trial(now) && state.rest.as_ref().is_some_and(|rest| rest.until <= now);
+        if trial {
+            state.on_trial = Some(now);
+        }
+        if state.waiting == 0 {
             state.quiet_since = Some(now);
         }
         state.in_flight += 1;
+        state.waiting += 1;
         drop(state);
         let (standing, clock) = (Arc::clone(self), Arc::clone(clock));
-        Ok(Pass { standing, clock, started: now, streamed, trial, headed: false })
+        Ok(Pass { standing, clock, started: now, streamed, trial, headed: false, seat: None })
     }
 
     /// Whether, and until when, it must not be asked.
     pub(crate) fn closed(&self, now: Duration) -> Option<Closed> {
         self.state().closed(now)
+    }
+
+    /// Whether no answer has been seen that would tell anything.
+    pub(crate) fn is_blank(&self) -> bool {
+        let state = self.state();
+        let unknown = state.latency.iter().all(Latency::is_unknown);
+        state.rest.is_none() && state.in_flight == 0 && state.failures.run == 0 && unknown
     }
 
     /// A call goes out for the first time.
@@ -227,11 +264,12 @@ impl State {
     fn closed(&self, now: Duration) -> Option<Closed> {
         if let Some(rest) = self.rest.as_ref().filter(|rest| rest.hard) {
             let left = rest.until.saturating_sub(now);
-            let waits = !left.is_zero() || self.on_trial;
+            let waits = !left.is_zero() || self.is_on_trial(now);
             return waits.then(|| Closed { left: Some(left).filter(|left| !left.is_zero()), why: rest.why.clone() });
         }
-        let most = self.recovering.and_then(|recovering| recovering.at_once)?;
-        let full = self.in_flight >= most;
+        let careful = |recovering: &Recovering| now.saturating_sub(recovering.since) < CARE;
+        let most = self.recovering.filter(careful).and_then(|recovering| recovering.at_once)?;
+        let full = self.waiting >= most;
         full.then(|| Closed { left: None, why: "it is recovering and has as many calls as it may".to_owned() })
     }
 
@@ -240,7 +278,7 @@ impl State {
             (Some(rest), _) if now < rest.until => {
                 Fitness::Resting { left: rest.until.saturating_sub(now), hard: rest.hard, why: rest.why.clone() }
             }
-            (Some(_), _) if self.on_trial => Fitness::OnTrial,
+            (Some(_), _) if self.is_on_trial(now) => Fitness::OnTrial,
             (Some(_), _) | (None, None) => Fitness::Fit,
             (None, Some(Recovering { since, .. })) => {
                 let passed = now.saturating_sub(since).as_millis().saturating_mul(100) / CARE.as_millis();
@@ -250,6 +288,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether one call is out to see. One that takes too long is not waited for: another goes.
+    fn is_on_trial(&self, now: Duration) -> bool {
+        self.on_trial.is_some_and(|since| now.saturating_sub(since) < TRIAL)
     }
 
     /// An answer took this long.
@@ -278,7 +321,13 @@ impl State {
         }
     }
 
-    fn bad(&mut self, error: &Error, silence: Option<Option<Duration>>, trial: bool, now: Duration) {
+    fn bad(&mut self, error: &Error, silence: Option<Option<Duration>>, pass: &Pass, now: Duration) {
+        // What was begun before it had recovered is old news.
+        if self.recovering.is_some_and(|recovering| pass.started < recovering.since) {
+            return;
+        }
+        // Others may have ended the rest meanwhile.
+        let trial = pass.trial && self.rest.is_some();
         let failures = &mut self.failures;
         failures.run += 1;
         failures.recent = (failures.recent << 1) | 1;
@@ -286,7 +335,6 @@ impl State {
             Some(told) => {
                 failures.throttled += 1;
                 let untold = UNTOLD_REST.saturating_mul(1 << self.strikes.min(6));
-                // Several answers of one moment are one word.
                 let hard = failures.throttled >= HARD_AFTER || trial;
                 (told.unwrap_or(untold).min(LONGEST_SILENCE), hard)
             }
@@ -321,6 +369,7 @@ fn describe(error: &Error) -> String {
         Kind::QuotaExhausted => "its credit or quota is used up",
         Kind::Timeout => "it does not answer in time",
         Kind::Network => "it cannot be reached",
+        Kind::Tls => "it cannot be reached securely",
         Kind::Truncated => "its answers break off",
         Kind::Malformed => "its answers make no sense",
         _ => "it fails",
@@ -337,9 +386,24 @@ pub struct Pass {
     streamed: bool,
     trial: bool,
     headed: bool,
+    /// Its share of our own limits.
+    seat: Option<Seat>,
 }
 
 impl Pass {
+    /// With its share of our own limits.
+    pub(crate) fn seated(mut self, seat: Option<Seat>) -> Self {
+        self.seat = seat;
+        self
+    }
+
+    /// So many tokens were used, if that is known.
+    pub(crate) fn settle(&mut self, tokens: Option<u64>) {
+        if let (Some(seat), Some(tokens)) = (&mut self.seat, tokens) {
+            seat.settle(tokens);
+        }
+    }
+
     /// The head of a good answer has come. That is news enough: a stream may take minutes to its end.
     pub(crate) fn head(&mut self) {
         let now = self.clock.ticks();
@@ -348,9 +412,12 @@ impl Pass {
         state.note(self.streamed, now.saturating_sub(self.started), now);
         state.good(self.started, self.trial, now);
         self.headed = true;
-        let waited_for = std::mem::take(&mut self.trial) || state.recovering.is_some();
-        if waited_for {
-            state.on_trial = false;
+        state.waiting = state.waiting.saturating_sub(1);
+        let was_trial = std::mem::take(&mut self.trial);
+        if was_trial {
+            state.on_trial = None;
+        }
+        if was_trial || state.recovering.is_some() {
             drop(state);
             self.standing.changed.notify_waiters();
         }
@@ -365,12 +432,12 @@ impl Pass {
         match verdict {
             None | Some((_, Verdict::Good)) if self.headed => {}
             None | Some((_, Verdict::Good)) => state.good(self.started, self.trial, now),
-            Some((error, Verdict::Throttled(silence))) => state.bad(error, Some(silence), self.trial, now),
+            Some((error, Verdict::Throttled(silence))) => state.bad(error, Some(silence), &self, now),
             Some((error, Verdict::Faulty)) => {
                 if error.kind == Kind::Timeout && !self.headed {
                     state.note(self.streamed, now.saturating_sub(self.started), now);
                 }
-                state.bad(error, None, self.trial, now);
+                state.bad(error, None, &self, now);
             }
             Some((_, Verdict::Nothing)) => {}
         }
@@ -382,8 +449,11 @@ impl Drop for Pass {
         let mut state = self.standing.state();
         state.in_flight = state.in_flight.saturating_sub(1);
         let waited_for = state.rest.is_some() || state.recovering.is_some() || self.trial;
+        if !self.headed {
+            state.waiting = state.waiting.saturating_sub(1);
+        }
         if self.trial {
-            state.on_trial = false;
+            state.on_trial = None;
         }
         drop(state);
         if waited_for {

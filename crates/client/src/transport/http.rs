@@ -16,7 +16,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::connect::{Dialed, Dialer, Wire, place};
 use super::http1::{Connection, Fault};
-use super::pool::{Limits, Line, Load, Origin, Pool, UNTOLD_STREAMS};
+use super::pool::{Limits, Line, Load, Origin, Pool, Turn, UNTOLD_STREAMS};
 use super::{Body, Failure, Payload, Phase, Reply, Sending, Transport};
 
 /// What an HTTP/2 stream may send ahead of its reader. Kept small, because it is what a caller who has stopped reading
@@ -37,6 +37,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How many unused connections to one server are kept. 256.
     pub idle_per_host: usize,
+    /// How many HTTP/2 connections to one server there may be at once. 256; beyond that, requests wait for a stream.
+    pub shared_per_host: usize,
     /// The pause before and between TCP (and HTTP/2) keep-alive probes; `None` for none. 30 seconds.
     pub keep_alive: Option<Duration>,
     /// Whether to offer HTTP/2 over TLS. Yes by default; plain `http` is always HTTP/1.1.
@@ -56,6 +58,7 @@ impl Default for Options {
             piece_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(60),
             idle_per_host: 256,
+            shared_per_host: 256,
             keep_alive: Some(Duration::from_secs(30)),
             http2: true,
             ca_file: None,
@@ -79,7 +82,11 @@ impl HttpTransport {
     /// A transport without connections. Opens and reads nothing until the first request.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let limits = Limits { idle_timeout: options.idle_timeout, idle_per_host: options.idle_per_host };
+        let limits = Limits {
+            idle_timeout: options.idle_timeout,
+            idle_per_host: options.idle_per_host,
+            shared_per_host: options.shared_per_host.max(1),
+        };
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -138,21 +145,19 @@ impl HttpTransport {
         }
         self.pool.reap();
         let deadline = self.dialer.deadline();
-        let mut turn = None;
         if target.secure && self.http2.is_some() && !origin.is_http1_only() {
             let late = |_| target.late(Phase::Connect);
-            turn = Some(timeout_at(deadline, origin.gate.lock()).await.map_err(late)?);
-            if !fresh && let Some(line) = origin.take() {
-                return Ok((line, true));
-            }
-            if origin.is_http1_only() {
-                turn = None;
-            }
+            let turn = timeout_at(deadline, origin.turn(fresh)).await.map_err(late)?;
+            return match turn {
+                Turn::Take(line) => Ok((line, true)),
+                Turn::Dial(_dialing) => {
+                    let dialed = self.dialer.dial(target.secure, &target.authority, deadline).await?;
+                    Ok((self.greet(origin, target, dialed).await?, false))
+                }
+            };
         }
         let dialed = self.dialer.dial(target.secure, &target.authority, deadline).await?;
-        let line = self.greet(origin, target, dialed).await?;
-        drop(turn);
-        Ok((line, false))
+        Ok((self.greet(origin, target, dialed).await?, false))
     }
 
     /// Starts to speak HTTP on a new connection.

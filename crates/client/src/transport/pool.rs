@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use ::http::HeaderValue;
 use ::http::uri::Authority;
 use hyper::client::conn::http2;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::Payload;
@@ -29,6 +30,8 @@ pub(super) struct Pool {
 pub(super) struct Limits {
     pub(super) idle_timeout: Duration,
     pub(super) idle_per_host: usize,
+    /// HTTP/2 connections to one server.
+    pub(super) shared_per_host: usize,
 }
 
 #[derive(Default)]
@@ -67,9 +70,9 @@ impl Hasher for Fnv {
 pub(super) struct Origin {
     /// The value of the `host` header.
     pub(super) host: HeaderValue,
-    /// Held while a connection is opened that may turn out to be HTTP/2, which then serves all who wait for it.
-    pub(super) gate: tokio::sync::Mutex<()>,
-    idle_limit: usize,
+    /// Told when those who wait for a connection that may be HTTP/2, and would then serve many, had better look again.
+    news: Notify,
+    limits: Limits,
     state: Mutex<State>,
 }
 
@@ -79,6 +82,11 @@ struct State {
     shared: Vec<Shared>,
     /// The server has shown that it speaks HTTP/1.1 only, so nobody needs to wait at the gate.
     http1_only: bool,
+    /// Requests that wait for a connection, and connections that are being opened for them.
+    wanting: usize,
+    dialing: usize,
+    /// Somebody waits for a server to tell how many streams it allows.
+    listening: bool,
 }
 
 struct Idle {
@@ -90,6 +98,56 @@ struct Shared {
     sender: http2::SendRequest<Payload>,
     load: Arc<Load>,
     idle_since: Option<Instant>,
+}
+
+/// How a request comes by a connection.
+pub(super) enum Turn<'a> {
+    /// By one that is there.
+    Take(Line),
+    /// It opens one.
+    Dial(Dialing<'a>),
+}
+
+enum Step {
+    Dial,
+    Take(Line),
+    Listen(Arc<Load>),
+    Wait,
+}
+
+/// A request that waits for a connection.
+struct Wanting<'a>(&'a Origin);
+
+impl<'a> Wanting<'a> {
+    fn new(origin: &'a Origin) -> Self {
+        lock(&origin.state).wanting += 1;
+        Self(origin)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).wanting -= 1;
+    }
+}
+
+/// A connection is being opened. When that is over, well or not, all who wait look again.
+pub(super) struct Dialing<'a>(&'a Origin);
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).dialing -= 1;
+        self.0.news.notify_waiters();
+    }
+}
+
+struct Listening<'a>(&'a Origin);
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).listening = false;
+        self.0.news.notify_waiters();
+    }
 }
 
 /// The use of a connection for one request.
@@ -104,17 +162,23 @@ pub(super) struct Http2 {
     pub(super) load: Arc<Load>,
 }
 
-/// What an HTTP/2 connection is thought to allow until its server has spoken; what the standard recommends at least.
-const USUAL_STREAMS: usize = 100;
-
 /// What hyper is told to send before the server has spoken, and reports until then. More than this waits a round trip;
 /// a server that allows fewer than the usual would refuse the rest of a burst otherwise.
 pub(super) const UNTOLD_STREAMS: usize = 9;
+
+/// What goes out on the first connection before its server has spoken. The others wait a round trip: some servers allow
+/// very few, and refuse what is more.
+const UNTOLD_ROOM: usize = 1;
+
+/// How long a server may take to say how many streams it allows; then it is thought to allow [`UNTOLD_STREAMS`].
+const UNTOLD_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How busy an HTTP/2 connection is.
 pub(super) struct Load {
     streams: AtomicUsize,
     limit: AtomicUsize,
+    /// The limit is the server's own, or that of another connection to it.
+    told: AtomicBool,
     /// Wakes the one who [`watch`](Self::watch)es the limit.
     watcher: OnceLock<Waker>,
     woken: AtomicBool,
@@ -136,12 +200,7 @@ impl Pool {
         if let Some(origin) = map.get(authority) {
             return Arc::clone(origin);
         }
-        let origin = Arc::new(Origin {
-            host: host(),
-            gate: tokio::sync::Mutex::default(),
-            idle_limit: self.limits.idle_per_host,
-            state: Mutex::default(),
-        });
+        let origin = Arc::new(Origin { host: host(), news: Notify::new(), limits: self.limits, state: Mutex::default() });
         map.insert(authority.clone(), Arc::clone(&origin));
         origin
     }
@@ -201,6 +260,60 @@ impl Origin {
         Some(Line::Http2(Http2::new(free.sender.clone(), Arc::clone(&free.load))))
     }
 
+    /// A connection as soon as there is one with room, or the right to open one: as many are opened at once as those who
+    /// wait need, as soon as it is known how many streams the server allows on each. `fresh`: none that was there before.
+    pub(super) async fn turn(&self, fresh: bool) -> Turn<'_> {
+        let _wanting = Wanting::new(self);
+        loop {
+            let news = self.news.notified();
+            let mut news = std::pin::pin!(news);
+            // From here on nothing is missed.
+            news.as_mut().enable();
+            if !fresh && let Some(line) = self.take() {
+                return Turn::Take(line);
+            }
+            match self.step(fresh) {
+                Step::Dial => return Turn::Dial(Dialing(self)),
+                Step::Take(line) => return Turn::Take(line),
+                Step::Listen(load) => {
+                    let _listening = Listening(self);
+                    load.listen().await;
+                }
+                Step::Wait => news.await,
+            }
+        }
+    }
+
+    fn step(&self, fresh: bool) -> Step {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        if !fresh
+            && state.shared.len() + state.dialing >= self.limits.shared_per_host
+            && let Some(least) = state.shared.iter().min_by_key(|shared| shared.load.streams.load(Ordering::Relaxed))
+        {
+            return Step::Take(Line::Http2(Http2::new(least.sender.clone(), Arc::clone(&least.load))));
+        }
+        let untold = state.shared.iter().find(|shared| !shared.load.is_told());
+        if let Some(untold) = untold.filter(|_| !fresh) {
+            if state.listening {
+                return Step::Wait;
+            }
+            state.listening = true;
+            return Step::Listen(Arc::clone(&untold.load));
+        }
+        let each = state.shared.last().map(|shared| shared.load.limit.load(Ordering::Relaxed));
+        let enough = match each {
+            Some(each) => state.dialing.saturating_mul(each) >= state.wanting,
+            // Nobody knows yet what it speaks; one finds out.
+            None => state.dialing > 0,
+        };
+        if enough && !fresh && !state.http1_only {
+            return Step::Wait;
+        }
+        state.dialing += 1;
+        Step::Dial
+    }
+
     pub(super) fn is_http1_only(&self) -> bool {
         lock(&self.state).http1_only
     }
@@ -212,8 +325,8 @@ impl Origin {
     /// Shares a new HTTP/2 connection and takes its first stream.
     pub(super) fn share(&self, sender: http2::SendRequest<Payload>) -> Http2 {
         let mut state = lock(&self.state);
-        let limit = state.shared.last().map_or(USUAL_STREAMS, |other| other.load.limit.load(Ordering::Relaxed));
-        let load = Arc::new(Load::new(limit));
+        let known = state.shared.iter().rev().find(|other| other.load.is_told());
+        let load = Arc::new(Load::new(known.map(|other| other.load.limit.load(Ordering::Relaxed))));
         state.shared.push(Shared { sender: sender.clone(), load: Arc::clone(&load), idle_since: None });
         Http2::new(sender, load)
     }
@@ -221,7 +334,7 @@ impl Origin {
     /// Takes a connection back whose exchange is over.
     pub(super) fn put(&self, connection: Connection) {
         let mut state = lock(&self.state);
-        if state.idle.len() < self.idle_limit {
+        if state.idle.len() < self.limits.idle_per_host {
             state.idle.push(Idle { connection, since: Instant::now() });
         }
     }
@@ -259,9 +372,10 @@ impl Drop for Http2 {
 }
 
 impl Load {
-    const fn new(limit: usize) -> Self {
-        let (streams, limit) = (AtomicUsize::new(0), AtomicUsize::new(limit));
-        Self { streams, limit, watcher: OnceLock::new(), woken: AtomicBool::new(false) }
+    fn new(known: Option<usize>) -> Self {
+        let (streams, told) = (AtomicUsize::new(0), AtomicBool::new(known.is_some()));
+        let limit = AtomicUsize::new(known.unwrap_or(UNTOLD_ROOM));
+        Self { streams, limit, told, watcher: OnceLock::new(), woken: AtomicBool::new(false) }
     }
 
     /// Notes how many streams the server allows now. The task that says so is woken once more when the first stream is
@@ -270,8 +384,29 @@ impl Load {
         if limit != UNTOLD_STREAMS {
             // A server that allows none for now gets the next request all the same, which then waits.
             self.limit.store(limit.max(1), Ordering::Relaxed);
+            self.told.store(true, Ordering::Relaxed);
         }
         self.watcher.get_or_init(|| cx.waker().clone());
+    }
+
+    fn is_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the server has told its limit, or for as long as it may take.
+    async fn listen(&self) {
+        let told = async {
+            let mut pause = Duration::from_millis(1);
+            while !self.is_told() {
+                self.watcher.get().inspect(|watcher| watcher.wake_by_ref());
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(20));
+            }
+        };
+        if tokio::time::timeout(UNTOLD_PATIENCE, told).await.is_err() {
+            self.limit.store(UNTOLD_STREAMS, Ordering::Relaxed);
+            self.told.store(true, Ordering::Relaxed);
+        }
     }
 
     fn has_room(&self) -> bool {

@@ -19,16 +19,18 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use futures_util::FutureExt;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use trunkline::codec::dialect::{self, Cx, Dialect, Framing};
-use trunkline::config::{Config, Environment};
+use trunkline::config::{Config, Environment, HoldBack};
 use trunkline::exchange::{Answer, Lane};
 use trunkline::ir::{Delta, Event, PartStart};
 use trunkline::monitor::{OpenCall, Outcome, Recorder};
-use trunkline::relay::{Pipe, Settings};
+use trunkline::relay::{self, Hold, Pipe, Settings};
 use trunkline::transport::{Body, Failure, Phase};
-use trunkline::{Client, Losses, Target};
+use trunkline::{Client, Kind, Losses, Target};
 
 use told::Told;
 
@@ -119,8 +121,16 @@ impl Case {
         }
     }
 
-    /// What a caller gets of the first bytes of the stream, and what is recorded of it.
-    fn relay(&self, caller: &'static Dialect, framing: Framing, bytes: Bytes, ending: Ending) -> (Vec<u8>, Outcome) {
+    /// What a caller gets of the first bytes of the stream, and what is recorded of it; the error, if it came while
+    /// nothing had left yet.
+    fn relay(
+        &self,
+        caller: &'static Dialect,
+        framing: Framing,
+        bytes: Bytes,
+        ending: Ending,
+        until: HoldBack,
+    ) -> Result<(Vec<u8>, Outcome), trunkline::Error> {
         let body = match ending {
             Ending::Quiet => Body::whole(bytes),
             Ending::Broken => {
@@ -133,11 +143,14 @@ impl Case {
             dialect: self.dialect,
             lane: self.lane(caller),
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(self.framing.content_type()))]),
             body,
             losses: Losses::default(),
             drop_usage: false,
         };
+        // None of these streams keeps anybody waiting.
+        let hold = Hold { until, frame_limit: 1 << 20, limit: 1 << 20, idle_seconds: 60 };
+        let answer = relay::hold(answer, hold).now_or_never().expect("nothing to wait for")?;
         let cx = Cx {
             id: "abcdefghijklmnopqrstuvwx".to_owned(),
             request_id: "req_1".to_owned(),
@@ -164,7 +177,7 @@ impl Case {
         drop(pipe);
         let mut outcomes = outcomes.0.lock().unwrap();
         assert_eq!(outcomes.len(), 1, "{}: one outcome", self.name);
-        (out, outcomes.pop().unwrap())
+        Ok((out, outcomes.pop().unwrap()))
     }
 
     /// What the provider has said when so many of its bytes have come, for each number of them.
@@ -208,10 +221,10 @@ impl Text {
                 let counts = matches!(start, PartStart::Text | PartStart::Refusal) || self.sound && is_sound;
                 self.parts.insert(*part, counts);
             }
-            Event::Delta { choice: 0, part, delta: Delta::Text(text) | Delta::Transcript(text) } => {
-                if self.parts.get(part).is_some_and(|counts| *counts) {
-                    self.told.push_str(text);
-                }
+            Event::Delta { choice: 0, part, delta: Delta::Text(text) | Delta::Transcript(text) }
+                if self.parts.get(part).is_some_and(|counts| *counts) =>
+            {
+                self.told.push_str(text);
             }
             _ => {}
         }
@@ -221,6 +234,17 @@ impl Text {
 fn callers() -> impl Iterator<Item = &'static Dialect> {
     dialect::ALL.iter().filter(|dialect| dialect.downstream.is_some())
 }
+
+/// Turn about; most of the time nothing is held, because then most can go wrong.
+const HOLDS: [HoldBack; 7] = [
+    HoldBack::None,
+    HoldBack::FirstToken,
+    HoldBack::None,
+    HoldBack::Bytes(200),
+    HoldBack::None,
+    HoldBack::FirstByte,
+    HoldBack::All,
+];
 
 /// Whether a cut after so many bytes is beside the end of a frame, or of the stream.
 fn is_edge(case: &Case, at: usize) -> bool {
@@ -247,26 +271,49 @@ fn check_forwarded(case: &Case, framing: Framing, at: usize, told: &Told) -> Res
     Err(format!("{} frames had come", came.len()))
 }
 
-fn check(case: &Case, caller: &'static Dialect, framing: Framing, said: &[String]) {
+/// Whose turn it is.
+#[derive(Clone, Copy)]
+struct Turn {
+    turn: usize,
+    of: usize,
+}
+
+fn check(case: &Case, caller: &'static Dialect, framing: Framing, said: &[String], Turn { turn, of }: Turn) {
     let what = format!("{} → {}, {framing:?}", case.name, caller.name);
-    let (whole, _) = case.relay(caller, framing, case.bytes.clone(), Ending::Quiet);
+    let (whole, _) = case.relay(caller, framing, case.bytes.clone(), Ending::Quiet, HoldBack::None).unwrap();
     let whole = Told::read(caller.name, framing, &whole, true);
     let all = std::env::var("CUTS").is_ok_and(|cuts| cuts == "all");
     let mut last: Option<(Vec<u8>, Told)> = None;
     let same = case.lane(caller) == Lane::Same;
-    let turn = callers().position(|one| one.name == caller.name).unwrap();
     for at in 0..=case.bytes.len() {
-        if !all && !is_edge(case, at) && at % callers().count() != turn {
+        if !all && !is_edge(case, at) && at % of != turn {
             continue;
         }
         // Both endings are the same to the caller but for the error's words; each is tried at every other byte.
         let ending = if at % 2 == 0 { Ending::Quiet } else { Ending::Broken };
-        let (out, outcome) = case.relay(caller, framing, case.bytes.slice(..at), ending);
+        let hold = HOLDS[at / of % HOLDS.len()];
+        let (out, outcome) = match case.relay(caller, framing, case.bytes.slice(..at), ending, hold) {
+            Ok(relayed) => relayed,
+            // The caller has seen nothing; it gets the next target's answer, or an error for an answer.
+            Err(error) => {
+                let kept = match hold {
+                    HoldBack::None => false,
+                    HoldBack::FirstByte => at == 0,
+                    // What is no cut came in one piece with all that was before it.
+                    _ if error.kind != Kind::Truncated => true,
+                    HoldBack::FirstToken => said[at].is_empty(),
+                    HoldBack::Bytes(bytes) => at < bytes,
+                    HoldBack::Ms(_) | HoldBack::All => true,
+                };
+                assert!(kept, "{what}: cut at byte {at}: {hold:?} keeps back too much: {error}");
+                continue;
+            }
+        };
         let told = match last.take() {
             Some((same, told)) if same == out => told,
             _ => Told::read(caller.name, framing, &out, true),
         };
-        let show = || format!("{what}: cut at byte {at} ({ending:?}): {told:?}\n{}", String::from_utf8_lossy(&out));
+        let show = || format!("{what}: cut at byte {at} ({ending:?}, {hold:?}): {told:?}\n{}", String::from_utf8_lossy(&out));
         // A server that writes no terminator is as good as its word, in its own dialect.
         let ended = told.ended || same && !case.target.quirks().done && told.finished;
         assert!(ended || told.failed, "a silent end: {}", show());
@@ -296,14 +343,15 @@ fn a_stream_cut_at_any_byte_never_ends_in_silence() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _inside = runtime.enter();
         while let Some(case) = { cases.lock().unwrap().pop() } {
-            for caller in callers() {
+            let with = |caller: &'static Dialect| case.framings(caller).into_iter().map(move |framing| (caller, framing));
+            let ways: Vec<_> = callers().flat_map(with).collect();
+            for (turn, (caller, framing)) in ways.iter().copied().enumerate() {
                 // There is nothing but text.
                 let said = case.said(caller.name != "openai-completions");
-                for framing in case.framings(caller) {
-                    let checked = catch_unwind(AssertUnwindSafe(|| check(&case, caller, framing, &said)));
-                    if checked.is_err() {
-                        failed.lock().unwrap().push(format!("{} → {}", case.name, caller.name));
-                    }
+                let turn = Turn { turn, of: ways.len() };
+                let checked = catch_unwind(AssertUnwindSafe(|| check(&case, caller, framing, &said, turn)));
+                if checked.is_err() {
+                    failed.lock().unwrap().push(format!("{} → {}", case.name, caller.name));
                 }
             }
         }

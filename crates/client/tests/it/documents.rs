@@ -179,3 +179,17 @@ fn faults_and_recordings_are_written_as_their_pages_say() {
         }
     }
 }
+
+/// The settings of the page on limits are settings.
+#[test]
+fn limits_are_written_as_their_page_says() {
+    for page in ["docs/limits.md", "docs/limits.zh-CN.md"] {
+        let text = blocks(page, "toml").concat();
+        let config = Config::parse(&text, page).unwrap();
+        assert_eq!(config.limits["openai"].in_flight.unwrap().get(), 50);
+        assert_eq!(config.limits["openai"].queue(), 100);
+        let usual = trunkline::config::Server::default();
+        assert_eq!((config.server.max_calls, config.server.body_memory), (usual.max_calls, usual.body_memory));
+        Client::builder().config(config).environment(Environment::default()).build().unwrap();
+    }
+}

@@ -146,3 +146,24 @@ fn a_configuration_has_them_too_and_is_strict() {
     let replay = read("replay = { dir = 'x', timing = true }").unwrap().replay.unwrap();
     assert!(replay.timing && read("replay = 'x'").unwrap().replay.unwrap().dir == replay.dir);
 }
+
+#[tokio::test]
+async fn a_plan_is_begun_and_ended_while_calls_run() {
+    let path = std::env::temp_dir().join(format!("trunkline-fault-{}.toml", std::process::id()));
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    write("");
+    let client = Client::builder().config_file(&path).environment(Environment::default()).build().unwrap();
+    assert_eq!(status(&client, "sim/echo").await, 200);
+    let plan = "[faults]\nskip = 1\nstatus = 503\n";
+    write(plan);
+    client.reload().unwrap();
+    assert_eq!((status(&client, "sim/echo").await, status(&client, "sim/echo").await), (200, 503));
+    // The same plan goes on where it was.
+    write(&format!("# the same\n{plan}"));
+    client.reload().unwrap();
+    assert_eq!(status(&client, "sim/echo").await, 503);
+    write("");
+    client.reload().unwrap();
+    assert_eq!(status(&client, "sim/echo").await, 200);
+    std::fs::remove_file(&path).unwrap();
+}

@@ -166,6 +166,23 @@ mod tests {
     }
 
     #[test]
+    fn a_break_tells_the_text_that_waited() {
+        let (mut queue, mut out) = (Queue::default(), String::new());
+        let mut tell = |step: Step<'_>| match step {
+            Step::Open(_) => out.push('('),
+            Step::Grow(Delta::Text(text) | Delta::Arguments(text)) => out.push_str(text),
+            Step::Grow(_) => {}
+            Step::Close => out.push(')'),
+        };
+        (0..4).for_each(|part| queue.open(part, &PartStart::Text, &mut tell));
+        queue.grow(2, &Delta::Text("c".to_owned()), &mut tell);
+        queue.grow(3, &Delta::Arguments("d".to_owned()), &mut tell);
+        queue.tell_held(&mut tell);
+        queue.tell_held(&mut tell);
+        assert_eq!(out, "()()(c");
+    }
+
+    #[test]
     fn what_is_held_is_bounded() {
         let mut queue = Queue::default();
         let mut tell = |_: Step<'_>| {};

@@ -10,6 +10,7 @@ use hyper::body::{Body, Incoming};
 use trunkline::codec::{Error, Kind, Origin};
 
 use super::reply::ReplyBody;
+use crate::shed::Held;
 
 /// How long, and how much, of a refused body is thrown away so that its sender gets to read the answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -20,14 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Receives a whole body of at most `limit` bytes.
 ///
 /// # Errors
-/// `TooLarge` as soon as that is known, with what is left of the body; `BadRequest` for encodings and broken bodies.
-pub async fn receive(head: &Parts, mut incoming: Incoming, limit: usize) -> Result<Bytes, (Option<Incoming>, Error)> {
+/// `TooLarge` as soon as that is known, with what is left of the body; `BadRequest` for encodings and broken bodies;
+/// `Unavailable` when all requests together hold as much as they may.
+pub async fn receive(
+    head: &Parts,
+    mut incoming: Incoming,
+    limit: usize,
+    held: &mut Held,
+) -> Result<Bytes, (Option<Incoming>, Error)> {
     if let Err(error) = check_encoding(head) {
         return Err((Some(incoming), error));
     }
     let announced = incoming.size_hint().lower();
     if announced > limit as u64 {
         return Err((Some(incoming), too_large(limit as u64, "body_limit")));
+    }
+    if let Err(error) = held.grow(announced) {
+        return Err((Some(incoming), error));
     }
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -46,6 +56,9 @@ pub async fn receive(head: &Parts, mut incoming: Incoming, limit: usize) -> Resu
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > limit {
             return Err((Some(incoming), too_large(limit as u64, "body_limit")));
+        }
+        if let Err(error) = held.grow((first.len() + rest.len() + data.len()) as u64) {
+            return Err((Some(incoming), error));
         }
         if first.is_empty() && rest.is_empty() {
             first = data;

@@ -15,6 +15,7 @@ use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::transport::{Failure, Payload, Phase};
 
 use super::body::{check_encoding, discard, too_large};
+use crate::shed::Held;
 
 /// A caller may not take for ever between two pieces of its body.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +37,8 @@ pub struct Form {
     held: Bytes,
     rest: Option<Upload>,
     fault: Fault,
+    /// What it takes of the gateway's memory for bodies.
+    kept: Held,
 }
 
 /// What went wrong with a body on its way through.
@@ -57,7 +60,12 @@ impl Fault {
 ///
 /// # Errors
 /// When it is none, is too long, names no model or two, or the model's name comes too late.
-pub async fn receive(head: &Parts, incoming: Incoming, limits: Limits) -> Result<Form, (Option<Incoming>, Error)> {
+pub async fn receive(
+    head: &Parts,
+    incoming: Incoming,
+    limits: Limits,
+    mut kept: Held,
+) -> Result<Form, (Option<Incoming>, Error)> {
     let media = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let opened = check_encoding(head).and_then(|()| boundary(media));
     let boundary = match opened {
@@ -77,14 +85,19 @@ pub async fn receive(head: &Parts, incoming: Incoming, limits: Limits) -> Result
                 return Err((upload.incoming.take(), missing()));
             }
             let rest = (!upload.is_over()).then_some(upload);
-            return Ok(Form { model, span, held: held.freeze(), rest, fault });
+            return Ok(Form { model, span, held: held.freeze(), rest, fault, kept });
         }
         if held.len() > limits.held {
             let what = format!("no model was named in the first {} bytes of the form; put model before the file", limits.held);
             return Err((upload.incoming.take(), Error::bad_request(what).at("model")));
         }
         match upload.next().await {
-            Some(Ok(data)) => held.extend_from_slice(&data),
+            Some(Ok(data)) => {
+                if let Err(error) = kept.grow((held.len() + data.len()) as u64) {
+                    return Err((upload.incoming.take(), error));
+                }
+                held.extend_from_slice(&data);
+            }
             Some(Err(error)) => return Err((upload.incoming.take(), error)),
             None => return Err((None, missing())),
         }
@@ -124,6 +137,7 @@ impl Form {
                 if whole.len() + data.len() > limit {
                     return Err(too_large(limit as u64, "body_limit"));
                 }
+                self.kept.grow((whole.len() + data.len()) as u64)?;
                 whole.extend_from_slice(&data);
             }
             self.held = whole.freeze();

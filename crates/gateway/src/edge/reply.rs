@@ -16,6 +16,7 @@ use trunkline::{Target, ir};
 
 use super::{Health, Route};
 use crate::pipeline::TASK;
+use crate::shed::Open;
 use crate::worker::Worker;
 
 const TARGET: HeaderName = HeaderName::from_static("x-trunkline-target");
@@ -34,6 +35,15 @@ pub enum ReplyBody {
     Stream(Box<Pipe>),
     /// As it comes, and no stream of a chat.
     Flow(Box<Flow>),
+    /// One that is counted among the open ones until its end.
+    Counted(Box<ReplyBody>, Open),
+}
+
+impl ReplyBody {
+    /// As long as it is on its way, the call is open. What is all there costs nothing more.
+    pub(crate) fn keeping(self, open: Open) -> Self {
+        if let ReplyBody::Whole(_) = self { self } else { ReplyBody::Counted(Box::new(self), open) }
+    }
 }
 
 /// What is told about a call in its headers.
@@ -64,6 +74,7 @@ impl Facts {
     pub fn begin(&mut self, target: &Target) {
         self.target = Some(target.name());
         self.attempts += 1;
+        self.losses = Losses::default();
     }
 
     fn write(&self, headers: &mut HeaderMap) {
@@ -296,6 +307,7 @@ impl http_body::Body for ReplyBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
             ReplyBody::Flow(flow) => Pin::new(&mut **flow).poll_frame(context),
+            ReplyBody::Counted(body, _) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -304,6 +316,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Whole(bytes) => bytes.is_empty(),
             ReplyBody::Stream(pipe) => pipe.is_end_stream(),
             ReplyBody::Flow(flow) => flow.is_end_stream(),
+            ReplyBody::Counted(body, _) => body.is_end_stream(),
         }
     }
 
@@ -312,6 +325,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             ReplyBody::Stream(_) => SizeHint::default(),
             ReplyBody::Flow(flow) => flow.size_hint(),
+            ReplyBody::Counted(body, _) => body.size_hint(),
         }
     }
 }

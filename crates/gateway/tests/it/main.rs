@@ -26,6 +26,8 @@ mod passthrough;
 mod quirk;
 mod rehearse;
 mod responses;
+mod shed;
 mod stop;
+mod survive;
 mod task;
 mod upload;

@@ -20,16 +20,16 @@ use crate::codec::{Error, Kind, Origin, Retry};
 /// A plan that is being followed.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    rules: Vec<Armed>,
+    plan: FaultPlan,
+    /// How often each of its rules was asked and has hit.
+    counts: Vec<Count>,
     /// How long whoever waits for a head, and for the next piece of what is collected, would wait for a real one.
     head: Duration,
     piece: Duration,
 }
 
-/// A rule, and how often it was asked and has hit.
-#[derive(Debug)]
-struct Armed {
-    rule: Rule,
+#[derive(Debug, Default)]
+struct Count {
     seen: AtomicU64,
     hits: AtomicU64,
 }
@@ -42,23 +42,27 @@ pub(crate) struct Strike<'a> {
 }
 
 impl Faults {
-    pub(crate) fn new(plan: &FaultPlan, head: Duration, piece: Duration) -> Self {
-        let arm = |rule: &Rule| Armed { rule: rule.clone(), seen: AtomicU64::new(0), hits: AtomicU64::new(0) };
-        Faults { rules: plan.0.iter().map(arm).collect(), head, piece }
+    pub(crate) fn new(plan: FaultPlan, head: Duration, piece: Duration) -> Self {
+        let counts = plan.0.iter().map(|_| Count::default()).collect();
+        Faults { plan, counts, head, piece }
+    }
+
+    /// The plan as written.
+    pub(crate) const fn plan(&self) -> &FaultPlan {
+        &self.plan
     }
 
     /// Whether a call to `target` (`provider/model`) is hit. The same calls in the same order get the same answers.
     pub(crate) fn strike(&self, target: &str) -> Option<Strike<'_>> {
-        self.rules.iter().find_map(|armed| {
-            let dice = armed.hit(target)?;
-            Some(Strike { faults: self, rule: &armed.rule, dice })
+        self.plan.0.iter().zip(&self.counts).find_map(|(rule, count)| {
+            let dice = count.hit(rule, target)?;
+            Some(Strike { faults: self, rule, dice })
         })
     }
 }
 
-impl Armed {
-    fn hit(&self, target: &str) -> Option<Dice> {
-        let rule = &self.rule;
+impl Count {
+    fn hit(&self, rule: &Rule, target: &str) -> Option<Dice> {
         if !rule.covers(target) {
             return None;
         }

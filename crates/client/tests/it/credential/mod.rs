@@ -67,7 +67,7 @@ impl World {
 
     pub(crate) fn changing(config: &str, variables: impl Fn() -> Environment + Send + Sync + 'static) -> Self {
         // Its clock stands still: nobody is to wait for it.
-        let config = &format!("[calls]\nattempts = 1\n{config}");
+        let config = &format!("[calls]\nattempts = 1\nwait_seconds = 0\n{config}");
         let config = Config::parse(config, "test.toml").unwrap_or_else(|error| panic!("{error}"));
         World::build(Client::builder().config(config).variables(move || Ok(variables())))
     }

@@ -11,7 +11,7 @@ use trunkline::route::{Candidate, Fitness, Look, Need, Said, Strategy as Share, 
 use super::world::{Act, Script, world};
 
 fn good() -> Script {
-    Script { acts: vec![Act::Good], latency: Duration::from_millis(1) }
+    Script { acts: vec![Act::Good], latency: Duration::from_millis(1), weather: Vec::new() }
 }
 
 fn paused<T>(work: impl Future<Output = T>) -> T {
@@ -94,7 +94,7 @@ fn a_request_goes_first_to_whom_is_known_to_be_able() {
 fn who_seems_unable_is_still_asked_when_nobody_else_answers() {
     let config = "[models.any]\ntargets = [\"p0/m\", \"p1/m\"]\n[prices.\"p0/m\"]\nable = [\"chat\"]\n";
     paused(async {
-        let broken = Script { acts: vec![Act::Refuse(500, None)], latency: Duration::ZERO };
+        let broken = Script { acts: vec![Act::Refuse(500, None)], latency: Duration::ZERO, weather: Vec::new() };
         let (world, client) = world(&[good(), broken], config, 1);
         assert_eq!(client.call(image()).await.unwrap().target, "p0/m");
         assert!(world.asked("p1") > 0, "but after the others");

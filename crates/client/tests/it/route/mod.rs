@@ -1,6 +1,7 @@
 //! Calls that survive: who is asked, in which order, how often, and what is counted.
 
 mod able;
+mod limit;
 mod model;
 mod share;
 mod storm;

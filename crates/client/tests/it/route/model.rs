@@ -40,7 +40,7 @@ fn script() -> impl Strategy<Value = Script> {
         3 => proptest::collection::vec(act(), 1..12),
         1 => act().prop_map(|act| vec![act]),
     ];
-    (acts, 1..3000_u64).prop_map(|(acts, ms)| Script { acts, latency: Duration::from_millis(ms) })
+    (acts, 1..3000_u64).prop_map(|(acts, ms)| Script::new(acts, ms))
 }
 
 fn plan() -> impl Strategy<Value = Plan> {

@@ -15,22 +15,22 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
 #[test]
 fn a_retry_waits_as_long_as_the_provider_says_and_no_longer_than_the_call_may() {
     paused(async {
-        let script = Script { acts: vec![Act::Refuse(429, Some(3)), Act::Good], latency: ms(10) };
+        let script = Script::new([Act::Refuse(429, Some(3)), Act::Good], 10);
         let (world, client) = world(&[script], "", 1);
         let ended = call(&world, &client, "p0/m", false).await;
         assert_eq!(ended.error, None);
         assert!(ended.took >= ms(3000) && ended.took < ms(3500), "{ended:?}");
     });
     paused(async {
-        let script = Script { acts: vec![Act::Refuse(429, Some(30))], latency: ms(10) };
+        let script = Script::new([Act::Refuse(429, Some(30))], 10);
         let (world, client) = world(&[script], "", 1);
         let ended = call(&world, &client, "p0/m", false).await;
         assert!(ended.error.is_some() && ended.took < ms(100), "told at once: {ended:?}");
         assert_eq!(world.asked("p0"), 1);
     });
     paused(async {
-        let resting = Script { acts: vec![Act::Refuse(429, Some(5))], latency: ms(10) };
-        let good = Script { acts: vec![Act::Good], latency: ms(10) };
+        let resting = Script::new([Act::Refuse(429, Some(5))], 10);
+        let good = Script::new([Act::Good], 10);
         let (world, client) = world(&[resting, good], "[models.any]\ntargets = [\"p0/m\", \"p1/m\"]\n", 1);
         let ended = call(&world, &client, "any", true).await;
         assert!(ended.error.is_none() && ended.opened < ms(100), "the next one at once: {ended:?}");
@@ -48,13 +48,68 @@ fn a_retry_waits_as_long_as_the_provider_says_and_no_longer_than_the_call_may() 
 fn a_request_that_may_have_been_carried_out_is_sent_again_only_if_that_is_safe() {
     for (act, speech, embed) in [(Act::Reset, 1, 2), (Act::Refuse(500, None), 2, 2), (Act::Unreachable, 2, 2)] {
         paused(async {
-            let script = Script { acts: vec![act, Act::Good], latency: ms(10) };
+            let script = Script::new([act, Act::Good], 10);
             let (world, client) = world(std::slice::from_ref(&script), "", 1);
             let _ = client.speak("p0/m", "hello").await;
             assert_eq!(world.asked("p0"), speech, "{act:?}");
             let (world, client) = super::world::world(&[script], "", 1);
             let _ = client.embed("p0/m", ["hello"]).await;
             assert_eq!(world.asked("p0"), embed, "{act:?}");
+        });
+    }
+}
+
+/// 500 callers, each with one call after the other for 20 s, at a provider that allows nothing for the first 10 s and asks
+/// for 2 s of silence each time.
+#[test]
+fn a_thundering_herd_is_held_back_and_let_go() {
+    paused(async {
+        let script = Script::new([Act::Good], 50).from(0, Act::Refuse(429, Some(2)), 50).from(10, Act::Good, 50);
+        let config = "[calls]\ndeadline_seconds = 15\n";
+        let (world, client) = world(&[script], config, 3);
+        let begin = world.now();
+        let callers = (0..500).map(|_| {
+            let (world, client) = (&world, &client);
+            async move {
+                let mut ended = Vec::new();
+                while world.now() - begin < ms(20_000) {
+                    ended.push(call(world, client, "p0/m", false).await);
+                    tokio::time::sleep(ms(450)).await;
+                }
+                ended
+            }
+        });
+        let ended: Vec<_> = futures_util::future::join_all(callers).await.into_iter().flatten().collect();
+        assert!(ended.iter().all(|ended| ended.took <= ms(15_050)), "nobody waits past the deadline");
+        let log = world.log.lock().unwrap();
+        let asked = |from: u64, to: u64| log.asked["p0"].iter().filter(|at| (ms(from)..ms(to)).contains(&(**at - begin))).count();
+        let (first, silence) = (asked(0, 100), asked(100, 10_000));
+        println!("{first} requests at once, {silence} more in the 10 s of silence, {} in the 2 s after", asked(10_000, 12_000));
+        assert_eq!(first, 500, "nobody knew");
+        assert!(silence <= 110, "{silence} requests while silence was asked for; the retry budget is 110");
+        let per_second = asked(12_000, 20_000) / 8;
+        assert!(per_second >= 800, "{per_second} a second after 2 s; 500 callers make 1,000");
+    });
+}
+
+/// The last lane stays open: every 100th answer of the only provider is bad.
+#[test]
+fn a_lone_target_that_fails_now_and_then_gets_every_call() {
+    for bad in [Act::Refuse(500, None), Act::Refuse(429, Some(7)), Act::Cut(1), Act::Refuse(503, Some(3))] {
+        paused(async {
+            let mut acts = vec![Act::Good; 99];
+            acts.push(bad);
+            let (world, client) = world(&[Script::new(acts, 80)], "[calls]\nattempts = 1\n", 3);
+            let calls = (0..4000_u64).map(|number| {
+                let (world, client) = (&world, &client);
+                async move {
+                    tokio::time::sleep(ms(number * 10)).await;
+                    call(world, client, "p0/m", number % 2 == 0).await
+                }
+            });
+            let ended = futures_util::future::join_all(calls).await;
+            let good = ended.iter().filter(|ended| ended.error.is_none()).count();
+            assert_eq!((world.asked("p0"), good), (4000, 3960), "{bad:?}");
         });
     }
 }

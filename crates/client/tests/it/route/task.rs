@@ -10,7 +10,7 @@ use trunkline::{Client, Kind};
 use super::world::{Act, Script, World, world};
 
 fn good() -> Script {
-    Script { acts: vec![Act::Good], latency: std::time::Duration::from_millis(1) }
+    Script { acts: vec![Act::Good], latency: std::time::Duration::from_millis(1), weather: Vec::new() }
 }
 
 fn paused<T>(work: impl Future<Output = T>) -> T {

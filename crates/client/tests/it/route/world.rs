@@ -27,6 +27,9 @@ impl Clock for VirtualClock {
     }
 }
 
+/// When a provider does what, by its own time: from this moment on, until the next one.
+pub(crate) type Weather = Vec<(Duration, Act, Duration)>;
+
 /// What a provider does with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
@@ -40,6 +43,8 @@ pub(crate) enum Act {
     Reset,
     /// Says nothing for ever.
     Silence,
+    /// Answers well, and tells that nothing is left of its own limits for so many seconds.
+    Spent(u64),
     /// Breaks off after this many pieces of its answer.
     Cut(usize),
 }
@@ -51,6 +56,20 @@ pub(crate) struct Script {
     pub(crate) acts: Vec<Act>,
     /// To the head of an answer.
     pub(crate) latency: Duration,
+    /// From these moments of its life on it does this instead, this fast.
+    pub(crate) weather: Weather,
+}
+
+impl Script {
+    pub(crate) fn new(acts: impl Into<Vec<Act>>, ms: u64) -> Self {
+        Script { acts: acts.into(), latency: Duration::from_millis(ms), weather: Vec::new() }
+    }
+
+    /// From this second on it does this, this fast.
+    pub(crate) fn from(mut self, second: u64, act: Act, ms: u64) -> Self {
+        self.weather.push((Duration::from_secs(second), act, Duration::from_millis(ms)));
+        self
+    }
 }
 
 #[derive(Default)]
@@ -58,6 +77,27 @@ pub(crate) struct Log {
     /// When each provider was asked, by host.
     pub(crate) asked: HashMap<String, Vec<Duration>>,
     pub(crate) outcomes: Vec<Outcome>,
+    /// How many requests each provider has at once, now and at most, to the heads of their answers.
+    pub(crate) at_once: HashMap<String, (usize, usize)>,
+}
+
+/// A request on its way.
+struct Out<'a>(&'a World, &'a str);
+
+impl<'a> Out<'a> {
+    fn new(world: &'a World, host: &'a str) -> Self {
+        let mut log = world.log.lock().unwrap();
+        let (now, most) = log.at_once.entry(host.to_owned()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        Out(world, host)
+    }
+}
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        self.0.log.lock().unwrap().at_once.get_mut(self.1).unwrap().0 -= 1;
+    }
 }
 
 /// Carries requests to the scripts.
@@ -107,15 +147,19 @@ impl World {
 
     async fn act(&self, host: &str, streamed: bool) -> Result<Reply, Failure> {
         let script = &self.scripts[host];
+        let _out = Out::new(self, host);
         let number = {
             let mut log = self.log.lock().unwrap();
             let asked = log.asked.entry(host.to_owned()).or_default();
             asked.push(self.clock.ticks());
             asked.len() - 1
         };
-        let act = script.acts[number % script.acts.len()];
+        let age = self.clock.0.elapsed();
+        let weather = script.weather.iter().rev().find(|(from, ..)| *from <= age);
+        let usual = (script.acts[number % script.acts.len()], script.latency);
+        let (act, latency) = weather.map_or(usual, |(_, act, latency)| (*act, *latency));
         if act != Act::Unreachable {
-            tokio::time::sleep(script.latency).await;
+            tokio::time::sleep(latency).await;
         }
         match act {
             Act::Unreachable => Err(Failure::new(Phase::Connect, "nobody listens there")),
@@ -127,6 +171,15 @@ impl World {
                 *reply.status_mut() = status.try_into().unwrap();
                 if let Some(after) = after {
                     reply.headers_mut().insert("retry-after", after.into());
+                }
+                Ok(reply)
+            }
+            Act::Spent(seconds) => {
+                let mut reply = answer(&text(host, number), streamed, None);
+                let told = [("limit-requests", 10), ("remaining-requests", 0), ("reset-requests", seconds)];
+                for (name, value) in told {
+                    let name = http::HeaderName::try_from(format!("x-ratelimit-{name}")).unwrap();
+                    reply.headers_mut().insert(name, value.into());
                 }
                 Ok(reply)
             }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -67,13 +67,18 @@ pub(crate) struct Secure {
 
 impl Secure {
     pub(crate) async fn start(protocols: &[&str]) -> Self {
+        Self::allowing(protocols, 10).await
+    }
+
+    /// One that allows so many streams at once on each connection.
+    async fn allowing(protocols: &[&str], streams: u32) -> Self {
         let running = Arc::new(AtomicUsize::new(0));
         let shared = Arc::clone(&running);
         Self::accept(protocols, running, move |stream| {
             let shared = Arc::clone(&shared);
             async move {
                 let mut builder = auto::Builder::new(TokioExecutor::new());
-                builder.http2().max_concurrent_streams(10);
+                builder.http2().max_concurrent_streams(streams);
                 let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
                 let _ = builder.serve_connection(TokioIo::new(stream), service).await;
             }
@@ -132,6 +137,7 @@ async fn answer(request: Request<Incoming>, running: Arc<AtomicUsize>) -> Result
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     match head.uri.path() {
+        "/long" => tokio::time::sleep(Duration::from_millis(200)).await,
         "/wait" => tokio::time::sleep(Duration::from_millis(50)).await,
         "/never" => std::future::pending().await,
         _ => {}
@@ -178,6 +184,31 @@ async fn streams_share_a_connection_up_to_what_the_server_allows() {
     assert_eq!(server.connections.load(Ordering::Relaxed), 3);
     calls(25).await;
     assert_eq!(server.connections.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn a_burst_does_not_wait_for_the_streams_of_one_connection() {
+    let server = Secure::allowing(&["h2"], 8).await;
+    let transport = trusting();
+    let begun = Instant::now();
+    async fn calls(transport: &HttpTransport, server: &Secure, count: usize) {
+        let calls = (0..count).map(|_| ask(transport, server.url() + "/long"));
+        for reply in futures_util::future::join_all(calls).await {
+            assert_eq!(reply.unwrap(), "HTTP/2.0 /long {}");
+        }
+    }
+    calls(&transport, &server, 100).await;
+    let took = begun.elapsed();
+    let connections = server.connections.load(Ordering::Relaxed);
+    assert!(took < Duration::from_millis(800), "one after the other it would be 2.6 s: {took:?}");
+    assert!((13..=16).contains(&connections), "{connections}");
+    calls(&transport, &server, 100).await;
+    assert!(server.connections.load(Ordering::Relaxed) <= connections + 1, "those that are there are used again");
+
+    let bounded = Options { ca_file: Some(authority().file.clone()), shared_per_host: 3, ..Options::default() };
+    let before = server.connections.load(Ordering::Relaxed);
+    calls(&HttpTransport::new(bounded), &server, 50).await;
+    assert_eq!(server.connections.load(Ordering::Relaxed) - before, 3, "no more than may be, and all are answered");
 }
 
 #[tokio::test]

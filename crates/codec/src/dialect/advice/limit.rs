@@ -53,6 +53,14 @@ impl ProviderLimits {
         Scopes::read(headers, Some(now)).limits()
     }
 
+    /// Whether there is anything to read. Costs next to nothing.
+    pub fn may_be_told(headers: &HeaderMap) -> bool {
+        headers.keys().map(http::HeaderName::as_str).any(|name| {
+            let told = |(prefix, _): &(&str, Thing)| name.starts_with(prefix);
+            matches!(name, "ratelimit" | "x-ratelimit") || PREFIXES.iter().any(told)
+        })
+    }
+
     /// Nothing was told.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty() && self.tokens.is_empty()

@@ -1,0 +1,90 @@
+//! What the gateway does not take on: calls beyond a number, and bodies beyond an amount of memory. Whoever is refused is
+//! told when to come back; those who are being served do not suffer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use trunkline::codec::{Error, Kind, Origin, Retry};
+use trunkline::config::Server;
+use trunkline::monitor::Counters;
+
+/// When those who are refused may come back.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// What all threads hold together.
+pub struct Shed {
+    calls: AtomicUsize,
+    bytes: AtomicU64,
+    counters: Arc<Counters>,
+}
+
+impl Shed {
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Shed { calls: AtomicUsize::new(0), bytes: AtomicU64::new(0), counters }
+    }
+
+    /// One more call.
+    ///
+    /// # Errors
+    /// `Unavailable` when there are as many as may be.
+    pub fn open(self: &Arc<Self>, server: &Server) -> Result<Open, Error> {
+        let open = Open(Arc::clone(self));
+        if self.calls.fetch_add(1, Relaxed) < server.max_calls {
+            return Ok(open);
+        }
+        Err(self.refuse("the gateway has as many calls as it may ([server] max_calls)"))
+    }
+
+    fn refuse(&self, what: &str) -> Error {
+        self.counters.shed();
+        let error = Error::new(Kind::Unavailable, Origin::Gateway, format!("{what}; send the request again in a moment"));
+        Error { retry: Retry::After(COME_BACK), ..error }
+    }
+}
+
+/// A call that is open: from its head to the last byte of its answer.
+pub struct Open(Arc<Shed>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The memory that one request's body takes.
+pub struct Held {
+    shed: Arc<Shed>,
+    bytes: u64,
+    limit: u64,
+}
+
+impl Held {
+    /// None yet.
+    pub fn new(shed: &Arc<Shed>, server: &Server) -> Self {
+        Held { shed: Arc::clone(shed), bytes: 0, limit: server.body_memory }
+    }
+
+    /// It takes so many bytes in all.
+    ///
+    /// # Errors
+    /// `Unavailable` when all requests together would take more than they may.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), Error> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return Ok(());
+        }
+        let before = self.shed.bytes.fetch_add(more, Relaxed);
+        self.bytes += more;
+        if before.saturating_add(more) <= self.limit {
+            return Ok(());
+        }
+        Err(self.shed.refuse("the requests that the gateway holds take as much memory as they may ([server] body_memory)"))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shed.bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
