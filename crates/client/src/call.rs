@@ -16,7 +16,7 @@ use futures_core::Stream;
 
 use crate::client::Client;
 use crate::codec::catalog::Cost;
-use crate::codec::dialect::Operation;
+use crate::codec::dialect::{Framing, Operation};
 use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
@@ -242,7 +242,7 @@ async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Net
         HoldBack::None | HoldBack::FirstByte => HoldBack::FirstToken,
         more => more,
     };
-    let answer = if is_stream(&answer) { hold(answer, Hold { until, ..leg.hold }).await? } else { answer };
+    let answer = if is_stream(&answer) { hold(answer, Framing::Sse, Hold { until, ..leg.hold }).await? } else { answer };
     Ok((losses, Events::open(answer, network).await?))
 }
 

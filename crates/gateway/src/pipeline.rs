@@ -236,7 +236,7 @@ async fn finish(
     note(call, facts);
     let streamed = caller.peek.stream && caller.operation == Operation::Chat;
     if streamed && !relay::is_whole_instead(&answer, cx.framing) {
-        let answer = relay::hold(answer, hold).await?;
+        let answer = relay::hold(answer, cx.framing, hold).await?;
         return Ok(Ready::Stream { answer, cx, facts: facts.clone() });
     }
     let (lane, headers) = (answer.lane, answer.headers.clone());

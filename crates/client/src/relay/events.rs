@@ -21,11 +21,15 @@ pub struct Reader {
 impl Reader {
     /// A reader of `answer`'s dialect.
     pub fn new(answer: &Answer, frame_limit: usize) -> Self {
-        let quirks = answer.target.quirks();
         let media = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let upstream = answer.dialect.upstream;
-        let framing = Framing::announced(media.unwrap_or_default()).unwrap_or(upstream.framing());
-        Reader { frames: framing.reader(frame_limit), read: upstream.read_stream(quirks) }
+        let framing = Framing::announced(media.unwrap_or_default()).unwrap_or(answer.dialect.upstream.framing());
+        Reader::framed(answer, framing, frame_limit)
+    }
+
+    /// The same, of a stream that is cut into frames in this way.
+    pub(super) fn framed(answer: &Answer, framing: Framing, frame_limit: usize) -> Self {
+        let read = answer.dialect.upstream.read_stream(answer.target.quirks());
+        Reader { frames: framing.reader(frame_limit), read }
     }
 
     /// Takes the next bytes.

@@ -7,8 +7,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Reader, stalled};
 use crate::codec::Error;
+use crate::codec::dialect::Framing;
 use crate::config::HoldBack;
-use crate::exchange::{Answer, explain};
+use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Delta, Event};
 use crate::transport::{Body, Failure};
 
@@ -26,15 +27,22 @@ pub struct Hold {
 }
 
 /// The same answer, which is a stream, once as much of it has come as `hold` says; what has come is its body's beginning.
+/// `framing` is that of the caller's stream, which the provider's has in the same lane.
 ///
 /// # Errors
 /// The provider's, or that the answer broke off, before that.
-pub async fn hold(answer: Answer, hold: Hold) -> Result<Answer, Error> {
+pub async fn hold(answer: Answer, framing: Framing, hold: Hold) -> Result<Answer, Error> {
     let Hold { until, frame_limit, limit, idle_seconds } = hold;
-    if until == HoldBack::None {
-        return Ok(answer);
+    match until {
+        HoldBack::None => return Ok(answer),
+        HoldBack::FirstByte => return first_byte(answer, idle_seconds).await,
+        HoldBack::FirstToken | HoldBack::Bytes(_) | HoldBack::Ms(_) | HoldBack::All => {}
     }
-    let mut held = Held { reader: Reader::new(&answer, frame_limit), bytes: BytesMut::new(), events: Vec::new() };
+    let reader = match answer.lane {
+        Lane::Same => Reader::framed(&answer, framing, frame_limit),
+        Lane::Translate => Reader::new(&answer, frame_limit),
+    };
+    let mut held = Held { reader, bytes: BytesMut::new(), events: Vec::new() };
     let Answer { mut body, target, .. } = answer;
     let time = async {
         match until {
@@ -61,6 +69,17 @@ pub async fn hold(answer: Answer, hold: Hold) -> Result<Answer, Error> {
         }
     }
     Ok(Answer { body: body.after(held.bytes.freeze()), target, ..answer })
+}
+
+/// What nearly all calls do: nothing is read that the relay will not read again.
+async fn first_byte(mut answer: Answer, idle_seconds: u64) -> Result<Answer, Error> {
+    let first = tokio::time::timeout(Duration::from_secs(idle_seconds), answer.body.chunk()).await;
+    let service = &answer.target.service;
+    let first = match first.map_err(|_| service.sign(stalled(idle_seconds)))? {
+        Some(first) => first.map_err(|failure| service.sign(explain(&failure, &answer.target)))?,
+        None => return Err(service.sign(Error::truncated("the answer stopped before it began"))),
+    };
+    Ok(Answer { body: answer.body.after(first), ..answer })
 }
 
 struct Held {
@@ -91,9 +110,6 @@ impl Held {
             None => return self.reader.finish(&mut self.events).map(|()| Step::Whole),
         };
         self.bytes.extend_from_slice(&chunk);
-        if until == HoldBack::FirstByte {
-            return Ok(if self.bytes.is_empty() { Step::More } else { Step::Enough });
-        }
         let fed = self.reader.feed(&chunk, &mut self.events);
         let spoken = self.events.drain(..).any(|event| speaks(&event));
         // What follows a word in one packet is as late as what follows it in the next.

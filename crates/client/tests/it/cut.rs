@@ -150,7 +150,7 @@ impl Case {
         };
         // None of these streams keeps anybody waiting.
         let hold = Hold { until, frame_limit: 1 << 20, limit: 1 << 20, idle_seconds: 60 };
-        let answer = relay::hold(answer, hold).now_or_never().expect("nothing to wait for")?;
+        let answer = relay::hold(answer, framing, hold).now_or_never().expect("nothing to wait for")?;
         let cx = Cx {
             id: "abcdefghijklmnopqrstuvwx".to_owned(),
             request_id: "req_1".to_owned(),

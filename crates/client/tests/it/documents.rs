@@ -81,9 +81,15 @@ async fn the_full_configuration_is_valid() {
     let lines = text.lines().map(|line| line.strip_prefix("# ").filter(setting).unwrap_or(line));
     let all = lines.collect::<Vec<_>>().join("\n");
     let config = Config::parse(&all, "examples/trunkline.toml, all of it").unwrap();
-    let default = format!("{:?}{:?}", Config::default().server, Config::default().network);
-    for number in all.lines().filter_map(|line| line.split_once(" = ")?.1.split(' ').next()?.parse::<u64>().ok()) {
-        assert!(default.contains(&number.to_string()), "{number} is not a default any more");
+    let Config { server, network, calls, .. } = Config::default();
+    let default = format!("{server:?}{network:?}{calls:?}");
+    let mut section = "";
+    for line in all.lines() {
+        section = if line.starts_with('[') { line } else { section };
+        let number = || line.split_once(" = ")?.1.split(' ').next()?.parse::<u64>().ok();
+        if let (Some(number), "[server]" | "[network]" | "[calls]") = (number(), section) {
+            assert!(default.contains(&number.to_string()), "{section} {number} is not a default any more");
+        }
     }
     assert!(config.server.key.is_some() && config.network.ca_file.is_some());
 }
