@@ -178,7 +178,7 @@ pub(crate) async fn send<'a>(
         }
         let reply = client.carry(request, Label { target, dialect, plain }).await;
         let reply = reply.map_err(|failure| explain(&failure, target))?;
-        let Heard { reply, error, verdict } = listen(reply, client, target, dialect, kept.is_some()).await?;
+        let Heard { reply, error, verdict } = listen(reply, client, target, dialect, turn.may_repeat()).await?;
         let again = turn.hear(verdict, &path);
         match kept {
             Some(kept) if again => {
