@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Limited};
 use crate::body_values::BodyValues;
 use crate::clock::Clock;
 use crate::codec::Result;
-use crate::config::{Config, wrong};
+use crate::config::{Config, ReplayFrom, wrong};
 use crate::target::Target;
 use crate::transport::{
     EXCHANGE_LIMIT, Failure, FaultPlan, Faults, Keeper, Payload, Phase, Plain, Replay, Reply, Sending, Transport, Wanted, With,
@@ -22,7 +22,7 @@ pub(crate) struct Stage {
     /// May be another plan with every reload.
     faults: ArcSwapOption<Faults>,
     keeper: Option<Keeper>,
-    replay: Option<Replay>,
+    replay: Option<Arc<Replay>>,
 }
 
 /// What is known of a request beside the request itself.
@@ -31,6 +31,8 @@ pub(crate) struct Label<'a> {
     pub(crate) dialect: &'a str,
     /// The request before its credential, if [`Stage::looks`].
     pub(crate) plain: Option<Plain>,
+    /// The recording of the same request with another credential, which was not good enough.
+    pub(crate) instead_of: Option<u64>,
 }
 
 impl Stage {
@@ -39,8 +41,8 @@ impl Stage {
     /// # Errors
     /// When a folder cannot be used.
     pub(crate) fn new(config: &Config, told: impl Fn(&str) + Send + Sync + 'static) -> Result<Self> {
-        let replay =
-            config.replay.as_ref().map(|replay| Replay::open(&replay.dir, replay.timing, config.simulate)).transpose()?;
+        let open = |replay: &ReplayFrom| Replay::open(&replay.dir, replay.timing, config.simulate).map(Arc::new);
+        let replay = config.replay.as_ref().map(open).transpose()?;
         let keeper = match (&config.record, &replay) {
             (Some(_), Some(_)) => {
                 return Err(wrong("`record` and `replay` exclude one another: what is played back is recorded already"));
@@ -109,6 +111,7 @@ impl Stage {
             provider: label.target.service.provider.id.clone(),
             target: label.target.name(),
             dialect: label.dialect.to_owned(),
+            instead_of: label.instead_of,
         };
         match (&self.replay, &self.keeper) {
             (Some(replay), _) => {

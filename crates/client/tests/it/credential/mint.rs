@@ -216,7 +216,7 @@ async fn headers_beside_a_token_are_read_again_as_files_and_commands_are() {
     std::fs::create_dir_all(&folder).unwrap();
     let (team, runs) = (folder.join("team"), folder.join("runs"));
     std::fs::write(&team, "one").unwrap();
-    let (_, provider, world) = with_header(&format!("'file:{}'", team.display()), "", "/no");
+    let (_server, provider, world) = with_header(&format!("'file:{}'", team.display()), "", "/no");
     world.call().await.unwrap();
     std::fs::write(&team, "another").unwrap();
     world.clock.advance(2);
@@ -224,7 +224,7 @@ async fn headers_beside_a_token_are_read_again_as_files_and_commands_are() {
     assert_eq!(sent(&provider, "x-team"), ["one", "another"]);
 
     let command = format!("echo x >> {runs}; wc -l < {runs} | tr -d ' '", runs = runs.display());
-    let (_, provider, world) = with_header(&format!("{{ cmd = \"{command}\", lifetime_seconds = 100 }}"), "", "/no");
+    let (_server, provider, world) = with_header(&format!("{{ cmd = \"{command}\", lifetime_seconds = 100 }}"), "", "/no");
     for seconds in [0, 10, 100] {
         world.clock.advance(seconds);
         world.call().await.unwrap();
@@ -244,13 +244,13 @@ async fn no_command_runs_at_the_start_nor_on_the_thread_that_serves_the_calls() 
     );
     std::fs::write(&config, format!("[default]\ncredential_process = {process}\n")).unwrap();
     let sign = "sign = { sigv4 = { service = 's', sts_url = 'http://127.0.0.1:1' } },";
-    let (server, _, world) = with_header("'x'", sign, config.to_str().unwrap());
+    let (server, _provider, world) = with_header("'x'", sign, config.to_str().unwrap());
     assert!(!runs.exists(), "run at the start");
     let gap = longest_gap(&world).await;
     assert!(gap < Duration::from_millis(600), "{gap:?}");
     assert!(server.requests()[0].header("authorization").contains("Credential=AKP/"));
 
-    let (_, _, world) = with_header("'cmd:sleep 1; echo x'", "", "/no");
+    let (_server, _provider, world) = with_header("'cmd:sleep 1; echo x'", "", "/no");
     let gap = longest_gap(&world).await;
     assert!(gap < Duration::from_millis(600), "{gap:?}");
     std::fs::remove_dir_all(&folder).unwrap();

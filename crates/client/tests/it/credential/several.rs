@@ -207,7 +207,7 @@ async fn an_upload_that_cannot_be_repeated_lets_its_key_rest_all_the_same() {
             method: http::Method::POST,
             path: "/files".to_owned(),
             headers: http::HeaderMap::new(),
-            payload: Payload::stream(Vec::new(), late, None),
+            payload: Payload::stream(Vec::new(), late, Some(11)),
         };
         let reply = pass_through(&world.client, &target, parcel).await;
         assert_eq!(reply.map(|reply| reply.status().as_u16()).unwrap_or_else(|failed| panic!("{}", failed.error)), wanted);
