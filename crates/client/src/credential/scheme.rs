@@ -51,16 +51,19 @@ pub(crate) fn find_headers(
 ) -> Result<Vec<(HeaderName, Secret)>> {
     let mut found = Vec::new();
     for (name, reference) in headers {
-        // What stands in the configuration may be read there; what it only points to is kept as a secret is.
-        let value = match reference {
-            SecretRef::Literal(_) => lookup.find_plain(reference)?,
-            _ => lookup.find(reference)?,
-        };
+        // An organisation's or a project's id is named in errors about it, which shall stay as they are.
+        let value = if reference.is_live() || is_secret(name) { lookup.find(reference)? } else { lookup.find_plain(reference)? };
         if let Some(value) = value {
             found.push((header_name(name)?, value));
         }
     }
     Ok(found)
+}
+
+/// Whether a header of this name holds a secret, by what such are called.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["key", "token", "secret", "authorization"].iter().any(|word| name.contains(word))
 }
 
 /// Adds those headers, and hides whatever was looked up.
