@@ -83,6 +83,19 @@ pub(super) fn region(lookup: &Lookup<'_>) -> Option<Secret> {
     lookup.variable("AWS_REGION").or_else(|| lookup.variable("AWS_DEFAULT_REGION")).map(Secret::new)
 }
 
+/// The region of a profile, where variables name none.
+pub(super) fn region_of(profile: Option<&str>, lookup: &mut Lookup<'_>) -> Option<String> {
+    if region(lookup).is_some() {
+        return None;
+    }
+    let name = profile.map_or_else(|| named_profile(lookup), str::to_owned);
+    // What is wrong with a file is said where its keys are needed.
+    let settings = Profile::read(&name, lookup).ok()?;
+    // It will stand in a host's name.
+    let fits = |region: &&str| region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    settings.get("region").filter(fits).map(str::to_owned)
+}
+
 /// Every variable that has a say.
 pub(super) const VARIABLES: &[&str] = &[
     "AWS_ACCESS_KEY_ID",

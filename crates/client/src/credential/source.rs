@@ -14,7 +14,7 @@ use super::lookup::{Lookup, Stamp};
 use super::scheme::{Built, build, complete, find_headers};
 use super::sign::refuse;
 use crate::client::Client;
-use crate::codec::catalog::{Auth, AwsKeys, Mint, SecretRef, SigV4, placeholders};
+use crate::codec::catalog::{Auth, AwsKeys, Mint, Provider, SecretRef, SigV4, placeholders};
 use crate::codec::{Error, Result};
 use crate::config::Environment;
 use crate::secret::Secret;
@@ -259,6 +259,21 @@ fn begin(recipe: &Recipe) -> Result<State> {
         true => State::Still(grant),
         false => live(Some(Held::new(grant, Term::ENDLESS, stamps, false))),
     })
+}
+
+/// The environment as a provider sees it: where no variable names a region, the one of the profile that signs does so. Then
+/// addresses and signatures agree on it.
+pub(crate) fn with_region(provider: &Provider, environment: &Environment) -> Environment {
+    let written = std::iter::once(&provider.auth).chain(provider.api_keys.iter().map(|key| &key.auth));
+    let profile = written.flat_map(Auth::ways).filter_map(signature).find_map(|sigv4| match &sigv4.keys {
+        AwsKeys::Chain { profile } => Some(profile.as_deref()),
+        _ => None,
+    });
+    let mut lookup = Lookup::new(environment, Duration::ZERO);
+    match profile.and_then(|profile| chain::region_of(profile, &mut lookup)) {
+        Some(region) => environment.with("AWS_REGION", &region),
+        None => environment.clone(),
+    }
 }
 
 /// The signature whose keys may stand in files that no reference names: the calls' own, or that of the request for a
