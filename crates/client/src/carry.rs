@@ -13,7 +13,7 @@ use crate::codec::Result;
 use crate::config::{Config, ReplayFrom, wrong};
 use crate::target::Target;
 use crate::transport::{
-    EXCHANGE_LIMIT, Failure, FaultPlan, Faults, Keeper, Payload, Phase, Plain, Replay, Reply, Sending, Transport, Wanted, With,
+    EXCHANGE_LIMIT, Failure, Faults, Keeper, Payload, Phase, Plain, Replay, Reply, Sending, Transport, Wanted, With,
 };
 
 /// What stands between calls and the wire. Nothing, mostly.
@@ -55,17 +55,15 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Follows the fault plan of this configuration from now on. If it is the one that is followed, that goes on.
+    /// Follows the fault plan of this configuration from now on. If it is the one that is followed, that goes on where it
+    /// is, with the patience that this configuration has.
     pub(crate) fn refresh(&self, config: &Config) {
-        let followed = self.faults.load();
-        let followed = followed.as_ref().map(|faults| faults.plan());
-        if followed.unwrap_or(&FaultPlan::default()) == &config.faults {
-            return;
-        }
         let seconds = Duration::from_secs;
         let (head, piece) = (seconds(config.network.head_seconds), seconds(config.network.idle_seconds));
-        let faults = (!config.faults.is_empty()).then(|| Arc::new(Faults::new(config.faults.clone(), head, piece)));
-        self.faults.store(faults);
+        let followed = self.faults.load();
+        let same = followed.as_ref().and_then(|followed| followed.go_on(&config.faults, head, piece));
+        let faults = || same.unwrap_or_else(|| Faults::new(config.faults.clone(), head, piece));
+        self.faults.store((!config.faults.is_empty()).then(|| Arc::new(faults())));
     }
 
     /// Whether anybody looks at requests.
