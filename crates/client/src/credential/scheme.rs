@@ -45,14 +45,12 @@ pub(crate) fn build(auth: &Auth, lookup: &mut Lookup<'_>) -> Result<Built> {
 ///
 /// # Errors
 /// When one cannot be read.
-pub(crate) fn find_headers(
-    headers: &BTreeMap<String, SecretRef>,
-    lookup: &mut Lookup<'_>,
-) -> Result<Vec<(HeaderName, Secret)>> {
+pub(crate) fn find_headers(headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Vec<(HeaderName, Secret)>> {
     let mut found = Vec::new();
     for (name, reference) in headers {
         // An organisation's or a project's id is named in errors about it, which shall stay as they are.
-        let value = if reference.is_live() || is_secret(name) { lookup.find(reference)? } else { lookup.find_plain(reference)? };
+        let value =
+            if reference.is_live() || is_secret(name) { lookup.find(reference)? } else { lookup.find_plain(reference)? };
         if let Some(value) = value {
             found.push((header_name(name)?, value));
         }

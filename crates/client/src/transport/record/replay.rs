@@ -13,10 +13,10 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Wanted, With};
 use super::canonical::Canonical;
-use super::keep::{number, turn};
 use super::file::{End, Fault, Recording, Told, VERSION, read_headers, read_ms};
+use super::keep::{number, turn};
+use super::{Wanted, With};
 use crate::codec::Result;
 use crate::config::wrong;
 use crate::transport::{Body, Failure, Phase, Reply};
@@ -146,7 +146,8 @@ impl Replay {
         let (replay, with) = (Arc::clone(self), wanted.with);
         let found = tokio::task::spawn_blocking(move || replay.find(&with, &canonical)).await;
         let gone = |why: String| Failure::new(Phase::Replay, why);
-        let (name, recording) = found.unwrap_or_else(|_| Err("reading the recording was interrupted".to_owned())).map_err(gone)?;
+        let (name, recording) =
+            found.unwrap_or_else(|_| Err("reading the recording was interrupted".to_owned())).map_err(gone)?;
         let timing = self.timing.then_some(start);
         match (recording.reply, recording.failed) {
             (Some(reply), _) => {

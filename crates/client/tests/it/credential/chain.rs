@@ -135,7 +135,9 @@ async fn a_profiles_region_comes_after_the_variables_and_before_the_usual_one_fo
     let keys = "aws_access_key_id = AK\naws_secret_access_key = file-secret\n";
     let config = folder.write(
         "config",
-        &format!("[default]\nregion = eu-west-3\n{keys}[profile other]\nregion = ap-east-1\n{keys}[profile bad]\nregion = a/b\n{keys}"),
+        &format!(
+            "[default]\nregion = eu-west-3\n{keys}[profile other]\nregion = ap-east-1\n{keys}[profile bad]\nregion = a/b\n{keys}"
+        ),
     );
     let provider = provider(Arc::default(), expired);
     let pair = [("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", "variable-secret")];

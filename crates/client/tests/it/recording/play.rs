@@ -342,9 +342,11 @@ async fn a_refused_credential_is_passed_over() {
 /// However it was that another key was tried; and a refusal that the caller has heard stays one.
 #[tokio::test]
 async fn a_replay_tells_callers_what_the_session_told_them() {
-    let spent = |status, body| move |seen: &Seen| match seen.header("authorization") {
-        "Bearer sk-alpha-1234567" => Answer::json(status, body),
-        _ => Answer::json(200, WHOLE),
+    let spent = |status, body| {
+        move |seen: &Seen| match seen.header("authorization") {
+            "Bearer sk-alpha-1234567" => Answer::json(status, body),
+            _ => Answer::json(200, WHOLE),
+        }
     };
     for (status, body) in [
         (429, r#"{"error":{"message":"slow down"}}"#),
@@ -432,9 +434,14 @@ async fn a_long_upload_is_not_held() {
     let piece = Bytes::from(vec![b'a'; 1024 * 1024]);
     let pieces = stream::iter((0..65).map(move |_| Ok(piece.clone())));
     let payload = Payload::stream(Vec::new(), pieces, Some(65 * 1024 * 1024));
-    let parcel =
-        trunkline::exchange::Parcel { method: http::Method::POST, path: "/files".to_owned(), headers: http::HeaderMap::new(), payload };
-    let reply = trunkline::operate::pass_through(&client, &target, parcel).await.unwrap_or_else(|failed| panic!("{}", failed.error));
+    let parcel = trunkline::exchange::Parcel {
+        method: http::Method::POST,
+        path: "/files".to_owned(),
+        headers: http::HeaderMap::new(),
+        payload,
+    };
+    let reply =
+        trunkline::operate::pass_through(&client, &target, parcel).await.unwrap_or_else(|failed| panic!("{}", failed.error));
     reply.into_body().collect(1024 * 1024).await.unwrap();
     client.chat("house/tiny-1", "hi").await.unwrap();
     drop((client, target));
