@@ -10,10 +10,10 @@ use http_body_util::{BodyExt, Limited};
 use crate::body_values::BodyValues;
 use crate::clock::Clock;
 use crate::codec::Result;
-use crate::config::{Config, wrong};
+use crate::config::{Config, ReplayFrom, wrong};
 use crate::target::Target;
 use crate::transport::{
-    EXCHANGE_LIMIT, Failure, FaultPlan, Faults, Keeper, Payload, Phase, Plain, Replay, Reply, Sending, Transport, Wanted, With,
+    EXCHANGE_LIMIT, Failure, Faults, Keeper, Payload, Phase, Plain, Replay, Reply, Sending, Transport, Wanted, With,
 };
 
 /// What stands between calls and the wire. Nothing, mostly.
@@ -22,7 +22,7 @@ pub(crate) struct Stage {
     /// May be another plan with every reload.
     faults: ArcSwapOption<Faults>,
     keeper: Option<Keeper>,
-    replay: Option<Replay>,
+    replay: Option<Arc<Replay>>,
 }
 
 /// What is known of a request beside the request itself.
@@ -31,6 +31,8 @@ pub(crate) struct Label<'a> {
     pub(crate) dialect: &'a str,
     /// The request before its credential, if [`Stage::looks`].
     pub(crate) plain: Option<Plain>,
+    /// The recording of the same request with another credential, which was not good enough.
+    pub(crate) instead_of: Option<u64>,
 }
 
 impl Stage {
@@ -39,8 +41,8 @@ impl Stage {
     /// # Errors
     /// When a folder cannot be used.
     pub(crate) fn new(config: &Config, told: impl Fn(&str) + Send + Sync + 'static) -> Result<Self> {
-        let replay =
-            config.replay.as_ref().map(|replay| Replay::open(&replay.dir, replay.timing, config.simulate)).transpose()?;
+        let open = |replay: &ReplayFrom| Replay::open(&replay.dir, replay.timing, config.simulate).map(Arc::new);
+        let replay = config.replay.as_ref().map(open).transpose()?;
         let keeper = match (&config.record, &replay) {
             (Some(_), Some(_)) => {
                 return Err(wrong("`record` and `replay` exclude one another: what is played back is recorded already"));
@@ -53,17 +55,15 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Follows the fault plan of this configuration from now on. If it is the one that is followed, that goes on.
+    /// Follows the fault plan of this configuration from now on. If it is the one that is followed, that goes on where it
+    /// is, with the patience that this configuration has.
     pub(crate) fn refresh(&self, config: &Config) {
-        let followed = self.faults.load();
-        let followed = followed.as_ref().map(|faults| faults.plan());
-        if followed.unwrap_or(&FaultPlan::default()) == &config.faults {
-            return;
-        }
         let seconds = Duration::from_secs;
         let (head, piece) = (seconds(config.network.head_seconds), seconds(config.network.idle_seconds));
-        let faults = (!config.faults.is_empty()).then(|| Arc::new(Faults::new(config.faults.clone(), head, piece)));
-        self.faults.store(faults);
+        let followed = self.faults.load();
+        let same = followed.as_ref().and_then(|followed| followed.go_on(&config.faults, head, piece));
+        let faults = || same.unwrap_or_else(|| Faults::new(config.faults.clone(), head, piece));
+        self.faults.store((!config.faults.is_empty()).then(|| Arc::new(faults())));
     }
 
     /// Whether anybody looks at requests.
@@ -109,6 +109,7 @@ impl Stage {
             provider: label.target.service.provider.id.clone(),
             target: label.target.name(),
             dialect: label.dialect.to_owned(),
+            instead_of: label.instead_of,
         };
         match (&self.replay, &self.keeper) {
             (Some(replay), _) => {

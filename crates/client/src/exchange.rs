@@ -13,7 +13,7 @@ use crate::credential::{Errand, Grant, Turn};
 use crate::ir::Request;
 use crate::refusal::{Heard, listen};
 use crate::target::Target;
-use crate::transport::{Body, Failure, Payload, Phase, Plain, Reply};
+use crate::transport::{Body, Failure, Number, Payload, Phase, Plain, Reply};
 
 /// How a request reaches the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +166,7 @@ pub(crate) async fn send<'a>(
 ) -> Result<Sent<'a>, Error> {
     let Parcel { method, path, mut headers, mut payload } = parcel;
     let mut turn = target.service.turn(client, Errand { model: &target.model, dialect })?;
+    let mut instead_of = None;
     loop {
         let kept = if turn.may_repeat() { payload.replay().map(|payload| (headers.clone(), payload)) } else { None };
         let mut plain = client.stage().looks().then(|| Plain::new(&path, &headers));
@@ -176,14 +177,15 @@ pub(crate) async fn send<'a>(
             plain.values = BodyValues::hidden(&target.service.provider);
             plain.secrets = turn.secrets().into_iter().chain(client.secrets()).collect();
         }
-        let reply = client.carry(request, Label { target, dialect, plain }).await;
+        let reply = client.carry(request, Label { target, dialect, plain, instead_of }).await;
         let reply = reply.map_err(|failure| explain(&failure, target))?;
         target.learn(reply.headers(), client.clock());
-        let Heard { reply, error, verdict } = listen(reply, client, target, dialect, kept.is_some()).await?;
+        let Heard { reply, error, verdict } = listen(reply, client, target, dialect, turn.may_repeat()).await?;
         let again = turn.hear(verdict, &path);
         match kept {
             Some(kept) if again => {
                 (headers, payload) = kept;
+                instead_of = reply.extensions().get().map(|Number(number)| *number);
                 // Read to its end, so that the connection can carry the next try.
                 let _ = reply.into_body().collect(ERROR_LIMIT).await;
             }

@@ -29,20 +29,21 @@ pub(crate) struct Heard {
 const LONGEST: usize = 64 * 1024;
 
 /// Listens to a reply, whose body is read only where it may say more than the status does: in dialects that tell errors
-/// with status 200; and where a token may be renewed (`may_repeat`), since some say of an expired one that it is
-/// forbidden.
+/// with status 200; and where another credential or a newer form of this one may do better (`has_choice`, whether or not
+/// this request can be sent again): some say of an expired token that it is forbidden, and of a busy day that it is too
+/// much.
 ///
 /// # Errors
 /// When an answer that must be read breaks off, or is longer than replies may be.
-pub(crate) async fn listen(reply: Reply, client: &Client, target: &Target, dialect: &str, may_repeat: bool) -> Result<Heard> {
+pub(crate) async fn listen(reply: Reply, client: &Client, target: &Target, dialect: &str, has_choice: bool) -> Result<Heard> {
     let status = reply.status();
-    if status == StatusCode::FORBIDDEN && may_repeat {
+    if status == StatusCode::FORBIDDEN && has_choice {
         let (reply, is_over) = read_forbidden(reply).await;
         return Ok(Heard { reply, error: None, verdict: Verdict::of(status, is_over) });
     }
-    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYMENT_REQUIRED) && may_repeat {
-        let (reply, rest) = read_spent(reply, client, dialect).await;
-        return Ok(Heard { reply, error: None, verdict: Verdict::Spent(rest) });
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYMENT_REQUIRED) && has_choice {
+        let (reply, verdict) = read_spent(reply, client, dialect).await;
+        return Ok(Heard { reply, error: None, verdict });
     }
     let plain = |reply| Heard { reply, error: None, verdict: Verdict::of(status, false) };
     let may_hide_one = status.is_success() && is_json(reply.headers());
@@ -65,32 +66,39 @@ fn judge(error: &Error) -> Verdict {
     let may_renew = match error.kind {
         Kind::Unauthenticated => true,
         Kind::Forbidden => false,
-        Kind::RateLimited | Kind::QuotaExhausted => return Verdict::Spent(rest_after(error)),
-        _ => return Verdict::Silent,
+        _ => return judge_spent(error),
     };
     let told = error.code.as_deref().map_or_else(|| "an error".to_owned(), |code| format!("error {code}"));
     Verdict::Refused { told: format!("{told} with HTTP 200"), may_renew }
+}
+
+/// Whether an error is about how much this credential may do. What is too much for the service is so for every other.
+fn judge_spent(error: &Error) -> Verdict {
+    match error.kind {
+        Kind::RateLimited | Kind::QuotaExhausted => Verdict::Spent(rest_after(error)),
+        _ => Verdict::Silent,
+    }
 }
 
 /// A credential whose quota is used up rests as long as this when its provider does not say; one with too many calls for
 /// the moment a second.
 const SPENT: Duration = Duration::from_secs(60);
 
-/// How long the credential had better not be used. The body stays what it was.
-async fn read_spent(reply: Reply, client: &Client, dialect: &str) -> (Reply, Duration) {
+/// What the body makes of a status that mostly means that the credential is used up. The body stays what it was.
+async fn read_spent(reply: Reply, client: &Client, dialect: &str) -> (Reply, Verdict) {
     let (head, body) = reply.into_parts();
-    let body = match body.collect(ERROR_LIMIT).await {
-        Ok(body) => body,
-        Err(failure) => {
-            let broken = Body::stream(stream::iter([Err::<Bytes, _>(failure)]));
-            return (Reply::from_parts(head, broken), Duration::from_secs(1));
-        }
+    let read = |body: &[u8]| {
+        let read = |dialect: &dialect::Dialect| {
+            dialect.upstream.read_error(head.status.as_u16(), &head.headers, body, client.clock().unix())
+        };
+        error_dialect(dialect).map_or(Verdict::Silent, |dialect| judge_spent(&read(dialect)))
     };
-    let read = |dialect: &dialect::Dialect| {
-        dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, client.clock().unix())
+    let (verdict, body) = match body.collect(ERROR_LIMIT).await {
+        Ok(body) => (read(&body), Body::whole(body)),
+        // Then the head has to do.
+        Err(failure) => (read(&[]), Body::stream(stream::iter([Err::<Bytes, _>(failure)]))),
     };
-    let rest = error_dialect(dialect).map_or(Duration::from_secs(1), |dialect| rest_after(&read(dialect)));
-    (Reply::from_parts(head, Body::whole(body)), rest)
+    (Reply::from_parts(head, body), verdict)
 }
 
 fn rest_after(error: &Error) -> Duration {

@@ -13,7 +13,7 @@ use crate::codec::dialect::advice::ProviderLimits;
 use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
-use crate::credential::{Credentials, Errand, Opened, Turn};
+use crate::credential::{Credentials, Errand, Opened, Turn, with_region};
 use crate::route::{Fitness, Gate, Look, Standing};
 use crate::secret::Secret;
 use crate::transport::recorded_providers;
@@ -273,7 +273,12 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
     if let Some(custom) = custom_provider(environment) {
         catalog.apply("custom", custom).map_err(wrong)?;
     }
-    catalog.fill(&|name| environment.get(name).map(str::to_owned)).map_err(wrong)?;
+    // While recordings speak, nobody's files are looked at.
+    let views = catalog.iter().filter(|_| recorded.is_none());
+    let views: HashMap<String, Environment> =
+        views.map(|provider| (provider.id.clone(), with_region(provider, environment))).collect();
+    let view = |id: &str| views.get(id).unwrap_or(environment);
+    catalog.fill(&|id, name| view(id).get(name).map(str::to_owned)).map_err(wrong)?;
     let patience = Duration::from_secs(config.network.command_seconds);
     let mut notices = Vec::new();
     let services = catalog.iter().map(|provider| {
@@ -281,7 +286,7 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             let idle = !recorded.contains(&provider.id) && !config.simulate;
             return played_back(provider, environment, config.providers.contains_key(&provider.id), idle);
         }
-        let credentials = match Credentials::open(provider, environment, patience) {
+        let credentials = match Credentials::open(provider, view(&provider.id), patience) {
             Ok(Opened::Ready(credentials, more)) => {
                 notices.extend(more);
                 Ok(credentials)

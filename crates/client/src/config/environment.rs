@@ -54,6 +54,13 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
     }
 
+    /// The same with one more.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        let mut all = self.clone();
+        Arc::make_mut(&mut all.0).insert(name.to_owned(), value.to_owned());
+        all
+    }
+
     /// The first of these that is set and not empty.
     pub fn first<'a>(&'a self, names: &[String]) -> Option<&'a str> {
         names.iter().find_map(|name| self.get(name))

@@ -83,6 +83,19 @@ pub(super) fn region(lookup: &Lookup<'_>) -> Option<Secret> {
     lookup.variable("AWS_REGION").or_else(|| lookup.variable("AWS_DEFAULT_REGION")).map(Secret::new)
 }
 
+/// The region of a profile, where variables name none.
+pub(super) fn region_of(profile: Option<&str>, lookup: &mut Lookup<'_>) -> Option<String> {
+    if region(lookup).is_some() {
+        return None;
+    }
+    let name = profile.map_or_else(|| named_profile(lookup), str::to_owned);
+    // What is wrong with a file is said where its keys are needed.
+    let settings = Profile::read(&name, lookup).ok()?;
+    // It will stand in a host's name.
+    let fits = |region: &&str| region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    settings.get("region").filter(fits).map(str::to_owned)
+}
+
 /// Every variable that has a say.
 pub(super) const VARIABLES: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
@@ -112,9 +125,13 @@ fn of_variables(lookup: &Lookup<'_>) -> Option<AccessKey> {
     Some(with_token(AccessKey::new(Secret::new(id), Secret::new(secret)), token))
 }
 
-/// The keys that a profile holds, or that its process prints: then they are good until it says, else for a while.
+/// The keys of a profile: those of the file with secrets, else those that its process prints (good until it says, else for
+/// a while), else those of the other file.
 fn of_profile(settings: &Profile, lookup: &mut Lookup<'_>) -> Result<Option<AccessKey>> {
-    let Some(command) = settings.get("credential_process") else { return Ok(settings.keys()) };
+    if let Some(key) = settings.shared_keys() {
+        return Ok(Some(key));
+    }
+    let Some(command) = settings.get("credential_process") else { return Ok(settings.config_keys()) };
     let (key, end) = read_keys(&lookup.run(command)?)?;
     match end {
         Some(end) => lookup.lasts_until(end),
@@ -238,6 +255,33 @@ mod tests {
         [profile role]\nrole_arn = arn:r\nsource_profile = work\nexternal_id = x\n[profile lost]\nrole_arn = arn:l\nsource_profile = nobody\n\
         [profile typed]\nrole_arn = arn:l\nsource_profile = work\nmfa_serial = m\n[profile env]\nrole_arn = arn:e\ncredential_source = Environment\n\
         [profile sso]\nsso_session = s\n";
+
+    #[test]
+    fn of_a_profile_in_both_files_the_secrets_come_first_then_its_process_then_the_rest() {
+        let folder = std::env::temp_dir().join(format!("trunkline-order-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (shared, config) = (folder.join("credentials"), folder.join("config"));
+        let files = [("AWS_SHARED_CREDENTIALS_FILE", shared.to_str().unwrap()), ("AWS_CONFIG_FILE", config.to_str().unwrap())];
+        let pair = |name: &str| format!("aws_access_key_id = {name}\naws_secret_access_key = {name}-secret\n");
+        let process = "credential_process = printf '{\"Version\":1,\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"p-secret\"}'\n";
+        let token = "aws_session_token = token\n";
+        let cases = [
+            (pair("S"), format!("{}{token}{process}", pair("C")), "S S-secret "),
+            (format!("{}{token}", pair("S")), pair("C"), "S S-secret token"),
+            ("aws_access_key_id = half\n".to_owned(), format!("{process}{}", pair("C")), "P p-secret "),
+            (process.to_owned(), pair("C"), "P p-secret "),
+            (token.to_owned(), pair("C"), "C C-secret "),
+            (String::new(), pair("C"), "C C-secret "),
+        ];
+        for (in_shared, in_config, wanted) in cases {
+            // A file without any text is as good as none.
+            let text = if in_shared.is_empty() { in_shared } else { format!("[work]\n{in_shared}") };
+            std::fs::write(&shared, text).unwrap();
+            std::fs::write(&config, format!("[profile work]\n{in_config}")).unwrap();
+            assert_eq!(chain(Some("work"), &files).unwrap().0, wanted);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn variables_come_first_then_the_profile_of_the_shared_files_then_addresses() {

@@ -112,26 +112,36 @@ impl<'a> Lookup<'a> {
 
     /// A file's whole text. One that is empty or was written to just now may not be complete: it is looked at again.
     pub(crate) fn read(&mut self, path: &Path) -> Result<Secret> {
-        let unreadable = |why: String| refuse(format!("cannot read the secret file {}: {why}", path.display()));
+        let text = self.read_settled(path, false)?;
+        match text.trim().is_empty() {
+            true => Err(unreadable(path, "it is empty")),
+            false => Ok(Secret::new(&text)),
+        }
+    }
+
+    /// The same for one that others share, which may well say nothing.
+    pub(crate) fn read_shared(&mut self, path: &Path) -> Result<Secret> {
+        self.read_settled(path, true).map(|text| Secret::new(&text))
+    }
+
+    fn read_settled(&mut self, path: &Path, may_be_empty: bool) -> Result<String> {
         let mut left = LOOKS;
         let (stamp, text) = loop {
             // Looked at before it is read: what changes from here on is seen later.
             let stamp = Stamp::take(path);
-            let text = read_text(path).map_err(|e| unreadable(e.to_string()))?;
+            let text = read_text(path).map_err(|e| unreadable(path, &e.to_string()))?;
             left -= 1;
-            if left == 0 || !(stamp.is_newer_than(QUIET) || text.trim().is_empty()) {
+            let is_empty = !may_be_empty && text.trim().is_empty();
+            if left == 0 || !(stamp.is_newer_than(QUIET) || is_empty) {
                 break (stamp, text);
             }
             std::thread::sleep(PAUSE);
         };
         self.stamps.push(stamp);
         if text.len() as u64 > SECRET_LIMIT {
-            return Err(unreadable("it is longer than a secret can be".to_owned()));
+            return Err(unreadable(path, "it is longer than a secret can be"));
         }
-        if text.trim().is_empty() {
-            return Err(unreadable("it is empty".to_owned()));
-        }
-        Ok(Secret::new(&text))
+        Ok(text)
     }
 
     /// `~/` is the home folder.
@@ -141,6 +151,10 @@ impl<'a> Lookup<'a> {
             _ => PathBuf::from(path),
         }
     }
+}
+
+fn unreadable(path: &Path, why: &str) -> crate::Error {
+    refuse(format!("cannot read the secret file {}: {why}", path.display()))
 }
 
 fn not_set(reference: &SecretRef) -> crate::Error {

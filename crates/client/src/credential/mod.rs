@@ -42,3 +42,4 @@ pub(crate) use grant::{Grant, spellings};
 pub(crate) use lookup::Stamp;
 pub use lookup::resolve;
 pub(crate) use set::{Credentials, Errand, Opened, Turn, Verdict};
+pub(crate) use source::with_region;

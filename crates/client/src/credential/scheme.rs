@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::chain::{self, Found};
 use super::grant::{Grant, header_name};
 use super::lookup::Lookup;
@@ -25,38 +27,53 @@ pub(crate) enum Built {
     Exchange(Box<Exchange>),
 }
 
-/// Makes it; `headers` are the provider's own, beside the credential.
+/// Makes it.
 ///
 /// # Errors
 /// When a secret is missing, cannot be read, or is not of the kind that the scheme takes.
-pub(crate) fn build(auth: &Auth, headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Built> {
+pub(crate) fn build(auth: &Auth, lookup: &mut Lookup<'_>) -> Result<Built> {
     if let Some(exchange) = exchange(auth, lookup)? {
         return Ok(Built::Exchange(Box::new(exchange)));
     }
-    let grant = match auth {
-        Auth::SigV4(sigv4) => match keys_of(sigv4, lookup)? {
-            Built::Grant(grant) => grant,
-            exchange => return Ok(exchange),
-        },
-        auth => grant(auth, lookup)?,
-    };
-    Ok(Built::Grant(complete(grant, headers, lookup)?))
+    match auth {
+        Auth::SigV4(sigv4) => keys_of(sigv4, lookup),
+        auth => grant(auth, lookup).map(Built::Grant),
+    }
 }
 
-/// Adds the provider's own headers, and hides whatever was looked up.
-pub(crate) fn complete(mut grant: Grant, headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Grant> {
+/// The provider's own headers, beside the credential.
+///
+/// # Errors
+/// When one cannot be read.
+pub(crate) fn find_headers(headers: &BTreeMap<String, SecretRef>, lookup: &mut Lookup<'_>) -> Result<Vec<(HeaderName, Secret)>> {
+    let mut found = Vec::new();
     for (name, reference) in headers {
-        // What stands in the configuration may be read there; what it only points to is kept as a secret is.
-        let value = match reference {
-            SecretRef::Literal(_) => lookup.find_plain(reference)?,
-            _ => lookup.find(reference)?,
-        };
+        // An organisation's or a project's id is named in errors about it, which shall stay as they are.
+        let value =
+            if reference.is_live() || is_secret(name) { lookup.find(reference)? } else { lookup.find_plain(reference)? };
         if let Some(value) = value {
-            grant.add_header(header_name(name)?, value.expose())?;
+            found.push((header_name(name)?, value));
         }
     }
-    grant.hide(lookup.secrets.iter().cloned());
-    Ok(grant)
+    Ok(found)
+}
+
+/// Whether a header of this name holds a secret, by what such are called.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["key", "token", "secret", "authorization"].iter().any(|word| name.contains(word))
+}
+
+/// Adds those headers, and hides whatever was looked up.
+///
+/// # Errors
+/// When one cannot stand in a header.
+pub(crate) fn complete(grant: &mut Grant, headers: Vec<(HeaderName, Secret)>, secrets: Vec<Secret>) -> Result<()> {
+    for (name, value) in headers {
+        grant.add_header(name, value.expose())?;
+    }
+    grant.hide(secrets);
+    Ok(())
 }
 
 fn exchange(auth: &Auth, lookup: &mut Lookup<'_>) -> Result<Option<Exchange>> {

@@ -5,14 +5,16 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use http::HeaderName;
+
 use super::chain;
 use super::grant::{Grant, Term, redact, spellings};
 use super::live::{Held, Live};
 use super::lookup::{Lookup, Stamp};
-use super::scheme::{Built, build, complete};
+use super::scheme::{Built, build, complete, find_headers};
 use super::sign::refuse;
 use crate::client::Client;
-use crate::codec::catalog::{Auth, AwsKeys, Mint, SecretRef, SigV4, placeholders};
+use crate::codec::catalog::{Auth, AwsKeys, Mint, Provider, SecretRef, SigV4, placeholders};
 use crate::codec::{Error, Result};
 use crate::config::Environment;
 use crate::secret::Secret;
@@ -190,12 +192,12 @@ impl Recipe {
         } else {
             self.look()
         };
-        let Looked { built, secrets, stamps, lifetime, end } = looked?;
+        let Looked { built, headers, secrets, stamps, lifetime, end } = looked?;
         let left = end.map(|end| end.duration_since(client.clock().now()));
         let left = left.transpose().map_err(|_| refuse("the keys that were found have had their time already"))?;
         let own = lifetime.map(Duration::from_secs).into_iter().chain(left).min();
         let minted = matches!(built, Built::Exchange(_));
-        let (grant, term) = match built {
+        let (mut grant, term) = match built {
             Built::Grant(grant) => (grant, own.map_or(Term::ENDLESS, |own| Term::new(start, own))),
             Built::Exchange(exchange) => {
                 let minted = exchange.run(client, model).await.map_err(|mut error| {
@@ -205,24 +207,25 @@ impl Recipe {
                 if let Some(notice) = minted.notice {
                     client.tell(&format!("{}: {notice}", self.provider));
                 }
-                let mut lookup = Lookup::new(&self.environment, self.patience);
-                lookup.secrets = secrets;
-                let grant = complete(minted.grant, &self.headers, &mut lookup)?;
-                (grant, Term::new(start, own.map_or(minted.lifetime, |own| own.min(minted.lifetime))))
+                (minted.grant, Term::new(start, own.map_or(minted.lifetime, |own| own.min(minted.lifetime))))
             }
         };
+        complete(&mut grant, headers, secrets)?;
         Ok(Held::new(grant, term, stamps, minted))
     }
 
+    /// All that has to be looked up, also what is added to a token that is still to be asked for: where files are read
+    /// and commands run, and nowhere else.
     fn look(&self) -> Result<Looked> {
         let mut lookup = Lookup::new(&self.environment, self.patience);
-        let built = build(&self.auth, &self.headers, &mut lookup)?;
+        let built = build(&self.auth, &mut lookup)?;
+        let headers = find_headers(&self.headers, &mut lookup)?;
         let Lookup { secrets, stamps, lifetime, end, .. } = lookup;
-        Ok(Looked { built, secrets, stamps, lifetime, end })
+        Ok(Looked { built, headers, secrets, stamps, lifetime, end })
     }
 
     fn blocks(&self) -> bool {
-        let files = matches!(&self.auth, Auth::ServiceAccount(_) | Auth::SigV4(_));
+        let files = matches!(&self.auth, Auth::ServiceAccount(_)) || signature(&self.auth).is_some();
         files || self.references().any(SecretRef::is_live)
     }
 
@@ -233,6 +236,7 @@ impl Recipe {
 
 struct Looked {
     built: Built,
+    headers: Vec<(HeaderName, Secret)>,
     secrets: Vec<Secret>,
     stamps: Vec<Stamp>,
     lifetime: Option<u64>,
@@ -243,17 +247,43 @@ fn begin(recipe: &Recipe) -> Result<State> {
     let per_model = matches!(&recipe.auth, Auth::Mint(mint) if names_model(mint));
     let live = |held| if per_model { State::PerModel(Mutex::default()) } else { State::Live(Arc::new(Live::new(held))) };
     let runs_command = recipe.references().any(|reference| matches!(reference, SecretRef::Cmd { .. }));
-    let is_chain = matches!(&recipe.auth, Auth::SigV4(SigV4 { keys: AwsKeys::Chain { .. }, .. }));
+    let is_chain = signature(&recipe.auth).is_some_and(|sigv4| matches!(sigv4.keys, AwsKeys::Chain { .. }));
     if runs_command || is_chain {
         return Ok(live(None));
     }
     // What is wrong with a file or a key is said at the start, not with the first call.
-    let looked = recipe.look()?;
-    Ok(match looked.built {
-        Built::Exchange(_) => live(None),
-        Built::Grant(grant) if looked.stamps.is_empty() => State::Still(grant),
-        Built::Grant(grant) => live(Some(Held::new(grant, Term::ENDLESS, looked.stamps, false))),
+    let Looked { built, headers, secrets, stamps, .. } = recipe.look()?;
+    let Built::Grant(mut grant) = built else { return Ok(live(None)) };
+    complete(&mut grant, headers, secrets)?;
+    Ok(match stamps.is_empty() {
+        true => State::Still(grant),
+        false => live(Some(Held::new(grant, Term::ENDLESS, stamps, false))),
     })
+}
+
+/// The environment as a provider sees it: where no variable names a region, the one of the profile that signs does so. Then
+/// addresses and signatures agree on it.
+pub(crate) fn with_region(provider: &Provider, environment: &Environment) -> Environment {
+    let written = std::iter::once(&provider.auth).chain(provider.api_keys.iter().map(|key| &key.auth));
+    let profile = written.flat_map(Auth::ways).filter_map(signature).find_map(|sigv4| match &sigv4.keys {
+        AwsKeys::Chain { profile } => Some(profile.as_deref()),
+        _ => None,
+    });
+    let mut lookup = Lookup::new(environment, Duration::ZERO);
+    match profile.and_then(|profile| chain::region_of(profile, &mut lookup)) {
+        Some(region) => environment.with("AWS_REGION", &region),
+        None => environment.clone(),
+    }
+}
+
+/// The signature whose keys may stand in files that no reference names: the calls' own, or that of the request for a
+/// token.
+fn signature(auth: &Auth) -> Option<&SigV4> {
+    match auth {
+        Auth::SigV4(sigv4) => Some(sigv4),
+        Auth::Mint(mint) => signature(mint.sign.as_deref()?),
+        _ => None,
+    }
 }
 
 fn names_model(mint: &Mint) -> bool {
@@ -304,9 +334,6 @@ fn variables(recipe: &Recipe) -> impl Iterator<Item = Option<&str>> {
 
 /// What the variables say that stand in no configuration.
 fn chain_variables(recipe: &Recipe) -> Vec<Option<&str>> {
-    let names = match &recipe.auth {
-        Auth::SigV4(_) => chain::VARIABLES,
-        _ => &[],
-    };
+    let names = if signature(&recipe.auth).is_some() { chain::VARIABLES } else { &[] };
     names.iter().map(|name| recipe.environment.get(name)).collect()
 }

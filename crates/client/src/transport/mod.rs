@@ -17,7 +17,7 @@ pub use fault::FaultPlan;
 pub(crate) use fault::Faults;
 pub use http::{HttpTransport, Options};
 pub use proxy::VARIABLES as PROXY_VARIABLES;
-pub(crate) use record::{EXCHANGE_LIMIT, Keeper, Plain, Replay, Wanted, With, providers as recorded_providers};
+pub(crate) use record::{EXCHANGE_LIMIT, Keeper, Number, Plain, Replay, Wanted, With, providers as recorded_providers};
 pub use sim::SimTransport;
 pub use websocket::WebSocketTransport;
 

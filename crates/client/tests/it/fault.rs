@@ -162,6 +162,15 @@ async fn a_plan_is_begun_and_ended_while_calls_run() {
     write(&format!("# the same\n{plan}"));
     client.reload().unwrap();
     assert_eq!(status(&client, "sim/echo").await, 503);
+    // Also where something else changes: how long a silence lasts.
+    let silent = "[faults]\nconnection = 'silent'\nskip = 1\n[calls]\nattempts = 1\n";
+    write(&format!("{silent}[network]\nhead_seconds = 3600\n"));
+    client.reload().unwrap();
+    assert_eq!(status(&client, "sim/echo").await, 200);
+    write(&format!("{silent}[network]\nhead_seconds = 1\n"));
+    client.reload().unwrap();
+    let told = tokio::time::timeout(std::time::Duration::from_secs(30), ask(&client)).await;
+    assert_eq!(told.expect("the new patience counts").unwrap_err().kind, Kind::Timeout);
     write("");
     client.reload().unwrap();
     assert_eq!(status(&client, "sim/echo").await, 200);

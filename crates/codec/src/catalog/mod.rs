@@ -104,12 +104,13 @@ impl Catalog {
         Ok(())
     }
 
-    /// Puts the environment's values into every provider's addresses and paths; see [`Provider::fill`].
+    /// Puts the environment's values into every provider's addresses and paths; see [`Provider::fill`]. `find` is told
+    /// whose they are.
     ///
     /// # Errors
     /// When a value makes an address that is none.
-    pub fn fill(&mut self, find: &dyn Fn(&str) -> Option<String>) -> Result<(), ParseError> {
-        self.providers.values_mut().try_for_each(|provider| provider.fill(find))
+    pub fn fill(&mut self, find: &dyn Fn(&str, &str) -> Option<String>) -> Result<(), ParseError> {
+        self.providers.iter_mut().try_for_each(|(id, provider)| provider.fill(&|name| find(id, name)))
     }
 
     /// Points a provider at another address; see [`Provider::set_base_url`]. False when there is no such provider.

@@ -32,7 +32,8 @@ pub(crate) fn read_time(text: &str) -> Option<u64> {
     let zone = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     let offset = |zone: &str| {
         let (hours, minutes) = zone.split_once(':')?;
-        Some(hours.parse::<u64>().ok()? * 3600 + minutes.parse::<u64>().ok()? * 60)
+        let (hours, minutes) = (hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?);
+        hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)
     };
     match zone.split_at_checked(1)? {
         ("Z" | "z", "") => Some(local),
@@ -133,10 +134,23 @@ mod tests {
             "2025-13-03T23:34:03Z",
             "1969-12-31T23:59:59Z",
             "2025-10-03T2é:34:03Z",
+            "2025-10-03T23:34:03+18446744073709551615:00",
+            "2025-10-03T23:34:03-1:18446744073709551615",
         ] {
             assert_eq!(read_time(wrong), None, "{wrong}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_somebody_writes_is_too_much(
+            text in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{0,9})?(Z|[+-][0-9]{0,20}:[0-9]{0,20})|\\PC{0,40}",
+            date in "([A-Za-z]{3},? )?[0-9]{1,4}[ -](jan|feb|dec)[ -][0-9]{1,5} [0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2} ?(GMT)?|\\PC{0,40}",
+        ) {
+            let _ = (read_time(&text), read_http_date(&date), read_http_date(&text), read_time(&date));
+        }
+    }
+
     #[test]
     fn dates_are_read_in_all_forms_of_http() {
         for date in [

@@ -4,6 +4,7 @@ mod dice;
 mod rule;
 mod spoil;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::codec::{Error, Kind, Origin, Retry};
 pub(crate) struct Faults {
     plan: FaultPlan,
     /// How often each of its rules was asked and has hit.
-    counts: Vec<Count>,
+    counts: Arc<[Count]>,
     /// How long whoever waits for a head, and for the next piece of what is collected, would wait for a real one.
     head: Duration,
     piece: Duration,
@@ -47,14 +48,14 @@ impl Faults {
         Faults { plan, counts, head, piece }
     }
 
-    /// The plan as written.
-    pub(crate) const fn plan(&self) -> &FaultPlan {
-        &self.plan
+    /// The same plan where it is now, if that is what is wanted from now on.
+    pub(crate) fn go_on(&self, plan: &FaultPlan, head: Duration, piece: Duration) -> Option<Self> {
+        (self.plan == *plan).then(|| Faults { plan: plan.clone(), counts: Arc::clone(&self.counts), head, piece })
     }
 
     /// Whether a call to `target` (`provider/model`) is hit. The same calls in the same order get the same answers.
     pub(crate) fn strike(&self, target: &str) -> Option<Strike<'_>> {
-        self.plan.0.iter().zip(&self.counts).find_map(|(rule, count)| {
+        self.plan.0.iter().zip(self.counts.iter()).find_map(|(rule, count)| {
             let dice = count.hit(rule, target)?;
             Some(Strike { faults: self, rule, dice })
         })

@@ -83,8 +83,8 @@ impl Span {
 }
 
 impl FaultPlan {
-    /// Reads a plan: the content of a file with `[faults]` or `[[faults]]` in it, or just the keys of one rule,
-    /// `rate = 0.1, status = 503`.
+    /// Reads a plan: the content of a file with `[faults]` or `[[faults]]` in it, or just the keys of one rule, a line each
+    /// or in one: `rate = 0.1, status = 503`.
     ///
     /// # Errors
     /// One sentence with the line, the key and the nearest known one.
@@ -104,15 +104,19 @@ impl FaultPlan {
         }
         let trimmed = text.trim();
         let is_document = trimmed.lines().any(|line| line.trim_start().starts_with(['[', 'f']) && line.contains("faults"));
+        let wrong = |text: &str, error: toml::de::Error| {
+            let error = ParseError::from_toml(name, text, &error);
+            Error::new(Kind::Internal, Origin::Gateway, error.to_string())
+        };
+        if !is_document && !trimmed.starts_with(['{', '[']) && trimmed.contains('\n') {
+            return toml::from_str(text).map_err(|error| wrong(text, error));
+        }
         let text = match trimmed {
             _ if is_document => text.to_owned(),
             value if value.starts_with(['{', '[']) => format!("faults = {value}"),
             keys => format!("faults = {{ {keys} }}"),
         };
-        let document: Document = toml::from_str(&text).map_err(|error| {
-            let error = ParseError::from_toml(name, &text, &error);
-            Error::new(Kind::Internal, Origin::Gateway, error.to_string())
-        })?;
+        let document: Document = toml::from_str(&text).map_err(|error| wrong(&text, error))?;
         Ok(document.faults)
     }
 
@@ -287,12 +291,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_written_in_three_ways() {
+    fn a_plan_is_written_in_four_ways() {
         let line = FaultPlan::parse("target = 'sim/*', rate = 0.5, status = 429, retry_after = 2, delay_ms = [50, 200]").unwrap();
         let table = "[faults]\ntarget = 'sim/*'\nrate = 0.5\nstatus = 429\nretry_after = 2\ndelay_ms = [50, 200]\n";
         let list = table.replace("[faults]", "[[faults]]");
         assert_eq!(FaultPlan::parse(table).unwrap(), line);
         assert_eq!(FaultPlan::parse(&list).unwrap(), line);
+        let keys = table.replace("[faults]", "# one rule");
+        assert_eq!(FaultPlan::parse(&keys).unwrap(), line);
         let two = FaultPlan::parse(&format!("# two\n{list}{list}")).unwrap();
         assert_eq!(two.0, [line.0[0].clone(), line.0[0].clone()]);
         assert_eq!(FaultPlan::parse("[{ status = 500 }, { connection = 'reset' }]").unwrap().0.len(), 2);
@@ -302,6 +308,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_line_and_nearest_key() {
         let unknown = fails("[[faults]]\nrate = 0.1\nstatu = 500\n");
+        assert_eq!(unknown, "faults, line 3: unknown key `statu`; the nearest known key is `status`");
+        let unknown = fails("# mine\nrate = 0.1\nstatu = 500\n");
         assert_eq!(unknown, "faults, line 3: unknown key `statu`; the nearest known key is `status`");
         assert!(fails("end = 'halfclose', cut_after = 1").contains("the nearest known value is `half_close`"));
         assert!(fails("rate = 1.5, status = 500").contains("from 0 to 1"));

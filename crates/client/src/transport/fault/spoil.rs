@@ -1,6 +1,5 @@
 //! A body that goes wrong on its way.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +27,7 @@ pub(super) fn spoil(mut head: Parts, body: Body, rule: &Rule, dice: Dice, patien
     }
     let stream = Spoilt {
         body: Some(body),
-        ready: VecDeque::new(),
+        ready: Bytes::new(),
         cut: Cut::of(rule, &head.headers),
         between: rule.between,
         left: rule.cut_after.or(rule.garbage.then_some(0)),
@@ -77,7 +76,8 @@ impl Cut {
 struct Spoilt {
     /// None once nothing of it is wanted any more: whoever sends it is told at once.
     body: Option<Body>,
-    ready: VecDeque<Bytes>,
+    /// What has come and is still to be shared out.
+    ready: Bytes,
     cut: Cut,
     between: Span,
     /// Bytes until it is cut.
@@ -100,7 +100,7 @@ impl Spoilt {
         while self.ready.is_empty() {
             let Some(body) = &mut self.body else { return self.over().await };
             match body.chunk().await {
-                Some(Ok(bytes)) => self.share(bytes),
+                Some(Ok(bytes)) => self.ready = bytes,
                 Some(Err(failure)) => {
                     (self.body, self.end) = (None, None);
                     return Some(Err(failure));
@@ -114,7 +114,7 @@ impl Spoilt {
                 }
             }
         }
-        let mut piece = self.ready.pop_front()?;
+        let mut piece = self.ready.split_to(self.cut.end(&self.ready).clamp(1, self.ready.len()));
         if std::mem::replace(&mut self.begun, true) && !self.between.is_zero() {
             sleep(self.between.draw(&mut self.dice)).await;
         }
@@ -123,13 +123,6 @@ impl Spoilt {
             *left -= piece.len() as u64;
         }
         Some(Ok(piece))
-    }
-
-    fn share(&mut self, mut bytes: Bytes) {
-        while !bytes.is_empty() {
-            let piece = bytes.split_to(self.cut.end(&bytes).clamp(1, bytes.len()));
-            self.ready.push_back(piece);
-        }
     }
 
     async fn over(&mut self) -> Option<Result<Bytes, Failure>> {
@@ -141,5 +134,25 @@ impl Spoilt {
             }
             End::Never => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rule::FaultPlan;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_piece_is_cut_when_it_is_asked_for() {
+        let plan = FaultPlan::parse("piece_bytes = 1").unwrap();
+        let body = Body::whole(vec![b'a'; 64 * 1024 * 1024]);
+        let (head, ()) = Response::new(()).into_parts();
+        let reply = spoil(head, body, &plan.0[0], Dice::new(0, 0), Duration::from_secs(1));
+        let start = std::time::Instant::now();
+        let mut body = reply.into_body();
+        for _ in 0..3 {
+            assert_eq!(body.chunk().await.unwrap().unwrap(), "a");
+        }
+        assert!(start.elapsed() < Duration::from_millis(500), "64 million pieces were cut for three");
     }
 }

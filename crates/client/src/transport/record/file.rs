@@ -25,6 +25,10 @@ pub(super) struct Recording {
     /// `provider/model`.
     pub(super) target: String,
     pub(super) dialect: String,
+    /// The number of the recording that this is a second try of, with another credential, which whoever asked has not
+    /// noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) instead_of: Option<u64>,
     pub(super) request: Asked,
     /// What came back; without it, `failed` says why nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]

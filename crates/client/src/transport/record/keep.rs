@@ -12,12 +12,12 @@ use std::time::SystemTime;
 use http::Request;
 
 use super::tape::{Draft, Tape};
-use super::{Plain, With};
+use super::{EXCHANGE_LIMIT, Plain, With};
 use crate::codec::Result;
 use crate::config::wrong;
 use crate::transport::{Failure, Payload, Reply, Transport};
 
-/// Bytes of replies that are held at a time, for all exchanges together.
+/// Bytes of requests and replies that are held at a time, for all exchanges together.
 const HELD_LIMIT: usize = 256 * 1024 * 1024;
 /// Exchanges that wait to be written.
 const WAITING: usize = 1024;
@@ -47,11 +47,11 @@ impl Keeper {
         fs::create_dir_all(folder).map_err(fails)?;
         let mut last = 0;
         for entry in fs::read_dir(folder).map_err(fails)? {
-            last = last.max(number(&entry.map_err(fails)?.file_name().to_string_lossy()));
+            last = last.max(number(&entry.map_err(fails)?.file_name().to_string_lossy()).unwrap_or(0));
         }
         let (sender, receiver) = sync_channel(WAITING);
-        let held = Arc::new(AtomicUsize::new(0));
-        let writing = Writing { folder: folder.to_owned(), held: Arc::clone(&held), told: Arc::clone(&told) };
+        let writing = Writing { folder: folder.to_owned(), told: Arc::clone(&told) };
+        let held = Arc::default();
         let writer = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writing.run(&receiver));
         let writer = Some(writer.map_err(fails)?);
         Ok(Keeper(Arc::new(Desk { sender: Some(sender), writer, next: AtomicU64::new(last + 1), held, told })))
@@ -76,9 +76,15 @@ impl Keeper {
     }
 }
 
-/// The number that a recording's name begins with; 0 for anything else.
-fn number(name: &str) -> u64 {
-    name.split('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+/// The number that a recording's name begins with.
+pub(super) fn number(name: &str) -> Option<u64> {
+    name.split('-').next()?.parse().ok()
+}
+
+/// How many others had the name before: `000007-house-m+2.json` is the second of its name, by another process.
+pub(super) fn turn(name: &str) -> u32 {
+    let turn = name.trim_end_matches(".json").rsplit_once('+').and_then(|(_, turn)| turn.parse().ok());
+    turn.unwrap_or(1)
 }
 
 impl Desk {
@@ -87,13 +93,9 @@ impl Desk {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Makes room for a piece of this length, if there is any.
-    pub(super) fn has_room_for(&self, length: usize) -> bool {
-        let fits = self.held.fetch_add(length, Ordering::Relaxed).saturating_add(length) <= HELD_LIMIT;
-        if !fits {
-            self.held.fetch_sub(length, Ordering::Relaxed);
-        }
-        fits
+    /// Room for what one side of an exchange says.
+    pub(super) fn room(&self) -> Room {
+        Room { held: Arc::clone(&self.held), size: 0 }
     }
 
     /// Hands an exchange in.
@@ -106,8 +108,34 @@ impl Desk {
 
     /// An exchange that is not kept.
     pub(super) fn give_up(&self, draft: &Draft, why: &str) {
-        self.held.fetch_sub(draft.size, Ordering::Relaxed);
         (self.told)(&lost(draft.number, &draft.with.target, why));
+    }
+}
+
+/// How much of what may be held together is taken by one side of an exchange; given back with it.
+pub(super) struct Room {
+    held: Arc<AtomicUsize>,
+    size: usize,
+}
+
+impl Room {
+    /// Makes room for a piece of this length, if there is any.
+    pub(super) fn take(&mut self, length: usize) -> bool {
+        if self.size.saturating_add(length) > EXCHANGE_LIMIT {
+            return false;
+        }
+        let fits = self.held.fetch_add(length, Ordering::Relaxed).saturating_add(length) <= HELD_LIMIT;
+        match fits {
+            true => self.size += length,
+            false => _ = self.held.fetch_sub(length, Ordering::Relaxed),
+        }
+        fits
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.size, Ordering::Relaxed);
     }
 }
 
@@ -127,19 +155,17 @@ fn lost(number: u64, target: &str, why: &str) -> String {
 /// The thread that writes.
 struct Writing {
     folder: PathBuf,
-    held: Arc<AtomicUsize>,
     told: Told,
 }
 
 impl Writing {
     fn run(&self, drafts: &Receiver<Box<Draft>>) {
         while let Ok(draft) = drafts.recv() {
-            let (number, target, size) = (draft.number, draft.with.target.clone(), draft.size);
+            let (number, target) = (draft.number, draft.with.target.clone());
             let written = match draft.write() {
                 Ok((name, text)) => self.write(&name, &text).map_err(|error| error.to_string()),
                 Err(why) => Err(why.to_owned()),
             };
-            self.held.fetch_sub(size, Ordering::Relaxed);
             if let Err(why) = written {
                 (self.told)(&lost(number, &target, &why));
             }
@@ -151,7 +177,7 @@ impl Writing {
         let draft = self.folder.join(format!(".{name}.{}.part", std::process::id()));
         fs::write(&draft, text)?;
         let placed = (1..100).find_map(|turn| {
-            let name = if turn == 1 { format!("{name}.json") } else { format!("{name}-{turn}.json") };
+            let name = if turn == 1 { format!("{name}.json") } else { format!("{name}+{turn}.json") };
             match place(&draft, &self.folder.join(name)) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
                 done => Some(done),
@@ -170,5 +196,25 @@ fn place(draft: &Path, name: &Path) -> std::io::Result<()> {
         Err(_) if name.exists() => Err(ErrorKind::AlreadyExists.into()),
         Err(_) => fs::rename(draft, name),
         done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_counted_until_it_is_let_go() {
+        let held = Arc::new(AtomicUsize::new(0));
+        let room = || Room { held: Arc::clone(&held), size: 0 };
+        let mut all: Vec<Room> = (0..4).map(|_| room()).collect();
+        assert!(all.iter_mut().all(|room| room.take(EXCHANGE_LIMIT) && !room.take(1)), "each has its own limit");
+        let mut more = room();
+        assert!(!more.take(1), "and all together have one");
+        assert_eq!(held.load(Ordering::Relaxed), HELD_LIMIT);
+        all.pop();
+        assert!(more.take(1));
+        drop((all, more));
+        assert_eq!(held.load(Ordering::Relaxed), 0);
     }
 }

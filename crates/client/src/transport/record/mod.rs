@@ -38,7 +38,13 @@ pub(crate) struct With {
     /// `provider/model`.
     pub(crate) target: String,
     pub(crate) dialect: String,
+    /// The recording of the same request with another credential, which was not good enough.
+    pub(crate) instead_of: Option<u64>,
 }
+
+/// The number of a recording: with the reply whose recording it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Number(pub(crate) u64);
 
 /// A request that is looked for among the recordings.
 pub(crate) struct Wanted<'a> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,9 +13,10 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 use tokio::time::{Instant, sleep_until};
 
-use super::Wanted;
 use super::canonical::Canonical;
 use super::file::{End, Fault, Recording, Told, VERSION, read_headers, read_ms};
+use super::keep::{number, turn};
+use super::{Wanted, With};
 use crate::codec::Result;
 use crate::config::wrong;
 use crate::transport::{Body, Failure, Phase, Reply};
@@ -40,8 +42,7 @@ struct Known {
     name: String,
     provider: String,
     line: String,
-    /// The credential was not accepted.
-    refused: bool,
+    number: Option<u64>,
 }
 
 #[derive(Default)]
@@ -76,7 +77,8 @@ fn names(folder: &Path) -> Result<Vec<String>> {
             names.push(name);
         }
     }
-    names.sort();
+    // By their numbers, however many digits these have; what has none comes last.
+    names.sort_by_cached_key(|name| (number(name).unwrap_or(u64::MAX), turn(name), name.clone()));
     Ok(names)
 }
 
@@ -118,50 +120,66 @@ impl Replay {
             let canonical = canonical.ok_or_else(|| wrong(format!("replay: the body in {} is not base64", path.display())))?;
             let whom = if anybody { "" } else { provider(&recording.target) };
             let queue = replay.queues.entry(canonical.key(whom)).or_default();
-            // Then another credential was tried, which nobody who asks has noticed.
-            queue.files.pop_if(|last| replay.files.get(*last).is_some_and(|known| known.refused));
+            // Another credential was tried, which nobody who asks has noticed.
+            let is_instead = |at: &usize| {
+                let earlier = replay.files.get(*at).and_then(|known| known.number);
+                earlier.is_some() && earlier == recording.instead_of
+            };
+            if let Some(at) = queue.files.iter().rposition(is_instead) {
+                queue.files.remove(at);
+            }
             queue.files.push(replay.files.len());
             let provider = provider(&recording.target).to_owned();
-            let refused = recording.reply.is_some_and(|reply| matches!(reply.status, 401 | 403));
-            replay.files.push(Known { name, provider, line: canonical.line, refused });
+            let number = number(&name);
+            replay.files.push(Known { name, provider, line: canonical.line, number });
         }
         Ok(replay)
     }
 
     /// The reply to a request. Several recordings of the same request are played in their order, the last of them for
     /// every one that follows.
-    pub(crate) async fn play(&self, wanted: Wanted<'_>) -> Result<Reply, Failure> {
+    pub(crate) async fn play(self: &Arc<Self>, wanted: Wanted<'_>) -> Result<Reply, Failure> {
         let start = Instant::now();
         let media = wanted.plain.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let canonical = Canonical::new(wanted.method.as_str(), &wanted.plain.path, media, wanted.body);
-        let provider = if self.anybody { "" } else { wanted.with.provider.as_str() };
-        let Some(queue) = self.queues.get(&canonical.key(provider)) else {
-            return Err(Failure::new(Phase::Replay, self.explain(&wanted, &canonical)));
-        };
-        let turn = queue.next.fetch_add(1, Ordering::Relaxed).min(queue.files.len().saturating_sub(1));
-        let known = queue.files.get(turn).and_then(|at| self.files.get(*at));
+        // Files are long and many: not on the thread that serves the calls.
+        let (replay, with) = (Arc::clone(self), wanted.with);
+        let found = tokio::task::spawn_blocking(move || replay.find(&with, &canonical)).await;
         let gone = |why: String| Failure::new(Phase::Replay, why);
-        let known = known.ok_or_else(|| gone("the recording is gone".to_owned()))?;
-        let recording = read(&self.folder.join(&known.name)).map_err(|error| gone(error.message))?;
+        let (name, recording) =
+            found.unwrap_or_else(|_| Err("reading the recording was interrupted".to_owned())).map_err(gone)?;
         let timing = self.timing.then_some(start);
         match (recording.reply, recording.failed) {
             (Some(reply), _) => {
                 wait(timing, reply.at_ms).await;
-                told(reply, timing).ok_or_else(|| gone(format!("what {} holds is no reply", known.name)))
+                told(reply, timing).ok_or_else(|| gone(format!("what {name} holds is no reply")))
             }
             (None, Some(fault)) => {
                 wait(timing, fault.at_ms).await;
                 Err(fault.read())
             }
-            (None, None) => Err(gone(format!("{} holds neither a reply nor a failure", known.name))),
+            (None, None) => Err(gone(format!("{name} holds neither a reply nor a failure"))),
         }
     }
 
+    /// The recording whose turn it is, and its name.
+    ///
+    /// # Errors
+    /// Why there is none, in a sentence.
+    fn find(&self, with: &With, canonical: &Canonical) -> Result<(String, Recording), String> {
+        let provider = if self.anybody { "" } else { with.provider.as_str() };
+        let Some(queue) = self.queues.get(&canonical.key(provider)) else { return Err(self.explain(with, canonical)) };
+        let turn = queue.next.fetch_add(1, Ordering::Relaxed).min(queue.files.len().saturating_sub(1));
+        let known = queue.files.get(turn).and_then(|at| self.files.get(*at)).ok_or("the recording is gone")?;
+        let recording = read(&self.folder.join(&known.name)).map_err(|error| error.message)?;
+        Ok((known.name.clone(), recording))
+    }
+
     /// Which request has no recording, what comes nearest to it, and what to do.
-    fn explain(&self, wanted: &Wanted<'_>, canonical: &Canonical) -> String {
+    fn explain(&self, with: &With, canonical: &Canonical) -> String {
         let folder = self.folder.display();
-        let what = format!("there is no recording of this {} with {} in {folder}", canonical.line, wanted.with.target);
-        let may = |known: &&Known| self.anybody || known.provider == wanted.with.provider;
+        let what = format!("there is no recording of this {} with {} in {folder}", canonical.line, with.target);
+        let may = |known: &&Known| self.anybody || known.provider == with.provider;
         let alike = self.files.iter().filter(may).filter(|known| known.line == canonical.line).take(COMPARED);
         let differs = |known: &Known| {
             let recording = read(&self.folder.join(&known.name)).ok()?;

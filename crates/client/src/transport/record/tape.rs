@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::file::{Asked, Content, End, Fault, Piece, Recording, Told, VERSION, write_headers, write_ms};
 use super::hide::Hide;
-use super::keep::Desk;
-use super::{EXCHANGE_LIMIT, Plain, With};
+use super::keep::{Desk, Room};
+use super::{Number, Plain, With};
 use crate::credential::Utc;
 use crate::transport::{Body, Failure, Payload, Reply};
 
@@ -37,35 +37,32 @@ pub(super) struct Draft {
     head: Option<(StatusCode, HeaderMap, Duration)>,
     pieces: Vec<(Duration, Bytes)>,
     /// Of the pieces.
-    pub(super) size: usize,
+    room: Room,
     end: End,
     end_at: Duration,
     fault: Option<Fault>,
 }
 
-/// The request's body, as far as it has gone out.
-#[derive(Default)]
-struct Sent(Mutex<(Vec<Bytes>, usize)>);
+/// The request's body, as far as it has gone out; none once that is too long to be held, or taken to be written.
+struct Sent(Mutex<Option<(Vec<Bytes>, Room)>>);
 
 impl Sent {
-    /// What is too long is not held; its length says so.
     fn add(&self, piece: &Bytes) {
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.1 = sent.1.saturating_add(piece.len());
-        if sent.1 <= EXCHANGE_LIMIT {
-            sent.0.push(piece.clone());
+        let Some((pieces, room)) = sent.as_mut() else { return };
+        if room.take(piece.len()) {
+            pieces.push(piece.clone());
+        } else {
+            // Half a request is of no use to anybody.
+            *sent = None;
         }
     }
 
     fn take(&self) -> Option<Bytes> {
-        let (pieces, length) = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let join = |pieces: Vec<Bytes>| {
-            pieces.iter().fold(BytesMut::with_capacity(length), |mut whole, piece| {
-                whole.extend_from_slice(piece);
-                whole
-            })
-        };
-        (length <= EXCHANGE_LIMIT).then(|| join(pieces).freeze())
+        let (pieces, _room) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+        pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+        Some(whole.freeze())
     }
 }
 
@@ -77,7 +74,7 @@ impl Tape {
         request: Request<Payload>,
         now: SystemTime,
     ) -> (Request<Payload>, Self) {
-        let sent = Arc::new(Sent::default());
+        let sent = Arc::new(Sent(Mutex::new(Some((Vec::new(), desk.room())))));
         request.body().iter().for_each(|piece| sent.add(piece));
         let draft = Draft {
             number: desk.number(),
@@ -90,7 +87,7 @@ impl Tape {
             sent: Arc::clone(&sent),
             head: None,
             pieces: Vec::new(),
-            size: 0,
+            room: desk.room(),
             end: End::Left,
             end_at: Duration::ZERO,
             fault: None,
@@ -109,10 +106,11 @@ impl Tape {
 
     /// The same reply, listened to.
     pub(super) fn keep(mut self, reply: Reply) -> Reply {
-        let (head, body) = reply.into_parts();
+        let (mut head, body) = reply.into_parts();
         let at = self.start.elapsed();
         if let Some(draft) = &mut self.draft {
             draft.head = Some((head.status, head.headers.clone(), at));
+            head.extensions.insert(Number(draft.number));
         }
         let patience = body.patience();
         let stream = stream::unfold((body, self), |(mut body, mut tape)| async move {
@@ -128,12 +126,11 @@ impl Tape {
         let Some(draft) = &mut self.draft else { return };
         match next {
             Some(Ok(piece)) => {
-                if draft.size + piece.len() > EXCHANGE_LIMIT || !self.desk.has_room_for(piece.len()) {
+                if !draft.room.take(piece.len()) {
                     self.desk.give_up(draft, "it is too long to be held until its end");
                     self.draft = None;
                     return;
                 }
-                draft.size += piece.len();
                 draft.pieces.push((at, piece.clone()));
                 return;
             }
@@ -198,16 +195,23 @@ impl Draft {
             }
         };
         let recorded = Utc::new(recorded).extended();
-        let With { target, dialect, .. } = with;
-        let recording = Recording { trunkline_recording: VERSION, recorded, target, dialect, request, reply, failed };
+        let With { target, dialect, instead_of, .. } = with;
+        let trunkline_recording = VERSION;
+        let recording = Recording { trunkline_recording, recorded, target, dialect, instead_of, request, reply, failed };
         let mut text = serde_json::to_vec_pretty(&recording).map_err(|_| "it cannot be written as JSON")?;
         text.push(b'\n');
         // Whatever was not thought of: no file is better than one with a secret in it.
-        if hide.is_in(&text) {
+        if hide.is_in(said(&text)) {
             return Err("a secret would show in it");
         }
         Ok((name, text))
     }
+}
+
+/// What others have said, behind what we write of our own accord: a key may well be spelt as a word of ours.
+fn said(text: &[u8]) -> &[u8] {
+    let start = memchr::memmem::find(text, b"\n  \"request\": ").unwrap_or(0);
+    text.get(start..).unwrap_or(text)
 }
 
 /// What every file system takes as a name.

@@ -129,6 +129,42 @@ async fn a_token_that_is_said_to_have_expired_is_renewed_once_and_a_forbidden_de
     }
 }
 
+#[tokio::test]
+async fn a_profiles_region_comes_after_the_variables_and_before_the_usual_one_for_address_and_signature() {
+    let folder = Folder::new("region");
+    let keys = "aws_access_key_id = AK\naws_secret_access_key = file-secret\n";
+    let config = folder.write(
+        "config",
+        &format!(
+            "[default]\nregion = eu-west-3\n{keys}[profile other]\nregion = ap-east-1\n{keys}[profile bad]\nregion = a/b\n{keys}"
+        ),
+    );
+    let provider = provider(Arc::default(), expired);
+    let pair = [("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", "variable-secret")];
+    let with = |more: &[(&'static str, &'static str)]| [&pair[..], more].concat();
+    let cases = [
+        ("", with(&[("AWS_REGION", "us-east-2")]), "us-east-2"),
+        ("", with(&[("AWS_DEFAULT_REGION", "us-west-2")]), "us-west-2"),
+        ("", with(&[]), "eu-west-3"),
+        ("", Vec::new(), "eu-west-3"),
+        ("", vec![("AWS_PROFILE", "other")], "ap-east-1"),
+        (", profile = 'other'", with(&[]), "ap-east-1"),
+        ("", vec![("AWS_PROFILE", "bad")], "us-east-1"),
+    ];
+    for (more, variables, region) in cases {
+        let auth = format!(
+            "auth = {{ sigv4 = {{ service = 'bedrock', region = 'env:AWS_REGION|AWS_DEFAULT_REGION|=us-east-1', \
+             sts_url = 'http://127.0.0.1:1'{more} }} }}"
+        );
+        let url = format!("{}/{{env:AWS_REGION|AWS_DEFAULT_REGION|=us-east-1}}", provider.url());
+        let world = World::new(&house(&url, &auth), &[&[NOWHERE, ("AWS_CONFIG_FILE", &config)], &variables[..]].concat());
+        world.call().await.unwrap();
+        let seen = provider.requests().pop().unwrap();
+        assert_eq!(seen.path, format!("/{region}/v1/chat/completions"), "{variables:?}{more}");
+        assert!(seen.header("authorization").contains(&format!("/{region}/bedrock/")), "{variables:?}{more}");
+    }
+}
+
 fn role(number: usize) -> String {
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\n <AssumeRoleResult>\n  <AssumedRoleUser>\

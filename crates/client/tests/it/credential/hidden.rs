@@ -10,7 +10,7 @@ use trunkline::relay::{Whole, whole};
 use trunkline::{Error, Kind, Piece};
 use trunkline_testkit::provider::{Answer, Ending, LocalProvider, Seen};
 
-use super::{ANSWER, World};
+use super::{ANSWER, World, house};
 
 fn fixture(path: &str) -> String {
     let path = format!("{}/../../fixtures/{path}", env!("CARGO_MANIFEST_DIR"));
@@ -240,4 +240,47 @@ async fn good_answers_stay_as_they_came() {
     let mut answer = pass(&world, r#"{"model":"house/m","messages":[],"stream":true}"#).await;
     let first = tokio::time::timeout(std::time::Duration::from_secs(5), answer.body.chunk()).await.unwrap();
     assert_eq!(first.unwrap().unwrap(), chunk);
+}
+
+/// A plain id that a variable holds may be named in an error; what is called a secret, or kept apart as one, may not.
+#[tokio::test]
+async fn ids_in_errors_stay_and_secrets_in_headers_do_not() {
+    let file = std::env::temp_dir().join(format!("trunkline-plain-{}", std::process::id()));
+    std::fs::write(&file, "from-a-file-0123").unwrap();
+    let said = r#"{"error":{"message":"org-of-mine-0123 has no access","code":"from-a-file-0123","param":"a-team-token-0123"}}"#;
+    for header in ["openai-organization = 'env:ORG'", "openai-organization = 'org-of-mine-0123'"] {
+        let config = format!("headers = {{ {header} }}\napi_key = 'sk-house-0123456789'");
+        let provider = LocalProvider::start(move |_: &Seen| Answer::json(400, said));
+        let world = World::new(&house(&provider.url(), &config), &[("ORG", "org-of-mine-0123")]);
+        let failed = refused(&world).await;
+        assert_eq!(failed.reply.map(|reply| reply.body), Some(bytes::Bytes::from(said)), "it passes as it came");
+        assert!(failed.error.message.contains("org-of-mine-0123"));
+    }
+    let file_header = format!("x-own = 'file:{}'", file.display());
+    for (header, secret) in [
+        ("x-team-Token = 'env:TEAM'", "a-team-token-0123"),
+        ("x-team-key = 'a-team-token-0123'", "a-team-token-0123"),
+        (file_header.as_str(), "from-a-file-0123"),
+        ("x-own = 'cmd:echo from-a-file-0123'", "from-a-file-0123"),
+    ] {
+        let provider = LocalProvider::start(move |_: &Seen| Answer::json(400, said));
+        let config = format!("headers = {{ {header} }}\napi_key = 'sk-house-0123456789'");
+        let world = World::new(&house(&provider.url(), &config), &[("TEAM", "a-team-token-0123")]);
+        let failed = refused(&world).await;
+        assert!(failed.reply.is_none() && !format!("{:?}", failed.error).contains(secret), "{header}: {:?}", failed.error);
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+/// What came of a caller's own request, in the lane that passes bytes on.
+async fn refused(world: &World) -> trunkline::exchange::Failed {
+    let openai = dialect::find("openai-chat").unwrap();
+    let (headers, body) = (http::HeaderMap::new(), bytes::Bytes::from_static(br#"{"model":"m","messages":[]}"#));
+    let head = Head { path: "/v1/chat/completions", query: None, headers: &headers };
+    let peek = openai.downstream().peek(&head, &body, Operation::Chat).unwrap();
+    let target = world.client.plan("house/m").unwrap().remove(0);
+    match exchange(&world.client, &target, openai, Ask::Forward { head, peek: &peek, body: &body }).await {
+        Ok(_) => panic!("it is refused"),
+        Err(failed) => failed,
+    }
 }

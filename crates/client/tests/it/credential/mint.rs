@@ -1,6 +1,7 @@
 //! Other things that are asked for before a call: by any request, for a service account, from a metadata service.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use trunkline_testkit::provider::{Answer, LocalProvider, Seen};
 
@@ -174,4 +175,83 @@ async fn a_machine_hands_out_keys_for_its_role() {
         ]
     );
     assert!(provider.requests()[0].header("authorization").contains("Credential=ASIAFAKE/"));
+}
+
+/// How long this thread was kept from its other work while the call was made.
+async fn longest_gap(world: &World) -> Duration {
+    let longest = std::cell::Cell::new(Duration::ZERO);
+    let other = async {
+        let mut last = Instant::now();
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            longest.set(longest.get().max(last.elapsed()));
+            last = Instant::now();
+        }
+    };
+    tokio::select! {
+        called = world.call() => called.map(|_| ()).unwrap(),
+        () = other => {}
+    }
+    longest.get()
+}
+
+/// A token server's and a provider's, with a header beside the token.
+fn with_header(header: &str, sign: &str, config: &str) -> (LocalProvider, LocalProvider, World) {
+    let server = LocalProvider::start(Answer::json(200, r#"{"t":"a-token-of-theirs"}"#));
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let auth = format!(
+        "headers = {{ x-team = {header} }}\nauth = {{ mint = {{ url = '{}', {sign} token = '/t', lifetime_seconds = 3600 }} }}",
+        server.url()
+    );
+    let world = World::new(
+        &house(&provider.url(), &auth),
+        &[("AWS_CONFIG_FILE", config), ("AWS_SHARED_CREDENTIALS_FILE", "/no"), ("AWS_REGION", "r")],
+    );
+    (server, provider, world)
+}
+
+#[tokio::test]
+async fn headers_beside_a_token_are_read_again_as_files_and_commands_are() {
+    let folder = std::env::temp_dir().join(format!("trunkline-beside-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (team, runs) = (folder.join("team"), folder.join("runs"));
+    std::fs::write(&team, "one").unwrap();
+    let (_server, provider, world) = with_header(&format!("'file:{}'", team.display()), "", "/no");
+    world.call().await.unwrap();
+    std::fs::write(&team, "another").unwrap();
+    world.clock.advance(2);
+    world.call().await.unwrap();
+    assert_eq!(sent(&provider, "x-team"), ["one", "another"]);
+
+    let command = format!("echo x >> {runs}; wc -l < {runs} | tr -d ' '", runs = runs.display());
+    let (_server, provider, world) = with_header(&format!("{{ cmd = \"{command}\", lifetime_seconds = 100 }}"), "", "/no");
+    for seconds in [0, 10, 100] {
+        world.clock.advance(seconds);
+        world.call().await.unwrap();
+    }
+    assert_eq!(sent(&provider, "x-team"), ["1", "1", "2"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn no_command_runs_at_the_start_nor_on_the_thread_that_serves_the_calls() {
+    let folder = std::env::temp_dir().join(format!("trunkline-slow-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (config, runs) = (folder.join("config"), folder.join("runs"));
+    let process = format!(
+        "echo x >> {}; sleep 1; printf '{{\"Version\":1,\"AccessKeyId\":\"AKP\",\"SecretAccessKey\":\"process-secret\"}}'",
+        runs.display()
+    );
+    std::fs::write(&config, format!("[default]\ncredential_process = {process}\n")).unwrap();
+    let sign = "sign = { sigv4 = { service = 's', sts_url = 'http://127.0.0.1:1' } },";
+    let (server, _provider, world) = with_header("'x'", sign, config.to_str().unwrap());
+    assert!(!runs.exists(), "run at the start");
+    let gap = longest_gap(&world).await;
+    assert!(gap < Duration::from_millis(600), "{gap:?}");
+    assert!(server.requests()[0].header("authorization").contains("Credential=AKP/"));
+
+    let (_server, _provider, world) = with_header("'cmd:sleep 1; echo x'", "", "/no");
+    let gap = longest_gap(&world).await;
+    assert!(gap < Duration::from_millis(600), "{gap:?}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }

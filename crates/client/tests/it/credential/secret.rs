@@ -61,13 +61,13 @@ fn failures() -> Vec<(&'static str, Answer)> {
     all
 }
 
-/// How credentials are written; `{server}` hands out tokens. A header that the configuration only points to is a secret.
+/// How credentials are written; `{server}` hands out tokens. A header that is called one is a secret, too.
 const AUTHS: [&str; 8] = [
     "auth = { bearer = 'env:SECRET' }",
     "auth = { header = 'x-key', value = 'env:SECRET' }",
     "auth = { query = 'key', value = 'env:SECRET' }",
-    "headers.x-more = 'env:SECRET'\nauth = { bearer = 'env:OTHER' }",
-    "headers.x-more = 'env:SECRET'\nauth = { bearer = 'cmd:echo fake-command-key' }",
+    "headers.x-more-secret = 'env:SECRET'\nauth = { bearer = 'env:OTHER' }",
+    "headers.x-more-secret = 'env:SECRET'\nauth = { bearer = 'cmd:echo fake-command-key' }",
     "api_keys = ['env:SECRET', 'env:OTHER']",
     "auth = { oauth2 = { token_url = '{server}', client_id = 'id', client_secret = 'env:SECRET' } }",
     "auth = { mint = { url = '{server}', values = { key = 'env:SECRET' }, body = '{\"k\":\"{key}\"}', token = '/access_token', token_in = 'query:t' } }",
@@ -75,7 +75,7 @@ const AUTHS: [&str; 8] = [
 
 fn world(url: &str, server: &str, auth: &str) -> World {
     let variables = [("SECRET", SECRET), ("HEADER", HEADER), ("OTHER", "another-fake-key")];
-    World::new(&house(url, &format!("headers.x-other = 'env:HEADER'\n{}", auth.replace("{server}", server))), &variables)
+    World::new(&house(url, &format!("headers.x-other-key = 'env:HEADER'\n{}", auth.replace("{server}", server))), &variables)
 }
 
 /// What anybody gets to see of a call that fails.

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use trunkline::Kind;
+use trunkline::exchange::Parcel;
+use trunkline::operate::pass_through;
+use trunkline::transport::Payload;
 use trunkline_testkit::provider::{Answer, LocalProvider, Seen};
 
 use super::{ANSWER, World, house};
@@ -165,4 +168,48 @@ async fn the_only_one_is_never_left_aside() {
     assert_eq!(world.notices().len(), 1);
     checking.reject(&[]);
     world.call().await.unwrap();
+}
+
+/// What is too much for the service is so for every key: the others are not asked, and none rests for it.
+#[tokio::test]
+async fn a_status_of_too_much_counts_against_a_key_only_where_its_body_says_so() {
+    let keys = "api_keys = ['key-a', 'key-b', 'key-c', 'key-d', 'key-e', 'key-f', 'key-g', 'key-h']";
+    for (status, error, tried) in [
+        (429, r#"{"error":{"message":"The engine is currently overloaded","code":"overloaded"}}"#, 1),
+        (429, r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#, 8),
+        (429, r#"{"error":{"message":"no credit","code":"insufficient_quota"}}"#, 8),
+        (429, "", 8),
+        (402, "", 8),
+    ] {
+        let provider = LocalProvider::start(move |_: &Seen| Answer::json(status, error));
+        let world = World::new(&house(&provider.url(), keys), &[]);
+        world.call().await.unwrap_err();
+        assert_eq!(provider.requests().len(), tried, "{status} {error}");
+        let before = provider.requests().len();
+        world.call().await.unwrap_err();
+        assert_eq!(provider.requests().len(), before + 1, "nobody is left to be asked, or need be: {status} {error}");
+    }
+}
+
+/// A body that is still on its way goes out once; what it teaches of its key counts for the next call.
+#[tokio::test]
+async fn an_upload_that_cannot_be_repeated_lets_its_key_rest_all_the_same() {
+    let spent = |seen: &Seen| match key(seen).as_str() {
+        "key-alpha" => Answer::json(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", "100"),
+        _ => Answer::json(200, ANSWER),
+    };
+    let provider = LocalProvider::start(spent);
+    let world = World::new(&house(&provider.url(), "api_keys = ['key-alpha', 'key-bravo']"), &[]);
+    let target = world.client.plan("house/m").unwrap().remove(0);
+    for wanted in [429, 200, 200, 200] {
+        let late = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"a long form"))]);
+        let parcel = Parcel {
+            method: http::Method::POST,
+            path: "/files".to_owned(),
+            headers: http::HeaderMap::new(),
+            payload: Payload::stream(Vec::new(), late, Some(11)),
+        };
+        let reply = pass_through(&world.client, &target, parcel).await;
+        assert_eq!(reply.map(|reply| reply.status().as_u16()).unwrap_or_else(|failed| panic!("{}", failed.error)), wanted);
+    }
 }

@@ -338,3 +338,113 @@ async fn a_refused_credential_is_passed_over() {
     assert_eq!(again.chat("house/tiny-1", "hi").await.unwrap().text(), "Hello.");
     assert_eq!(tokens.requests().len(), 2, "no token is needed");
 }
+
+/// However it was that another key was tried; and a refusal that the caller has heard stays one.
+#[tokio::test]
+async fn a_replay_tells_callers_what_the_session_told_them() {
+    let spent = |status, body| {
+        move |seen: &Seen| match seen.header("authorization") {
+            "Bearer sk-alpha-1234567" => Answer::json(status, body),
+            _ => Answer::json(200, WHOLE),
+        }
+    };
+    for (status, body) in [
+        (429, r#"{"error":{"message":"slow down"}}"#),
+        (402, r#"{"error":{"message":"no credit"}}"#),
+        (403, r#"{"error":{"message":"no"}}"#),
+        (200, r#"{"base_resp":{"status_code":1002,"status_msg":"slow down"}}"#),
+    ] {
+        let folder = Folder::new();
+        let provider = LocalProvider::start(spent(status, body));
+        let keys = "api_keys = [\"sk-alpha-1234567\", \"sk-bravo-1234567\"]\nquirks = { errors_in_success = true }\nauth";
+        let config = house(&provider.url()).replace("auth", keys);
+        let client = builder(&config, &[("HOUSE_KEY", "unused-1234567")]).0.record(&folder.0).build().unwrap();
+        assert_eq!(client.chat("house/tiny-1", "hi").await.unwrap().text(), "Hello.", "{status}");
+        drop(client);
+        assert_eq!(folder.files().len(), 2);
+        let again = builder(&config, &[]).0.replay(&folder.0, false).build().unwrap();
+        assert_eq!(again.chat("house/tiny-1", "hi").await.unwrap().text(), "Hello.", "{status}");
+    }
+    let folder = Folder::new();
+    let provider = LocalProvider::start([Answer::json(401, "{}"), Answer::json(200, WHOLE)]);
+    let config = house(&provider.url());
+    let told = |client: Client| async move {
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            told.push(client.chat("house/tiny-1", "hi").await.map(|reply| reply.text()).map_err(|error| error.status));
+        }
+        told
+    };
+    let session = told(builder(&config, &[("HOUSE_KEY", "sk-alpha-1234567")]).0.record(&folder.0).build().unwrap()).await;
+    assert_eq!(session, [Err(Some(401)), Ok("Hello.".to_owned())]);
+    assert_eq!(told(builder(&config, &[]).0.replay(&folder.0, false).build().unwrap()).await, session);
+}
+
+/// Words that we write ourselves are no secrets, even where a key is spelt like one of them.
+#[tokio::test]
+async fn a_key_may_be_a_word_of_ours() {
+    let provider = LocalProvider::start(answer);
+    for key in ["trunkline", "openai-chat", "recorded", "house/tiny-1"] {
+        let folder = Folder::new();
+        let (recording, told) = builder(&house(&provider.url()), &[("HOUSE_KEY", key)]);
+        let client = recording.record(&folder.0).build().unwrap();
+        client.chat("house/tiny-1", "whole").await.unwrap();
+        drop(client);
+        assert_eq!((folder.files().len(), told.lock().unwrap().join("")), (1, String::new()), "{key}");
+        let text = folder.files().remove(0).1;
+        let said = text.split_once("\"request\"").unwrap().1;
+        assert!(!said.contains(key), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn two_processes_may_write_into_one_folder_and_numbers_may_grow() {
+    let folder = Folder::new();
+    let turns = AtomicUsize::new(0);
+    let provider = LocalProvider::start(move |_: &Seen| {
+        Answer::json(200, WHOLE.replace("Hello.", &turns.fetch_add(1, Ordering::SeqCst).to_string()))
+    });
+    let config = house(&provider.url());
+    let client = || builder(&config, &[("HOUSE_KEY", "sk-house-1234567")]).0.record(&folder.0).build().unwrap();
+    let (one, other) = (client(), client());
+    for _ in 0..2 {
+        one.chat("house/tiny-1", "hi").await.unwrap();
+        // The first is written before the second asks for its name.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        other.chat("house/tiny-1", "hi").await.unwrap();
+    }
+    drop((one, other));
+    let path = |name: &str| folder.0.join(name);
+    std::fs::rename(path("000002-house-tiny-1.json"), path("999999-house-tiny-1.json")).unwrap();
+    std::fs::rename(path("000002-house-tiny-1+2.json"), path("1000000-house-tiny-1.json")).unwrap();
+    let again = builder(&config, &[]).0.replay(&folder.0, false).build().unwrap();
+    for turn in 0..4 {
+        assert_eq!(again.chat("house/tiny-1", "hi").await.unwrap().text(), turn.to_string());
+    }
+}
+
+/// A request that is too long to be held costs its recording and nothing else.
+#[tokio::test]
+async fn a_long_upload_is_not_held() {
+    let folder = Folder::new();
+    let provider = LocalProvider::start(Answer::json(200, WHOLE));
+    let (recording, told) = builder(&house(&provider.url()), &[("HOUSE_KEY", "sk-house-1234567")]);
+    let client = recording.record(&folder.0).build().unwrap();
+    let target = client.plan("house/tiny-1").unwrap().remove(0);
+    let piece = Bytes::from(vec![b'a'; 1024 * 1024]);
+    let pieces = stream::iter((0..65).map(move |_| Ok(piece.clone())));
+    let payload = Payload::stream(Vec::new(), pieces, Some(65 * 1024 * 1024));
+    let parcel = trunkline::exchange::Parcel {
+        method: http::Method::POST,
+        path: "/files".to_owned(),
+        headers: http::HeaderMap::new(),
+        payload,
+    };
+    let reply =
+        trunkline::operate::pass_through(&client, &target, parcel).await.unwrap_or_else(|failed| panic!("{}", failed.error));
+    reply.into_body().collect(1024 * 1024).await.unwrap();
+    client.chat("house/tiny-1", "hi").await.unwrap();
+    drop((client, target));
+    assert_eq!(folder.files().len(), 1);
+    assert!(told.lock().unwrap().join("").contains("exchange 1, with house/tiny-1, is not kept: its request is too long"));
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::duration;
-use super::wait::{Unit, read_wait, settle};
+use super::wait::{Unit, count, is_time, read_wait, settle};
 
 /// How much of a body is searched.
 const SEARCHED: usize = 16 * 1024;
@@ -60,15 +60,33 @@ fn after_lead(text: &str, lead: &str, now: Option<u64>) -> Option<Duration> {
             rest = next.trim_start();
         }
         match duration::read(rest) {
-            Some(found) => settle(found.seconds),
-            None => {
-                let end = rest.find(|letter: char| letter.is_whitespace() || "\"'\\,)".contains(letter)).unwrap_or(rest.len());
-                let time = rest.get(..end)?.trim_end_matches('.');
-                // A time of day; a number here would be something else.
-                time.contains(':').then(|| read_wait(time, Unit::Seconds, now))?
-            }
+            // Words that promise a point in time are not followed by a span of it.
+            Some(found) if lead.ends_with(" at") && (found.has_unit || !is_time(found.seconds)) => None,
+            Some(found) if found.has_unit => settle(found.seconds),
+            Some(found) => count(found.seconds, Unit::Seconds, now),
+            None => at_time(rest, now),
         }
     })
+}
+
+/// The time that a text begins with: `2026-11-23T05:00:10Z`, or date and time in two words, in UTC unless a third says
+/// otherwise.
+fn at_time(text: &str, now: Option<u64>) -> Option<Duration> {
+    let mut words = text.split(|letter: char| letter.is_whitespace() || "\"'\\,)".contains(letter));
+    let mut next = || words.next().unwrap_or_default().trim_end_matches('.');
+    let first = next();
+    let time = match first.contains(':') {
+        true => first.to_owned(),
+        false => {
+            let (time, zone) = (next(), next());
+            let zone = if zone.starts_with(['+', '-']) { zone } else { "" };
+            format!("{first}T{time}{zone}")
+        }
+    };
+    // A time of day; a number here would be something else.
+    let read = |time: &str| time.contains(':').then(|| read_wait(time, Unit::Seconds, now))?;
+    let is_zoned = time.ends_with(['z', 'Z']) || time.get(19..).is_none_or(|zone| zone.contains(['+', '-']));
+    if is_zoned { read(&time) } else { read(&format!("{time}Z")) }
 }
 
 /// `20 秒后重试`, `请等待 30 秒`: the wait stands before what is to be done.
@@ -110,6 +128,13 @@ mod tests {
         assert_eq!(seconds("Please wait and try again after about 20 seconds."), Some(20.0));
         assert_eq!(seconds("please wait 30 s"), Some(30.0));
         assert_eq!(seconds("resets at 2026-11-23T05:00:10Z."), Some(10.0));
+        assert_eq!(seconds("Your quota resets at 1795410010."), Some(10.0));
+        assert_eq!(seconds("try again after 1795410010"), Some(10.0), "nobody waits for so many seconds");
+        assert_eq!(seconds("try again at 1795410010000"), Some(10.0));
+        assert_eq!(seconds("resets at 2026-11-23 05:00:10 (UTC)"), Some(10.0));
+        assert_eq!(seconds("resets at 2026-11-23 05:00:10.5"), Some(10.0));
+        assert_eq!(seconds("resets at 2026-11-23 07:00:10 +02:00"), Some(10.0));
+        assert_eq!(seconds("resets at 2026-11-23T05:00:10, then"), Some(10.0));
         assert_eq!(seconds("请在20秒后重试"), Some(20.0));
         assert_eq!(seconds("请求过于频繁，请等待 1 分 5 秒"), Some(65.0));
     }
@@ -125,6 +150,11 @@ mod tests {
             "每 60 秒最多 20 次请求",
             "wait: 0 seconds",
             "try again in 10:00",
+            "try again at 30",
+            "resets at 5 minutes",
+            "resets at 1795409990",
+            "resets at 2026-11-23 07:00:10 +0200",
+            "resets at 2026-11-23",
         ] {
             assert_eq!(seconds(text), None, "{text}");
         }

@@ -44,6 +44,11 @@ pub(super) fn count(number: f64, unit: Unit, now: Option<u64>) -> Option<Duratio
     }
 }
 
+/// Whether a number of seconds, or of milliseconds, is a point in time.
+pub(super) fn is_time(number: f64) -> bool {
+    number >= FIRST_TIME
+}
+
 fn until(time: f64, now: Option<u64>) -> Option<Duration> {
     settle(time - now? as f64)
 }
