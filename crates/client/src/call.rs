@@ -201,7 +201,7 @@ impl Call {
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
             let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let target = leg.target.name();
+            let target = leg.target.name().to_owned();
             let tried = leg.within(pin!(ask_stream(&client, &leg, &request, &network))).await;
             if let Some((losses, events)) = tries.hear(leg, tried, &mut call) {
                 call.note(None, &losses);
@@ -224,7 +224,7 @@ fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
 async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
-    let target = leg.target.name();
+    let target = leg.target.name().to_owned();
     match whole(answer, client.config().network.reply_limit).await? {
         Whole::Read(response) => {
             let cost = response.usage.and_then(|usage| client.cost(&target, usage));

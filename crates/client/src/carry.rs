@@ -88,7 +88,7 @@ impl Stage {
             return if self.looks() { Box::pin(self.reach(request, label, wire, clock)) } else { wire.send(request) };
         };
         Box::pin(async move {
-            let (strike, dialect) = (faults.strike(&label.target.name()), label.dialect);
+            let (strike, dialect) = (faults.strike(label.target.name()), label.dialect);
             let onward = self.reach(request, label, wire, clock);
             match strike {
                 Some(strike) => strike.carry(dialect, onward).await,
@@ -107,7 +107,7 @@ impl Stage {
         let Some(plain) = label.plain else { return wire.send(request).await };
         let with = With {
             provider: label.target.service.provider.id.clone(),
-            target: label.target.name(),
+            target: label.target.name().to_owned(),
             dialect: label.dialect.to_owned(),
             instead_of: label.instead_of,
         };

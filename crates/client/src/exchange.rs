@@ -253,7 +253,8 @@ fn write(target: &Target, dialect: &'static Dialect, ask: Ask<'_>) -> Result<Wri
             Ok(Written { lane: Lane::Same, parcel, losses: Losses::default(), drop_usage })
         }
         Ask::Write { request, operation, headers: callers } => {
-            let renamed = (request.model != target.model).then(|| Request { model: target.model.clone(), ..request.clone() });
+            let renamed =
+                (*request.model != *target.model).then(|| Request { model: target.model.to_string(), ..request.clone() });
             let mut outgoing = dialect.upstream.write_request(renamed.as_ref().unwrap_or(request), operation, quirks)?;
             target.service.body_values.apply(&mut outgoing.body);
             let path = target.service.provider.path(dialect.name, operation, request.stream, &target.model);

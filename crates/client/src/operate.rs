@@ -86,7 +86,7 @@ pub async fn operate<W: Wanted>(
     let mut pieces = Pieces::default();
     let mut done: Option<(W::Answer, HeaderMap)> = None;
     // The limits may be those of the model, which goes by the provider's name for it.
-    wanted.model_mut().clone_from(&target.model);
+    target.model.as_ref().clone_into(wanted.model_mut());
     let most = wire.most(&wanted);
     for piece in wanted.split(most) {
         let outgoing = wire.write_request(&piece, target.quirks())?;
@@ -100,8 +100,8 @@ pub async fn operate<W: Wanted>(
         }
     }
     let (answer, headers) = done.ok_or_else(|| Error::bad_request("nothing was asked for"))?;
-    let cost = client.price(&target.name(), W::usage(&answer), pieces);
-    Ok(Done { target: target.name(), answer, pieces, cost, losses, headers })
+    let cost = client.price(target.name(), W::usage(&answer), pieces);
+    Ok(Done { target: target.name().to_owned(), answer, pieces, cost, losses, headers })
 }
 
 async fn ask<W: Wanted>(

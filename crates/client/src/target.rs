@@ -18,8 +18,8 @@ use crate::route::{Fitness, Gate, Look, Standing};
 use crate::secret::Secret;
 use crate::transport::recorded_providers;
 
-/// Models of a provider whose standing is remembered, and the longest name of such a model.
-const STANDINGS_MAX: usize = 1024;
+/// Models of a provider of which something is remembered, and the longest name of such a model.
+const KNOWN_MAX: usize = 1024;
 const MODEL_NAME_MAX: usize = 256;
 
 /// A provider and whether it can be called.
@@ -32,8 +32,8 @@ pub struct Service {
     idle: bool,
     credentials: Result<Credentials, Lack>,
     pub(crate) body_values: BodyValues,
-    /// How its models stand, those that have been asked for.
-    standings: Mutex<HashMap<String, Arc<Standing>>>,
+    /// Those of its models that have been asked for.
+    known: Mutex<HashMap<Arc<str>, Known>>,
     /// Our own limits for it.
     pub(crate) gate: Arc<Gate>,
 }
@@ -47,13 +47,21 @@ pub enum Lack {
     Unusable(Error),
 }
 
-/// Provider, model and credential: whom a call goes to.
+/// Provider, model and credential: whom a call goes to. Copies are cheap.
 #[derive(Clone)]
 pub struct Target {
     /// The provider.
     pub service: Arc<Service>,
     /// The provider's own name for the model.
-    pub model: String,
+    pub model: Arc<str>,
+    known: Known,
+}
+
+/// What is remembered of a provider's model.
+#[derive(Clone)]
+struct Known {
+    /// `provider/model`.
+    name: Arc<str>,
     /// The provider's quirks with this model, where they are special.
     special: Option<Arc<Quirks>>,
     standing: Arc<Standing>,
@@ -110,28 +118,32 @@ impl Service {
         alike && self.provider == other.provider && self.configured == other.configured
     }
 
-    /// How one of its models stands.
-    fn standing(&self, model: &str) -> Arc<Standing> {
-        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(standing) = standings.get(model) {
-            return Arc::clone(standing);
+    /// One of its models, with what is remembered of it.
+    fn known(&self, model: &str) -> (Arc<str>, Known) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((model, known)) = known.get_key_value(model) {
+            return (Arc::clone(model), known.clone());
         }
-        let standing = Arc::<Standing>::default();
+        let special = match self.provider.quirks.of_model(model) {
+            Cow::Owned(quirks) => Some(Arc::new(quirks)),
+            Cow::Borrowed(_) => None,
+        };
+        let name = format!("{}/{model}", self.provider.id).into();
+        let (model, new): (Arc<str>, _) = (model.into(), Known { name, special, standing: Arc::default() });
         // Names are the callers': of odd ones nothing is remembered, and what says nothing makes room.
-        if standings.len() >= STANDINGS_MAX {
-            standings.retain(|_, standing| Arc::strong_count(standing) > 1 || !standing.is_blank());
+        if known.len() >= KNOWN_MAX {
+            known.retain(|_, Known { standing, .. }| Arc::strong_count(standing) > 1 || !standing.is_blank());
         }
-        if standings.len() >= STANDINGS_MAX || model.len() > MODEL_NAME_MAX {
-            return standing;
+        if known.len() < KNOWN_MAX && model.len() <= MODEL_NAME_MAX {
+            known.insert(Arc::clone(&model), new.clone());
         }
-        standings.insert(model.to_owned(), Arc::clone(&standing));
-        standing
+        (model, new)
     }
 
     /// How those of its models stand that have been asked for, by name.
-    pub fn standings(&self) -> Vec<(String, Arc<Standing>)> {
-        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = standings.iter().map(|(model, standing)| (model.clone(), Arc::clone(standing))).collect();
+    pub fn standings(&self) -> Vec<(Arc<str>, Arc<Standing>)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = known.iter().map(|(model, known)| (Arc::clone(model), Arc::clone(&known.standing))).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all
     }
@@ -187,19 +199,14 @@ impl Service {
 
 impl Target {
     /// One model of a provider, by the provider's own name for it.
-    pub fn new(service: Arc<Service>, model: impl Into<String>) -> Self {
-        let model = model.into();
-        let special = match service.provider.quirks.of_model(&model) {
-            Cow::Owned(quirks) => Some(Arc::new(quirks)),
-            Cow::Borrowed(_) => None,
-        };
-        let standing = service.standing(&model);
-        Target { service, model, special, standing }
+    pub fn new(service: Arc<Service>, model: &str) -> Self {
+        let (model, known) = service.known(model);
+        Target { service, model, known }
     }
 
     /// How it stands now, its provider's credentials included.
     pub(crate) fn look(&self, streamed: bool, now: Duration) -> Look {
-        let look = self.standing.look(streamed, now);
+        let look = self.standing().look(streamed, now);
         match (look.fitness, self.service.rest_of_credentials(now)) {
             (Fitness::Fit | Fitness::OnTrial | Fitness::Recovering(_), Some(left)) => {
                 let why = "its credential was rejected or is used up".to_owned();
@@ -211,13 +218,13 @@ impl Target {
 
     /// Whether it is fit, how busy and how fast.
     pub fn standing(&self) -> &Arc<Standing> {
-        &self.standing
+        &self.known.standing
     }
 
     /// How much is left of what may go there, in thousandths: of our own limits, and of what its provider has told of its.
     pub(crate) fn room(&self, now: Duration) -> Option<u32> {
         let ours = self.service.gate.room(&self.model, now);
-        [ours, self.standing.learned().room(now)].into_iter().flatten().min()
+        [ours, self.standing().learned().room(now)].into_iter().flatten().min()
     }
 
     /// Notes what an answer's headers tell of the provider's own limits, unless the configuration does not want that. Of
@@ -228,24 +235,29 @@ impl Target {
         }
         let alone = self.service.credentials.as_ref().is_ok_and(Credentials::is_one);
         if alone && self.service.gate.learns(&self.model) {
-            self.standing.learned().hear(&ProviderLimits::read(headers, clock.unix()), clock.ticks());
+            self.standing().learned().hear(&ProviderLimits::read(headers, clock.unix()), clock.ticks());
         }
     }
 
     /// Where the provider departs from its dialects with this model.
     pub fn quirks(&self) -> &Quirks {
-        self.special.as_deref().unwrap_or(&self.service.provider.quirks)
+        self.known.special.as_deref().unwrap_or(&self.service.provider.quirks)
     }
 
     /// `provider/model`.
-    pub fn name(&self) -> String {
-        format!("{}/{}", self.service.provider.id, self.model)
+    pub fn name(&self) -> &str {
+        &self.known.name
+    }
+
+    /// The same, to be kept without being copied.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.known.name)
     }
 }
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name())
+        f.write_str(self.name())
     }
 }
 
@@ -305,8 +317,8 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
             (Ok(_), Err(error)) => (Err(Lack::Unusable(error)), BodyValues::default()),
             (Err(lack), _) => (Err(lack), BodyValues::default()),
         };
-        let (standings, gate) = (Mutex::default(), Gate::new(config.limits_of(&provider.id)));
-        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, standings, gate }
+        let (known, gate) = (Mutex::default(), Gate::new(config.limits_of(&provider.id)));
+        Service { provider: provider.clone(), configured, idle: false, credentials, body_values, known, gate }
     });
     let services = services.collect();
     Ok((catalog, services, notices))
@@ -344,7 +356,7 @@ fn played_back(provider: &Provider, environment: &Environment, configured: bool,
         provider.unset.clear();
     }
     let body_values = BodyValues::hidden(&provider);
-    Service { provider, configured, idle, credentials, body_values, standings: Mutex::default(), gate: Arc::default() }
+    Service { provider, configured, idle, credentials, body_values, known: Mutex::default(), gate: Arc::default() }
 }
 
 /// The variables by which the vendors' own SDKs are pointed elsewhere.

@@ -112,7 +112,7 @@ async fn run(
     let mut facts = Facts::new(id, wish.errors);
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
-    let planned = peek(worker, &seen, &received, wish, word(head, TASK).is_some());
+    let planned = peek(worker, &seen, &received, wish, head.headers.get(TASK).and_then(word).is_some());
     let planned = planned.and_then(|(peek, model)| {
         let length = if let Received::Json(body) = &received { body.len() } else { 0 };
         let need = Need { model: &model, uploads: matches!(received, Received::Form(_)), ..need(head, &peek) };

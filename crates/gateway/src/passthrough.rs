@@ -75,7 +75,7 @@ pub(crate) async fn answer(
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
     let mut facts = Facts::new(id, errors);
-    facts.target = Some(target.service.provider.id.clone());
+    facts.target = Some(target.service.provider.id.as_str().into());
     facts.attempts = 1;
     call.begin(&target);
     if let Some(outcome) = call.outcome() {

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{HeaderValue, Response};
 use hyper::body::Incoming;
 use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
@@ -76,12 +76,12 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
     // Until the answer begins: then the request is not sent again.
     let mut held = Held::new(&worker.shed, &worker.client.config().server);
     let receive = body::receive(head, incoming, limit, &mut held);
-    let received = match worker.unless_cut(receive).await.unwrap_or_else(|error| Err((None, error))) {
+    let received = match worker.unless_cut(pin!(receive)).await.unwrap_or_else(|error| Err((None, error))) {
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, id)),
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
-    let ran = worker.unless_cut(run(worker, head, received, (dialect, operation), &mut call, id)).await;
+    let ran = worker.unless_cut(pin!(run(worker, head, received, (dialect, operation), &mut call, id))).await;
     let ran = match ran {
         Ok(ran) => ran,
         Err(error) => Err((error.into(), Facts::new(id, dialect))),
@@ -150,22 +150,31 @@ async fn run(
 
 /// What the call asks for, as far as it matters for where it goes.
 pub(crate) fn need<'a>(head: &'a Parts, peek: &'a Peek) -> Need<'a> {
-    let repeatable = peek.operation.may_be_repeated() || head.headers.contains_key("idempotency-key");
+    let repeatable = peek.operation.may_be_repeated();
     let said = Said::Unread(peek.operation);
-    let (task, session) = (word(head, TASK), word(head, "x-trunkline-session"));
-    let patience = patience(head);
-    Need { model: &peek.model, streamed: peek.stream, repeatable, task, session, said, patience, ..Need::default() }
+    let mut need = Need { model: &peek.model, streamed: peek.stream, repeatable, said, ..Need::default() };
+    // One look at each, where four look-ups would take longer.
+    for (name, value) in &head.headers {
+        match name.as_str() {
+            "idempotency-key" => need.repeatable = true,
+            TASK => need.task = need.task.or(word(value)),
+            "x-trunkline-session" => need.session = need.session.or(word(value)),
+            "x-trunkline-timeout" => need.patience = need.patience.or(patience(value)),
+            _ => {}
+        }
+    }
+    need
 }
 
-/// What a header says, if it is there and not empty.
-pub(crate) fn word<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
-    let value = std::str::from_utf8(head.headers.get(name)?.as_bytes()).unwrap_or("?");
+/// What a header says, if that is anything.
+pub(crate) fn word(value: &HeaderValue) -> Option<&str> {
+    let value = std::str::from_utf8(value.as_bytes()).unwrap_or("?");
     Some(value.trim()).filter(|value| !value.is_empty())
 }
 
 /// How long the caller waits, in seconds; what is no number of them says nothing.
-fn patience(head: &Parts) -> Option<Duration> {
-    let told = head.headers.get("x-trunkline-timeout")?.to_str().ok()?.trim().parse::<f64>().ok()?;
+fn patience(value: &HeaderValue) -> Option<Duration> {
+    let told = value.to_str().ok()?.trim().parse::<f64>().ok()?;
     Duration::try_from_secs_f64(told).ok().filter(|patience| !patience.is_zero())
 }
 
@@ -204,7 +213,7 @@ async fn try_target(
 
 fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
     let mut request = caller.dialect.downstream().read_request(&caller.head, caller.body, caller.operation)?;
-    request.model.clone_from(&target.model);
+    target.model.as_ref().clone_into(&mut request.model);
     request.stream = caller.peek.stream;
     Ok(request)
 }
@@ -223,28 +232,27 @@ fn estimate(target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> Result<R
 /// The head is good: whole answers are collected, streams are handed over.
 async fn finish(
     worker: &Worker,
-    (answer, hold): (Answer, Hold),
+    (mut answer, hold): (Answer, Hold),
     caller: &Caller<'_>,
     call: &mut OpenCall,
     facts: &mut Facts,
 ) -> std::result::Result<Ready, Failed> {
     let limit = worker.client.config().network.reply_limit;
-    let mut cx = context(worker, caller, facts);
-    if answer.lane == Lane::Translate {
-        cx.asked = caller.dialect.downstream().recall(caller.body);
-    }
     note(call, facts);
+    let framing = caller.peek.framing;
     let streamed = caller.peek.stream && caller.operation == Operation::Chat;
-    if streamed && !relay::is_whole_instead(&answer, cx.framing) {
-        let answer = relay::hold(answer, cx.framing, hold).await?;
+    if streamed && !relay::is_whole_instead(&answer, framing) {
+        let cx = context(worker, caller, answer.lane, facts);
+        let answer = relay::hold(answer, framing, hold).await?;
         return Ok(Ready::Stream { answer, cx, facts: facts.clone() });
     }
-    let (lane, headers) = (answer.lane, answer.headers.clone());
+    let (lane, headers) = (answer.lane, std::mem::take(&mut answer.headers));
     let finished = if streamed {
         relay::read(answer, limit).await.map(|response| {
             facts.losses.extend(caller.dialect.lost_of(&response));
             let usage = response.usage;
-            (relay::write_as_stream(response, caller.dialect, &cx), usage, cx.framing.content_type())
+            let cx = context(worker, caller, lane, facts);
+            (relay::write_as_stream(response, caller.dialect, &cx), usage, framing.content_type())
         })
     } else if caller.operation == Operation::CountTokens {
         count(answer, caller.dialect, limit).await.map(|bytes| (bytes, None, "application/json"))
@@ -253,6 +261,7 @@ async fn finish(
             Whole::Same { body, usage } => (body, usage, "application/json"),
             Whole::Read(response) => {
                 facts.losses.extend(caller.dialect.lost_of(&response));
+                let cx = context(worker, caller, lane, facts);
                 (caller.dialect.downstream().write_response(&response, &cx).into(), response.usage, "application/json")
             }
         })
@@ -274,7 +283,8 @@ async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Resul
     Ok(inbound.downstream().write_count(dialect.upstream.read_count(&body)?).into())
 }
 
-fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
+fn context(worker: &Worker, caller: &Caller<'_>, lane: Lane, facts: &Facts) -> Cx {
+    let asked = if lane == Lane::Translate { caller.dialect.downstream().recall(caller.body) } else { None };
     Cx {
         id: facts.id.clone(),
         request_id: facts.id.clone(),
@@ -282,7 +292,7 @@ fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
         model: caller.peek.model.clone(),
         framing: caller.peek.framing,
         stream_usage: caller.peek.stream_usage,
-        asked: None,
+        asked,
     }
 }
 

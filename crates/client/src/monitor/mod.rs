@@ -23,7 +23,7 @@ pub struct Outcome {
     /// The task that it is, if it asked for one.
     pub task: Option<String>,
     /// Who answered, `provider/model`; `None` when nobody was asked.
-    pub target: Option<String>,
+    pub target: Option<Arc<str>>,
     /// Every exchange of it, failed ones included, in their order.
     pub exchanges: Vec<Exchange>,
     /// Tokens, as far as they were told.
@@ -44,7 +44,7 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// Who was asked, `provider/model`.
-    pub target: String,
+    pub target: Arc<str>,
     /// From the call's arrival to its begin.
     pub started: Duration,
     /// From its begin to its last byte.
@@ -81,7 +81,7 @@ impl OpenCall {
             model: String::new(),
             task: None,
             target: None,
-            exchanges: Vec::new(),
+            exchanges: Vec::with_capacity(1),
             usage: None,
             pieces: Pieces::default(),
             cost: None,
@@ -125,8 +125,8 @@ impl OpenCall {
     pub fn begin(&mut self, target: &Target) {
         let started = self.started.elapsed();
         if let Some(outcome) = &mut self.outcome {
-            let target = target.name();
-            outcome.target = Some(target.clone());
+            let target = target.shared_name();
+            outcome.target = Some(Arc::clone(&target));
             // What the one before could not be told is nobody's loss now.
             outcome.losses = Losses::default();
             outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, error: None });

@@ -20,8 +20,6 @@ pub(crate) struct Routed {
     pub(crate) targets: Vec<Target>,
     /// What is done when they fail.
     pub(crate) rules: Rules,
-    /// The model's name, that of its task if it asks for one.
-    pub(crate) model: String,
     /// Its task.
     pub(crate) task: Option<String>,
 }
@@ -31,13 +29,13 @@ impl State {
     pub(crate) fn route(&self, need: &Need<'_>, now: Duration, seed: u64) -> Result<Routed> {
         let sight = Sight::new(need.said);
         let Chosen { model, task } = choose(&self.config, &self.task_rules, (need.task, need.model), &sight)?;
-        let mut targets = self.plan(&model)?;
-        let alias = self.config.models.get(&model);
+        let mut targets = self.plan(model)?;
+        let alias = self.config.models.get(model);
         if let Some(alias) = alias.filter(|_| targets.len() > 1) {
-            let order = self.order(&model, alias, &targets, need, &sight, (now, seed));
+            let order = self.order(model, alias, &targets, need, &sight, (now, seed));
             targets = order.iter().filter_map(|at| targets.get(*at).cloned()).collect();
         }
-        Ok(Routed { rules: self.rules(need, alias), targets, model, task })
+        Ok(Routed { rules: self.rules(need, alias), targets, task })
     }
 
     fn order(

@@ -82,16 +82,16 @@ impl Client {
     pub fn health(&self) -> Health {
         let now = self.clock().ticks();
         let services = self.services();
-        let mut targets: BTreeMap<String, Target> = BTreeMap::new();
+        let mut targets: BTreeMap<Arc<str>, Target> = BTreeMap::new();
         for target in self.config().models.keys().filter_map(|alias| self.plan(alias).ok()).flatten() {
-            targets.insert(target.name(), target);
+            targets.insert(target.shared_name(), target);
         }
         for service in &services {
             let asked = service.standings().into_iter().filter(|(_, standing)| !standing.is_blank());
-            let asked = asked.map(|(model, _)| Target::new(Arc::clone(service), model));
-            targets.extend(asked.map(|target| (target.name(), target)));
+            let asked = asked.map(|(model, _)| Target::new(Arc::clone(service), &model));
+            targets.extend(asked.map(|target| (target.shared_name(), target)));
         }
-        let targets = targets.into_iter().map(|(name, target)| TargetHealth::of(name, &target, now));
+        let targets = targets.into_values().map(|target| TargetHealth::of(&target, now));
         let credentials = services.iter().flat_map(|service| resting(service, now));
         let limited = services.iter().filter(|service| service.gate.holds()).map(|service| {
             let (in_flight, waiting) = service.gate.count();
@@ -111,7 +111,7 @@ fn resting(service: &Service, now: Duration) -> impl Iterator<Item = CredentialH
 }
 
 impl TargetHealth {
-    fn of(name: String, target: &Target, now: Duration) -> Self {
+    fn of(target: &Target, now: Duration) -> Self {
         let look = target.look(false, now);
         let (state, why, left) = match look.fitness {
             Fitness::Fit => (State::Fit, None, None),
@@ -120,7 +120,7 @@ impl TargetHealth {
             Fitness::Resting { left, why, .. } => (State::Resting, Some(why), Some(left)),
         };
         TargetHealth {
-            target: name,
+            target: target.name().to_owned(),
             state,
             why,
             rest_seconds: left.map(seconds),

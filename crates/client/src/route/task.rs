@@ -130,8 +130,8 @@ fn broken(text: &str, error: &regex::Error) -> String {
 
 /// The model that a call goes to, and the task by which that was found.
 #[derive(Debug)]
-pub(super) struct Chosen {
-    pub(super) model: String,
+pub(super) struct Chosen<'a> {
+    pub(super) model: &'a str,
     pub(super) task: Option<String>,
 }
 
@@ -144,12 +144,16 @@ fn wanted<'a>(task: Option<&'a str>, model: &'a str) -> Option<&'a str> {
 }
 
 /// From the names that a call gives to the model's.
-pub(super) fn choose(config: &Config, rules: &TaskRules, names: (Option<&str>, &str), sight: &Sight<'_>) -> Result<Chosen> {
-    let (task, model) = names;
-    let Some(wanted) = wanted(task, model) else { return Ok(Chosen { model: model.to_owned(), task: None }) };
+pub(super) fn choose<'a>(
+    config: &'a Config,
+    rules: &TaskRules,
+    (task, model): (Option<&str>, &'a str),
+    sight: &Sight<'_>,
+) -> Result<Chosen<'a>> {
+    let Some(wanted) = wanted(task, model) else { return Ok(Chosen { model, task: None }) };
     let task = if wanted == AUTO { rules.infer_from(sight)?.unwrap_or(DEFAULT) } else { wanted };
     match config.tasks.get(task) {
-        Some(model) => Ok(Chosen { model: model.clone(), task: Some(task.to_owned()) }),
+        Some(model) => Ok(Chosen { model, task: Some(task.to_owned()) }),
         None if wanted == AUTO => {
             Err(not_found("no rule of [[task_rules]] fits this call, and there is no `default` among the [tasks]".to_owned()))
         }
@@ -162,7 +166,7 @@ pub(super) fn choose(config: &Config, rules: &TaskRules, names: (Option<&str>, &
 /// # Errors
 /// `NotFound` with the nearest task.
 pub(crate) fn model_of(config: &Config, name: &str) -> Result<String> {
-    choose(config, &TaskRules::default(), (None, name), &Sight::new(Said::default())).map(|chosen| chosen.model)
+    choose(config, &TaskRules::default(), (None, name), &Sight::new(Said::default())).map(|chosen| chosen.model.to_owned())
 }
 
 fn not_found(what: String) -> Error {

@@ -114,7 +114,6 @@ pub struct Tries {
     /// Since when it waits for what is up to others.
     glancing: Option<Instant>,
     over: bool,
-    model: String,
     task: Option<String>,
 }
 
@@ -167,11 +166,11 @@ struct Prospect {
 impl Tries {
     /// The exchanges of a call.
     pub(crate) fn new(routed: Routed, clock: Arc<dyn Clock>, dice: Arc<Dice>) -> Self {
-        let Routed { targets, rules, model, task } = routed;
+        let Routed { targets, rules, task } = routed;
         let now = Instant::now();
         let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now), place: None }).collect();
         let until = later(now, rules.deadline);
-        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, model, task }
+        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task }
     }
 
     /// The task that the call is, if it asked for one.
@@ -403,10 +402,9 @@ impl Tries {
             }
             return failed;
         }
-        let model = &self.model;
         let Some(Prospect { at, closed: Some(closed), full, .. }) = prospect else {
             let what = match now >= self.until {
-                true => format!("nobody could be asked about {model} within {} s", self.rules.deadline.as_secs()),
+                true => format!("nobody could be asked within {} s", self.rules.deadline.as_secs()),
                 false => "no target can take this call".to_owned(),
             };
             return match now >= self.until {

@@ -59,7 +59,7 @@ fn an_outcome_has_the_cost_of_its_target() {
     ] {
         let mut call = OpenCall::new("id".to_owned(), Arc::clone(&kept) as _, Arc::clone(&models));
         let outcome = call.outcome().unwrap();
-        outcome.target = target.map(str::to_owned);
+        outcome.target = target.map(Into::into);
         outcome.usage = usage;
         call.close(None);
     }

@@ -25,7 +25,8 @@ async fn ask(client: &Client) -> Result<String, Error> {
 /// The status of a provider's error, from a single exchange; 200 without one.
 async fn status(client: &Client, model: &str) -> u16 {
     let target = client.plan(model).unwrap().remove(0);
-    let request = Request { model: target.model.clone(), messages: vec![Message::text(Role::User, "hi")], ..Request::default() };
+    let request =
+        Request { model: target.model.to_string(), messages: vec![Message::text(Role::User, "hi")], ..Request::default() };
     let ask = Ask::Write { request: &request, operation: Operation::Chat, headers: None };
     let answer = exchange(client, &target, find("openai-chat").unwrap(), ask).await;
     answer.map_or_else(|failed| failed.error.status.unwrap_or_default(), |answer| answer.status.as_u16())

@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::catalog::Quirks;
 
-/// A caller's headers that go along in every lane.
-const ALWAYS: &[&str] = &["idempotency-key"];
+/// A caller's header that goes along in every lane.
+const ALWAYS: &str = "idempotency-key";
 
 /// A caller's headers that go along in the same lane, by dialect. `*` at the end stands for any rest.
 /// Organisation and project headers do not: they belong to the caller's own account, not to our credential.
@@ -65,11 +65,12 @@ pub fn defaults(dialect: &str, quirks: &Quirks) -> HeaderMap {
 /// (an empty name: in another one).
 pub fn forward(dialect: &str, from: &HeaderMap, to: &mut HeaderMap) {
     let own = REQUEST.iter().find(|(name, _)| *name == dialect).map_or(&[][..], |(_, names)| names);
-    for name in ALWAYS.iter().chain(own) {
-        let mut values = from.get_all(*name).iter();
-        if let (Some(first), Ok(name)) = (values.next(), HeaderName::from_bytes(name.as_bytes())) {
-            to.insert(name.clone(), first.clone());
-            values.for_each(|value| _ = to.append(name.clone(), value.clone()));
+    // Values of one name come one after another, the first of which takes the place of a default.
+    let mut last = None;
+    for (name, value) in from.iter().filter(|(name, _)| *name == ALWAYS || own.contains(&name.as_str())) {
+        match last.replace(name) == Some(name) {
+            true => _ = to.append(name.clone(), value.clone()),
+            false => _ = to.insert(name.clone(), value.clone()),
         }
     }
 }
@@ -86,12 +87,12 @@ pub fn reply(same_lane: bool, from: &HeaderMap, to: &mut HeaderMap) {
 }
 
 /// The header by which the official SDK of a dialect learns the id of its request.
-pub fn request_id(dialect: &str) -> &'static str {
-    match dialect {
+pub fn request_id(dialect: &str) -> HeaderName {
+    HeaderName::from_static(match dialect {
         "anthropic-messages" => "request-id",
         "bedrock-converse" => "x-amzn-requestid",
         _ => "x-request-id",
-    }
+    })
 }
 
 fn covers(pattern: &str, name: &str) -> bool {

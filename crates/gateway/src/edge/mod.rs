@@ -77,8 +77,7 @@ impl Route {
 /// `NotFound` and `MethodNotAllowed`, with the dialect that the caller most likely speaks.
 pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
     let path = head.uri.path();
-    let speaks = guess(head);
-    if let Some(route) = route_beyond(path, speaks) {
+    if let Some(route) = route_beyond(path, head) {
         return match (&route, &head.method) {
             (Route::Pass(..), _) | (_, &Method::POST) => Ok(route),
             _ => Err((route.dialect(), wrong_method(&head.method, path, "POST"))),
@@ -101,6 +100,7 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
             Aside::Model(read) => Route::Show(dialect, read),
         });
     }
+    let speaks = guess(head);
     let models = ["/v1beta/models", "/v1/models", "/foundation-models"].iter().find_map(|place| path.strip_prefix(place));
     let found = match (path, models, speaks) {
         ("/health/live", ..) => Some(Route::Health(Health::Live)),
@@ -128,9 +128,9 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
 }
 
 /// Calls that are no chat.
-fn route_beyond(path: &str, speaks: Option<&'static Dialect>) -> Option<Route> {
+fn route_beyond(path: &str, head: &Parts) -> Option<Route> {
     if let Some(rest) = path.strip_prefix("/passthrough/") {
-        return Some(Route::Pass(speaks?, rest.to_owned()));
+        return Some(Route::Pass(guess(head)?, rest.to_owned()));
     }
     let (dialect, operation) = operation::route(path)?;
     Some(Route::Operate(Wish { operation, dialect, errors: error_dialect(dialect)? }))

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -52,7 +53,7 @@ pub struct Facts {
     /// The gateway's id of the call.
     pub id: String,
     /// Who answered or was asked last.
-    pub target: Option<String>,
+    pub target: Option<Arc<str>>,
     /// How many were asked.
     pub attempts: u32,
     /// The task that the call is, if it asked for one.
@@ -72,7 +73,7 @@ impl Facts {
 
     /// The next target is asked.
     pub fn begin(&mut self, target: &Target) {
-        self.target = Some(target.name());
+        self.target = Some(target.shared_name());
         self.attempts += 1;
         self.losses = Losses::default();
     }

@@ -70,14 +70,14 @@ impl Connection {
     /// Sends a request and waits for the head of its reply. `again`: the request is wanted back should nothing of it
     /// have gone out.
     pub(super) async fn send(mut self, request: Request<Payload>, again: bool) -> Result<Response<Incoming>, Fault> {
-        let unsent = again.then(|| replay(&request)).flatten();
-        let method = request.method().clone();
-        let mut outbox = Outbox::new(request);
-        let received = std::future::poll_fn(|context| self.poll_exchange(&mut outbox, &method, context)).await;
+        let (head, body) = request.into_parts();
+        let unsent = again.then(|| body.replay()).flatten();
+        let mut outbox = Outbox::new(&head, body);
+        let received = std::future::poll_fn(|context| self.poll_exchange(&mut outbox, &head.method, context)).await;
         match received {
             Ok(Head { response, length, keep_alive }) => Ok(response.map(|()| Incoming::new(self, outbox, length, keep_alive))),
             Err(Fault::Broken(error)) => match unsent {
-                Some(request) if outbox.written() == 0 => Err(Fault::Unsent(request, error)),
+                Some(body) if outbox.written() == 0 => Err(Fault::Unsent(Box::new(Request::from_parts(head, body)), error)),
                 _ => Err(Fault::Broken(error)),
             },
             Err(fault) => Err(fault),
@@ -138,13 +138,4 @@ impl Connection {
 
 fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "it was closed")
-}
-
-/// A copy of the request, if its body can be sent twice.
-fn replay(request: &Request<Payload>) -> Option<Box<Request<Payload>>> {
-    let mut copy = Request::new(request.body().replay()?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(Box::new(copy))
 }

@@ -5,8 +5,9 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use ::http::Method;
 use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use ::http::{Method, Request};
+use ::http::request::Parts;
 use bytes::{Buf, Bytes};
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
@@ -16,6 +17,8 @@ use super::super::connect::Wire;
 
 /// How many pieces leave by one call of the system.
 const SLICES: usize = 16;
+/// The pieces of most requests: head, body, and what is put between two parts of it.
+const USUAL: usize = 4;
 
 /// Head and body, as far as they have not been written.
 pub(super) struct Outbox {
@@ -34,13 +37,13 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(request: Request<Payload>) -> Self {
-        let length = request.body().size_hint().exact();
-        let head = write_head(&request, length);
-        let body = request.into_body();
+    pub(super) fn new(request: &Parts, body: Payload) -> Self {
+        let length = body.size_hint().exact();
         let queued = body.is_end_stream();
+        let mut queue = VecDeque::with_capacity(USUAL);
+        queue.push_back(write_head(request, length));
         Self {
-            queue: VecDeque::from([head]),
+            queue,
             body,
             chunked: length.is_none(),
             queued,
@@ -155,9 +158,9 @@ impl Outbox {
 }
 
 /// The head; method, target and headers are of types that hold no line break.
-fn write_head(request: &Request<Payload>, length: Option<u64>) -> Bytes {
+fn write_head(request: &Parts, length: Option<u64>) -> Bytes {
     let mut head = Vec::with_capacity(512);
-    head.extend_from_slice(request.method().as_str().as_bytes());
+    head.extend_from_slice(request.method.as_str().as_bytes());
     head.push(b' ');
     write_target(&mut head, request);
     head.extend_from_slice(b" HTTP/1.1\r\n");
@@ -167,13 +170,13 @@ fn write_head(request: &Request<Payload>, length: Option<u64>) -> Bytes {
         head.extend_from_slice(value);
         head.extend_from_slice(b"\r\n");
     };
-    for (name, value) in request.headers() {
+    for (name, value) in &request.headers {
         // How long the body is, is known here and nowhere else.
         if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
             field(name.as_str(), value.as_bytes());
         }
     }
-    let expects_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let expects_body = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
     match length {
         Some(0) if !expects_body => {}
         Some(length) => field("content-length", length.to_string().as_bytes()),
@@ -183,8 +186,8 @@ fn write_head(request: &Request<Payload>, length: Option<u64>) -> Bytes {
     head.into()
 }
 
-fn write_target(head: &mut Vec<u8>, request: &Request<Payload>) {
-    let uri = request.uri();
+fn write_target(head: &mut Vec<u8>, request: &Parts) {
+    let uri = &request.uri;
     if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) {
         head.extend_from_slice(scheme.as_bytes());
         head.extend_from_slice(b"://");

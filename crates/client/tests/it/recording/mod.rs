@@ -84,7 +84,7 @@ pub(crate) async fn listen(mut body: Body) -> (Vec<(Duration, Vec<u8>)>, Option<
 pub(crate) async fn hear(client: &Client, model: &str, prompt: &str, stream: bool) -> Result<Heard, String> {
     let target = client.plan(model).unwrap().remove(0);
     let messages = vec![Message::text(Role::User, prompt)];
-    let request = Request { model: target.model.clone(), messages, stream, ..Request::default() };
+    let request = Request { model: target.model.to_string(), messages, stream, ..Request::default() };
     let ask = Ask::Write { request: &request, operation: Operation::Chat, headers: None };
     let answer = exchange(client, &target, find("openai-chat").unwrap(), ask).await.map_err(|failed| failed.error.to_string())?;
     let kind = answer.headers.get("content-type").map_or("", |value| value.to_str().unwrap()).to_owned();

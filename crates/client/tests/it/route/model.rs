@@ -103,7 +103,7 @@ async fn run(plan: &Plan) {
     assert_eq!(exchanges, log.asked.values().map(Vec::len).sum::<usize>(), "every exchange is in an outcome");
     let mut firsts: HashMap<&str, usize> = HashMap::new();
     for outcome in &log.outcomes {
-        let asked = |name: &str| outcome.exchanges.iter().filter(|exchange| exchange.target == name).count();
+        let asked = |name: &str| outcome.exchanges.iter().filter(|exchange| *exchange.target == *name).count();
         let failed = outcome.exchanges.iter().filter(|exchange| exchange.error.is_some()).count();
         match &outcome.error {
             None => assert_eq!(failed + 1, outcome.exchanges.len(), "one good exchange, the last: {outcome:?}"),
