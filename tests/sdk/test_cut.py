@@ -20,6 +20,7 @@ import test_ollama
 import test_openai
 import test_responses
 from check import check
+from cohere.core.api_error import ApiError
 from gateway import ROOT, Gateway
 from google.genai import errors
 
@@ -174,21 +175,21 @@ def gemini(_):
     each_cut("gemini", "openai-chat", follow, errors.APIError)
 
 
-@check("boto3: EventStreamError")
+@check("boto3: ClientError, which an EventStreamError is")
 def bedrock(_):
     def follow(gateway, model, told):
         calls = test_bedrock.client(gateway)
         for event in calls.converse_stream(modelId=model, messages=[test_bedrock.said("x")])["stream"]:
             told.append(event.get("contentBlockDelta", {}).get("delta", {}).get("text", ""))
 
-    each_cut("bedrock-converse", "openai-chat", follow, botocore.exceptions.EventStreamError)
+    each_cut("bedrock-converse", "openai-chat", follow, botocore.exceptions.ClientError)
 
 
 class CohereError(Exception):
-    """The SDK has no exception for this: the last event says ERROR, which its users look for."""
+    """The SDK has no exception for a stream that breaks off: the last event says ERROR, which its users look for."""
 
 
-@check("cohere: an end whose reason is ERROR")
+@check("cohere: ApiError before the first event, then an end whose reason is ERROR")
 def cohere(_):
     def follow(gateway, model, told):
         events = test_cohere.client(gateway).chat_stream(model=model, messages=test_cohere.user("x"))
@@ -199,7 +200,7 @@ def cohere(_):
         if last.delta.finish_reason == "ERROR":
             raise CohereError(last.delta.error)
 
-    each_cut("cohere-chat", "openai-chat", follow, CohereError)
+    each_cut("cohere-chat", "openai-chat", follow, (CohereError, ApiError))
 
 
 @check("ollama: ResponseError")
