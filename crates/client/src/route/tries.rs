@@ -430,10 +430,11 @@ impl Leg {
     /// # Errors
     /// Its own, and `Timeout`: the target's fault only if it had all the time that there is.
     pub async fn within<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
-        tokio::time::timeout(self.left, work).await.unwrap_or_else(|_| {
-            let (phase, origin) = if self.all { (Phase::FirstByte, Origin::Provider) } else { (Phase::Whole, Origin::Gateway) };
-            Err(self.late(phase, origin, self.left))
-        })
+        if let Ok(done) = tokio::time::timeout(self.left, work).await {
+            return done;
+        }
+        let (phase, origin) = if self.all { (Phase::FirstByte, Origin::Provider) } else { (Phase::Whole, Origin::Gateway) };
+        Err(self.late(phase, origin, self.left))
     }
 
     /// The head of an answer, or that it took too long.
@@ -442,8 +443,10 @@ impl Leg {
     /// Its own, and `Timeout`.
     pub async fn begin<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
         let Some(patience) = self.first_byte else { return work.await };
-        let late = |_| Err(self.late(Phase::FirstByte, Origin::Provider, patience));
-        tokio::time::timeout(patience, work).await.unwrap_or_else(late)
+        match tokio::time::timeout(patience, work).await {
+            Ok(done) => done,
+            Err(_) => Err(self.late(Phase::FirstByte, Origin::Provider, patience)),
+        }
     }
 
     fn late(&self, phase: Phase, origin: Origin, patience: Duration) -> Failed {
