@@ -20,7 +20,6 @@ use crate::edge::body;
 use crate::edge::form::{Fault, Upload};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::identify::without_key;
-use crate::operate::settings;
 use crate::worker::Worker;
 
 /// Headers that belong to one connection, and those that name the caller or are its credentials.
@@ -98,7 +97,7 @@ pub(crate) async fn answer(
             theirs.headers = own_headers(&theirs.headers);
             theirs.headers.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
             let dialect = target.service.provider.dialects.first().cloned().unwrap_or_default();
-            let mut flow = Flow::new(body, target, call, settings(worker));
+            let mut flow = Flow::new(body, target, call, worker.settings());
             // What is fetched may tell of tokens that another call has taken.
             if head.method == Method::POST {
                 flow = flow.watch(&dialect);
