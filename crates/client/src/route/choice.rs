@@ -23,6 +23,8 @@ const MIRRORED: u64 = 0x6D69_7272_6F72;
 pub(crate) struct Routed {
     /// Whom it may ask, in order.
     pub(crate) targets: Vec<Target>,
+    /// A bit for each of these, the first lowest: whether it can do what the call needs, and read what it carries.
+    pub(crate) apt: u64,
     /// What is done when they fail.
     pub(crate) rules: Rules,
     /// Its task.
@@ -38,13 +40,15 @@ impl State {
         let Chosen { model, task } = choose(&self.config, &self.task_rules, (need.task, need.model), &sight)?;
         let mut targets = self.plan(model)?;
         let alias = self.config.models.get(model);
+        let mut apt = u64::MAX;
         if let Some(alias) = alias.filter(|_| targets.len() > 1) {
-            let order = self.order(model, alias, &targets, need, &sight, (now, seed));
+            let order;
+            (order, apt) = self.order(model, alias, &targets, need, &sight, (now, seed));
             targets = order.iter().filter_map(|at| targets.get(*at).cloned()).collect();
         }
         let mirror = alias.and_then(|alias| alias.mirror.as_ref());
         let mirror = mirror.filter(|mirror| mirror.takes(need, seed)).and_then(|mirror| self.target(&mirror.target).ok());
-        Ok(Routed { rules: self.rules(need, alias, targets.len()), targets, task, mirror })
+        Ok(Routed { rules: self.rules(need, alias, targets.len()), targets, apt, task, mirror })
     }
 
     fn order(
@@ -55,7 +59,7 @@ impl State {
         need: &Need<'_>,
         sight: &Sight<'_>,
         (now, seed): (Duration, u64),
-    ) -> Vec<usize> {
+    ) -> (Vec<usize>, u64) {
         let mut candidates: Vec<Candidate> = targets
             .iter()
             .zip(&alias.targets)
@@ -75,7 +79,12 @@ impl State {
             lineup.judge(&mut candidates, targets, alias.strategy, sight);
         }
         let sticky = alias.sticky.and_then(|sticky| who(sticky, need, sight));
-        plan(alias.strategy, &candidates, sticky, seed)
+        let order = plan(alias.strategy, &candidates, sticky, seed);
+        let is_apt = |at: &usize| candidates.get(*at).is_some_and(|candidate| candidate.able && !candidate.strange);
+        // Of more targets than there are bits, the last ones do not count.
+        let bits = order.iter().take(64).enumerate();
+        let apt = bits.fold(0, |apt, (bit, at)| apt | u64::from(is_apt(at)) << bit);
+        (order, apt)
     }
 
     fn rules(&self, need: &Need<'_>, alias: Option<&Alias>, targets: usize) -> Rules {

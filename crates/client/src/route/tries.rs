@@ -67,6 +67,8 @@ pub struct Tries {
 /// One target on the way of a call.
 struct Stop {
     target: Target,
+    /// It can do what the call needs, and read what it carries, as far as is known.
+    apt: bool,
     asked: u32,
     /// May be asked, at this time at the earliest; `None`: not any more.
     due: Option<Instant>,
@@ -106,9 +108,10 @@ struct Prospect {
 impl Tries {
     /// The exchanges of a call.
     pub(crate) fn new(routed: Routed, clock: Arc<dyn Clock>, dice: Arc<Dice>) -> Self {
-        let Routed { targets, rules, task, mirror } = routed;
+        let Routed { targets, apt, rules, task, mirror } = routed;
         let now = Instant::now();
-        let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now), place: None }).collect();
+        let stop = |(at, target)| Stop { target, apt: at < 64 && apt >> at & 1 == 1, asked: 0, due: Some(now), place: None };
+        let stops = targets.into_iter().enumerate().map(stop).collect();
         let until = later(now, rules.deadline);
         Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task, mirror }
     }
@@ -140,15 +143,15 @@ impl Tries {
         Ok(entry)
     }
 
-    /// An exchange of `call` beside the one that takes too long, with the next target that has not been asked, is fit, and
-    /// has a retry to spare.
+    /// An exchange of `call` beside the one that takes too long, with the next target that has not been asked, is apt and
+    /// fit, and has a retry to spare.
     pub(super) fn beside(&mut self, call: &mut OpenCall) -> Option<Entry> {
         let (now, ticks) = (Instant::now(), self.clock.ticks());
         if self.over || now >= self.until {
             return None;
         }
         for at in 0..self.stops.len() {
-            let Some(stop) = self.stops.get(at).filter(|stop| stop.asked == 0) else { continue };
+            let Some(stop) = self.stops.get(at).filter(|stop| stop.apt && stop.asked == 0) else { continue };
             let fitness = stop.target.look(self.rules.streamed, ticks).fitness;
             if matches!(fitness, Fitness::Fit | Fitness::Recovering(_))
                 && let Ok(mut entry) = self.enter(at, now, Turn::Beside)
@@ -163,7 +166,7 @@ impl Tries {
     /// A call begins that may be hedged: as one that goes out for the first time it brings a share of a retry, to whoever
     /// would be asked beside the first.
     pub(super) fn earn_beside(&self) {
-        if let Some(stop) = self.stops.iter().find(|stop| stop.asked == 0) {
+        if let Some(stop) = self.stops.iter().find(|stop| stop.apt && stop.asked == 0) {
             stop.target.standing().earn(self.rules.retry_percent);
         }
     }

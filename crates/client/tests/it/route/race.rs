@@ -184,6 +184,19 @@ fn who_is_not_fit_is_not_asked_beside_another() {
 }
 
 #[test]
+fn who_is_known_to_be_unable_is_not_asked_beside_another() {
+    paused(async {
+        let scripts = [Script::new([Act::Good], 500), Script::new([Act::Good], 10)];
+        let able = "[prices.\"p0/m\"]\nable = [\"chat\", \"tools\"]\ncontext = 100000\n[prices.\"p1/m\"]\ncontext = 500\n";
+        let (world, client) = world(&scripts, &format!("{}{able}", alias("hedge_ms = 100")), 1);
+        let long = client.chat("any", "word ".repeat(1000)).await.unwrap();
+        assert_eq!((long.target.as_str(), world.asked("p1")), ("p0/m", 0), "it is too long for the second");
+        let short = client.chat("any", "word").await.unwrap();
+        assert_eq!((short.target.as_str(), world.asked("p1")), ("p1/m", 1));
+    });
+}
+
+#[test]
 fn who_leaves_in_the_middle_of_a_race_leaves_nothing_behind() {
     paused(async {
         let scripts = [Script::new([Act::Silence], 10), Script::new([Act::Silence], 10)];
