@@ -192,8 +192,16 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
 
 /// A good answer, before it is a reply.
 enum Answered {
-    Told { told: Told, headers: HeaderMap, usage: Option<Usage>, pieces: Pieces, losses: Losses },
+    Translated(Box<Translated>),
     Passed { passed: Box<Passed>, cx: Cx },
+}
+
+struct Translated {
+    told: Told,
+    headers: HeaderMap,
+    usage: Option<Usage>,
+    pieces: Pieces,
+    losses: Losses,
 }
 
 impl Answered {
@@ -201,7 +209,8 @@ impl Answered {
     fn ready(self, call: &mut OpenCall, mut facts: Facts) -> Ready {
         match self {
             Answered::Passed { passed, cx } => Ready::Passed { passed, cx, facts },
-            Answered::Told { told, headers, usage, pieces, losses } => {
+            Answered::Translated(translated) => {
+                let Translated { told, headers, usage, pieces, losses } = *translated;
                 facts.losses = losses;
                 call.note(usage, &facts.losses);
                 if let Some(outcome) = call.outcome() {
@@ -285,7 +294,7 @@ impl Way<'_> {
         let Done { answer, pieces, losses, headers, .. } =
             operate(&worker.client, target, wanted.clone(), Some(caller.head.headers)).await?;
         let (told, usage) = (wire.write_answer(&wanted, &answer, cx), W::usage(&answer));
-        Ok(Answered::Told { told, headers, usage, pieces, losses })
+        Ok(Answered::Translated(Box::new(Translated { told, headers, usage, pieces, losses })))
     }
 }
 
