@@ -175,7 +175,8 @@ impl Call {
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         mirror::mirror(&client, &mut tries, &call, &request);
-        let reply = tries.answer(&mut call, |leg| ask_whole(&client, leg, &request)).await;
+        let (client, request) = (&client, &request);
+        let reply = tries.answer(&mut call, |leg| async move { ask_whole(client, &leg, request).await }).await;
         let reply = reply.map_err(|failed| call.end(failed.error))?;
         call.note(reply.response.usage, &reply.losses);
         call.close(None);
@@ -195,7 +196,8 @@ impl Call {
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         mirror::mirror(&client, &mut tries, &call, &request);
-        let begun = tries.answer(&mut call, |leg| ask_stream(&client, leg, &request, &network)).await;
+        let (client, request, network) = (&client, &request, &network);
+        let begun = tries.answer(&mut call, |leg| async move { ask_stream(client, &leg, request, network).await }).await;
         let Begun { target, losses, events } = begun.map_err(|failed| call.end(failed.error))?;
         call.note(None, &losses);
         Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) })
@@ -212,7 +214,7 @@ fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
     need.taking(input.saturating_mul(4), request.max_tokens)
 }
 
-async fn ask_whole(client: &Client, leg: Leg, request: &Request) -> Result<Reply, Failed> {
+async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let target = leg.target.name().to_owned();
@@ -232,7 +234,7 @@ struct Begun {
     events: Events,
 }
 
-async fn ask_stream(client: &Client, leg: Leg, request: &Request, network: &Network) -> Result<Begun, Failed> {
+async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<Begun, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let until = match leg.hold.until {

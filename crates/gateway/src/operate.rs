@@ -136,7 +136,8 @@ async fn run(
     if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
         mirror(worker, shadow, &caller);
     }
-    let answered = tries.answer(call, |leg| try_target(worker, leg, &caller, id)).await;
+    let caller = &caller;
+    let answered = tries.answer(call, |leg| async move { try_target(worker, &leg, caller, id).await }).await;
     facts.tell(call);
     match answered {
         Ok(answered) => Ok(answered.ready(call, facts)),
@@ -153,7 +154,8 @@ fn mirror(worker: &Arc<Worker>, shadow: Shadow, caller: &Caller<'_>) {
     room.spawn(async move {
         let caller = Caller { wish, head: kept.head(), peek, body: Given::Json(body) };
         let id = shadow.id().to_owned();
-        let answered = worker.unless_cut(pin!(shadow.answer(|leg| try_target(&worker, leg, &caller, &id)))).await;
+        let ask = async |leg| try_target(&worker, &leg, &caller, &id).await;
+        let answered = worker.unless_cut(pin!(shadow.answer(ask))).await;
         let Ok(Some((answered, mut call, slot))) = answered else { return };
         match answered.ready(&mut call, Facts::new(&id, wish.errors)) {
             Ready::Reply(_) => call.close(None),
@@ -223,12 +225,12 @@ impl Answered {
 }
 
 /// One exchange with one target, in the lane that its dialects allow.
-async fn try_target(worker: &Worker, leg: Leg, caller: &Caller<'_>, id: &str) -> Result<Answered, Failed> {
+async fn try_target(worker: &Worker, leg: &Leg, caller: &Caller<'_>, id: &str) -> Result<Answered, Failed> {
     match &caller.body {
-        Given::Json(body) => try_json(worker, &leg, caller, body, id).await,
+        Given::Json(body) => try_json(worker, leg, caller, body, id).await,
         Given::Form(form) => {
             let mut form = form.lock().await;
-            let tried = try_form(worker, &leg, caller, &mut form, id).await;
+            let tried = try_form(worker, leg, caller, &mut form, id).await;
             tried.map_err(|failed| if form.is_gone() { failed.last() } else { failed })
         }
     }

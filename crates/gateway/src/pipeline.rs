@@ -137,7 +137,8 @@ async fn run(
     if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
         mirror(worker, shadow, &caller);
     }
-    let answered = tries.answer(call, |leg| try_target(worker, leg, &caller, id)).await;
+    let caller = &caller;
+    let answered = tries.answer(call, |leg| async move { try_target(worker, &leg, caller, id).await }).await;
     facts.tell(call);
     match answered {
         Ok(answered) => Ok(answered.ready(call, facts)),
@@ -183,7 +184,8 @@ fn mirror(worker: &Arc<Worker>, shadow: Shadow, caller: &Caller<'_>) {
     room.spawn(async move {
         let caller = Caller { dialect, operation, head: kept.head(), peek: &peek, body: &body };
         let id = shadow.id().to_owned();
-        let answered = worker.unless_cut(pin!(shadow.answer(|leg| try_target(&worker, leg, &caller, &id)))).await;
+        let ask = async |leg| try_target(&worker, &leg, &caller, &id).await;
+        let answered = worker.unless_cut(pin!(shadow.answer(ask))).await;
         let Ok(Some((answered, mut call, slot))) = answered else { return };
         match answered.ready(&mut call, Facts::new(&id, dialect)) {
             Ready::Reply(_) => call.close(None),
@@ -245,7 +247,7 @@ impl Answered {
 }
 
 /// One exchange with one target, in the lane that its dialects allow.
-async fn try_target(worker: &Worker, leg: Leg, caller: &Caller<'_>, id: &str) -> std::result::Result<Answered, Failed> {
+async fn try_target(worker: &Worker, leg: &Leg, caller: &Caller<'_>, id: &str) -> std::result::Result<Answered, Failed> {
     let target = &leg.target;
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller)?);

@@ -20,12 +20,12 @@ pub(super) fn mirror(client: &Client, tries: &mut Tries, call: &OpenCall, reques
 async fn copy(client: Client, request: Request, shadow: Shadow) {
     if request.stream {
         let network = client.config().network.clone();
-        let begun = shadow.answer(|leg| ask_stream(&client, leg, &request, &network)).await;
+        let begun = shadow.answer(async |leg| ask_stream(&client, &leg, &request, &network).await).await;
         let Some((Begun { losses, events, .. }, mut call, slot)) = begun else { return };
         call.note(None, &losses);
         let mut pieces = pin!(pieces(events, call));
         slot.within(async { while pieces.next().await.is_some() {} }).await;
-    } else if let Some((reply, mut call, _slot)) = shadow.answer(|leg| ask_whole(&client, leg, &request)).await {
+    } else if let Some((reply, mut call, _slot)) = shadow.answer(async |leg| ask_whole(&client, &leg, &request).await).await {
         call.note(reply.response.usage, &reply.losses);
         call.close(None);
     }

@@ -37,6 +37,7 @@ pub(super) struct Entry {
     pub(super) leg: Leg,
     pub(super) time: Time,
     pub(super) out: Out,
+    pub(super) headed: Option<Headed>,
 }
 
 /// An exchange that is out.

@@ -122,7 +122,7 @@ impl Shadow {
     where
         F: Future<Output = Result<T, Failed>>,
     {
-        let Shadow { entry: Entry { leg, time, out }, mut call, slot } = self;
+        let Shadow { entry: Entry { leg, time, out, .. }, mut call, slot } = self;
         let work = pin!(ask(leg));
         match time.within(work).await {
             Ok(answer) => {

@@ -392,8 +392,8 @@ impl Rules {
     pub(super) fn entry(&self, target: Target, (left, all): (Duration, bool), (pass, at): (Pass, usize)) -> Entry {
         let time = Time { service: Arc::clone(&target.service), left, all };
         let headed = self.hedge.map(|_| Headed::default());
-        let leg = Leg { target, hold: self.hold, first_byte: self.first_byte, headed };
-        Entry { leg, time, out: Out { pass, at, exchange: 0 } }
+        let leg = Leg { target, hold: self.hold, first_byte: self.first_byte, headed: headed.clone() };
+        Entry { leg, time, out: Out { pass, at, exchange: 0 }, headed }
     }
 }
 
