@@ -53,7 +53,10 @@ impl Tries {
             let (tries, call) = (&mut *self, &mut *call);
             // Waited for in one place, or the work would be kept beside what comes before it, in every call.
             let answered = match hedge {
-                None => Either::Left(async move { tries.hear(out, work.await, call) }),
+                None => Either::Left(async move {
+                    let tried = work.await;
+                    tries.hear(out, tried, call)
+                }),
                 // In a box, so that calls without it need not keep room for it.
                 Some(patience) => {
                     let first = Racer { out, headed, work: work.as_mut() };
