@@ -38,6 +38,11 @@ impl State {
         Ok(Routed { rules: self.rules(need, alias), targets, task })
     }
 
+    /// One target, and nobody else.
+    pub(crate) fn route_to(&self, target: Target, need: &Need<'_>) -> Routed {
+        Routed { rules: Rules { attempts: 1, ..self.rules(need, None) }, targets: vec![target], task: None }
+    }
+
     fn order(
         &self,
         name: &str,
