@@ -6,6 +6,7 @@ mod cloud;
 mod mint;
 mod oauth2;
 mod role;
+mod sign_on;
 
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) enum Exchange {
     Instance(cloud::Instance),
     /// A role's keys.
     Role(role::Role),
+    /// The keys of whoever has signed on.
+    SignOn(sign_on::SignOn),
 }
 
 /// What was got.
@@ -80,6 +83,10 @@ impl Exchange {
         Self::Role(role::Role::new(role, url, scope))
     }
 
+    pub(super) fn sign_on(wanted: &super::chain::SignOn, url: &str, scope: Scope) -> Result<Self> {
+        sign_on::SignOn::new(wanted, url, scope).map(Self::SignOn)
+    }
+
     /// Asks for a token, for `model` where that makes a difference.
     ///
     /// # Errors
@@ -94,6 +101,7 @@ impl Exchange {
             Self::Container(container) => container.ask(&post).await,
             Self::Instance(instance) => instance.ask(&post).await,
             Self::Role(role) => role.ask(&post).await,
+            Self::SignOn(sign_on) => sign_on.ask(&post).await,
         }
     }
 }
