@@ -3,6 +3,7 @@
 mod answer;
 mod assertion;
 mod cloud;
+mod federation;
 mod mint;
 mod oauth2;
 mod role;
@@ -36,6 +37,8 @@ pub(crate) enum Exchange {
     Assertion(assertion::Assertion),
     /// RFC 6749 §6.
     Refresh(assertion::Refresh),
+    /// RFC 8693.
+    Federation(Box<federation::Federation>),
     /// Any other request.
     Mint(Box<mint::Request>),
     /// A container's keys.
@@ -97,6 +100,7 @@ impl Exchange {
             Self::OAuth2(oauth) => oauth.ask(&post).await,
             Self::Assertion(assertion) => assertion.ask(&post).await,
             Self::Refresh(refresh) => refresh.ask(&post).await,
+            Self::Federation(federation) => federation.ask(&post).await,
             Self::Mint(mint) => mint.ask(&post, model).await,
             Self::Container(container) => container.ask(&post).await,
             Self::Instance(instance) => instance.ask(&post).await,
