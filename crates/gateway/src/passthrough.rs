@@ -4,7 +4,7 @@
 //! to the caller's own account or to this one connection stays here.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
@@ -22,7 +22,6 @@ use crate::edge::body;
 use crate::edge::form::{Fault, Upload};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::identify::without_key;
-use crate::operate::settings;
 use crate::worker::Worker;
 
 /// Headers that belong to one connection, and those that name the caller or are its credentials.
@@ -96,7 +95,7 @@ pub(crate) async fn answer(
             theirs.headers = own_headers(&theirs.headers);
             theirs.headers.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
             let dialect = target.service.provider.dialects.first().cloned().unwrap_or_default();
-            let mut flow = Flow::new(body, target, call, settings(worker));
+            let mut flow = Flow::new(body, target, call, worker.settings());
             // What is fetched may tell of tokens that another call has taken.
             if head.method == Method::POST {
                 flow = flow.watch(&dialect);
@@ -121,16 +120,19 @@ async fn send(
     facts: &Facts,
 ) -> std::result::Result<Reply, Failed> {
     let mut tries = worker.client.tries_at(target.clone(), &Need { uploads: true, ..Need::default() });
-    let leg = tries.next(call).await?;
+    let parcel = Mutex::new(Some(parcel));
+    let sent = tries.answer(call, |_| {
+        let parcel = parcel.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move {
+            let parcel = parcel.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, "what is passed through goes once"))?;
+            pass_through(&worker.client, target, parcel).await
+        }
+    });
+    let sent = sent.await;
     if let Some(outcome) = call.outcome() {
         outcome.target.clone_from(&facts.target);
     }
-    let sent = pass_through(&worker.client, target, parcel).await;
-    match tries.hear(leg, sent, call) {
-        Some(reply) => Ok(reply),
-        // It is not sent again: this only tells why.
-        None => Err(tries.next(call).await.err().unwrap_or_else(|| Error::malformed("nothing was answered").into())),
-    }
+    sent
 }
 
 /// Whom it goes to, and the path and query there.
