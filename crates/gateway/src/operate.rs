@@ -20,7 +20,7 @@ use trunkline::codec::dialect::{Cx, Framing, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin};
 use trunkline::exchange::Failed;
 use trunkline::ir::{Draw, Embed, Moderate, Rerank, Speak, Transcribe};
-use trunkline::monitor::OpenCall;
+use trunkline::monitor::{OpenCall, guess_unread};
 use trunkline::operate::{Own, OwnBody, Passed, operate, pass};
 use trunkline::relay::{Flow, Settings};
 use trunkline::route::{Leg, Need};
@@ -122,6 +122,10 @@ async fn run(
     facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
+    }
+    // All others are paid by the piece as well.
+    if let (Operation::Embed, Received::Json(body)) = (wish.operation, &received) {
+        call.prompt(guess_unread(body));
     }
     let caller = Caller { wish, head: seen, peek };
     loop {

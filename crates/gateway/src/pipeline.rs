@@ -23,7 +23,7 @@ use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::Request;
-use trunkline::monitor::OpenCall;
+use trunkline::monitor::{OpenCall, guess_unread, reckon_whole};
 use trunkline::relay::{self, Hold, Pipe, Settings, Whole};
 use trunkline::route::{Leg, Need, Said};
 use trunkline::{Target, call};
@@ -200,11 +200,17 @@ async fn try_target(
         return Ok(estimate(target, caller, facts)?);
     };
     if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
+        if caller.operation == Operation::Chat {
+            call.prompt(guess_unread(caller.body));
+        }
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
         return finish(worker, (answer, leg.hold), caller, call, facts).await;
     }
     let request = read(caller, target)?;
+    if caller.operation == Operation::Chat {
+        call.prompt(call::estimate(&request).input);
+    }
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
     let mut answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
     facts.losses = std::mem::take(&mut answer.losses);
@@ -250,7 +256,7 @@ async fn finish(
     let finished = if streamed {
         relay::read(answer, limit).await.map(|response| {
             facts.losses.extend(caller.dialect.lost_of(&response));
-            let usage = response.usage;
+            let usage = Some(reckon_whole(&response));
             let cx = context(worker, caller, lane, facts);
             (relay::write_as_stream(response, caller.dialect, &cx), usage, framing.content_type())
         })
@@ -262,7 +268,8 @@ async fn finish(
             Whole::Read(response) => {
                 facts.losses.extend(caller.dialect.lost_of(&response));
                 let cx = context(worker, caller, lane, facts);
-                (caller.dialect.downstream().write_response(&response, &cx).into(), response.usage, "application/json")
+                let used = Some(reckon_whole(&response));
+                (caller.dialect.downstream().write_response(&response, &cx).into(), used, "application/json")
             }
         })
     };

@@ -17,6 +17,8 @@ pub struct Counters {
     output: AtomicU64,
     cache_read: AtomicU64,
     reasoning: AtomicU64,
+    estimated: AtomicU64,
+    estimated_tokens: AtomicU64,
     shed: AtomicU64,
 }
 
@@ -37,6 +39,10 @@ pub struct Snapshot {
     pub cache_read_tokens: u64,
     /// Of the output tokens: reasoning.
     pub reasoning_tokens: u64,
+    /// Calls whose tokens are estimated, in part at least: cut, left, or never told.
+    pub estimated: u64,
+    /// Tokens of these, input and output.
+    pub estimated_tokens: u64,
     /// Requests that were refused before they became calls, because the gateway had as much to do as it may.
     pub shed: u64,
 }
@@ -57,6 +63,8 @@ impl Counters {
             output_tokens: self.output.load(Relaxed),
             cache_read_tokens: self.cache_read.load(Relaxed),
             reasoning_tokens: self.reasoning.load(Relaxed),
+            estimated: self.estimated.load(Relaxed),
+            estimated_tokens: self.estimated_tokens.load(Relaxed),
             shed: self.shed.load(Relaxed),
         }
     }
@@ -75,6 +83,10 @@ impl Recorder for Counters {
             self.output.fetch_add(usage.output, Relaxed);
             self.cache_read.fetch_add(usage.cache_read.unwrap_or(0), Relaxed);
             self.reasoning.fetch_add(usage.reasoning.unwrap_or(0), Relaxed);
+            if usage.estimated {
+                self.estimated.fetch_add(1, Relaxed);
+                self.estimated_tokens.fetch_add(usage.total(), Relaxed);
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::codec::dialect::Operation;
 use crate::codec::{Error, Kind, Origin, Phase, Retry};
 use crate::exchange::Failed;
 use crate::ir::Request;
-use crate::monitor::OpenCall;
+use crate::monitor::{OpenCall, is_unused};
 use crate::relay::Hold;
 use crate::target::Target;
 
@@ -201,7 +201,7 @@ impl Tries {
                 Some(answer)
             }
             Err(failed) => {
-                call.failed(&failed.error);
+                call.failed(&failed.error, failed.used);
                 self.failed(leg, failed);
                 None
             }
@@ -262,9 +262,7 @@ impl Tries {
     fn failed(&mut self, leg: Leg, failed: Failed) {
         let now = Instant::now();
         let Leg { mut pass, at, .. } = leg;
-        // Who refuses by status has used nothing, nor has who was never reached.
-        let unused = failed.error.status.is_some() || failed.error.phase == Some(Phase::Connect);
-        pass.settle(unused.then_some(0));
+        pass.settle((failed.used.is_none() && is_unused(&failed.error)).then_some(0));
         pass.over(Some(&failed.error));
         let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
