@@ -22,7 +22,7 @@ use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
-use crate::monitor::OpenCall;
+use crate::monitor::{OpenCall, Tally, reckon_whole};
 use crate::relay::{Events, Hold, Whole, hold, is_stream, whole};
 use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
@@ -172,13 +172,14 @@ impl Call {
         let Call { client, mut request, task, session } = self;
         request.stream = false;
         let mut call = client.open_call(&request.model);
+        call.prompt(estimate(&request).input);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         mirror::mirror(&client, &mut tries, &call, &request);
         let (client, request) = (&client, &request);
         let reply = tries.answer(&mut call, |leg| async move { ask_whole(client, &leg, request).await }).await;
         let reply = reply.map_err(|failed| call.end(failed.error))?;
-        call.note(reply.response.usage, &reply.losses);
+        call.note(Some(reckon_whole(&reply.response)), &reply.losses);
         call.close(None);
         Ok(reply)
     }
@@ -193,6 +194,7 @@ impl Call {
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
         let mut call = client.open_call(&request.model);
+        call.prompt(estimate(&request).input);
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         mirror::mirror(&client, &mut tries, &call, &request);
@@ -313,8 +315,8 @@ impl Stream for ChatStream {
 }
 
 fn pieces(events: Events, call: OpenCall) -> impl Stream<Item = Result<Piece>> + Send {
-    let start = (events, Gather::default(), call);
-    futures_util::stream::unfold(start, |(mut events, mut gather, mut call)| async move {
+    let start = (events, Gather::default(), Tally::default(), call);
+    futures_util::stream::unfold(start, |(mut events, mut gather, mut tally, mut call)| async move {
         loop {
             match events.next().await {
                 None => {
@@ -323,16 +325,15 @@ fn pieces(events: Events, call: OpenCall) -> impl Stream<Item = Result<Piece>> +
                 }
                 Some(Err(error)) => {
                     call.close(Some(error.clone()));
-                    return Some((Err(error), (events, gather, call)));
+                    return Some((Err(error), (events, gather, tally, call)));
                 }
                 Some(Ok(event)) => {
-                    if let Event::Usage { usage } = &event
-                        && let Some(outcome) = call.outcome()
-                    {
-                        outcome.usage = Some(*usage);
+                    tally.hear(&event);
+                    if let Some(outcome) = call.outcome() {
+                        outcome.usage = Some(tally.usage());
                     }
                     if let Some(piece) = gather.piece(event) {
-                        return Some((Ok(piece), (events, gather, call)));
+                        return Some((Ok(piece), (events, gather, tally, call)));
                     }
                 }
             }

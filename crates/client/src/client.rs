@@ -11,7 +11,7 @@ use crate::codec::catalog::{Cost, Models, Pieces};
 use crate::config::{Config, Environment, Overlay, ReplayFrom};
 use crate::ir::{Model, Usage};
 use crate::monitor::{Counters, OpenCall, Recorder};
-use crate::route::{Dice, Need, Shadows, Tries};
+use crate::route::{Dice, Need, Shadows, Tries, task_names};
 use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
 use crate::secret::Secret;
 use crate::target::{Service, Target};
@@ -285,6 +285,12 @@ impl Client {
         Ok(Tries::new(routed, Arc::clone(clock), Arc::clone(dice)))
     }
 
+    /// Begins a call that goes to this target, once, and to nobody else: as soon as our own limits let it.
+    pub fn tries_at(&self, target: Target, need: &Need<'_>) -> Tries {
+        let Runtime { clock, dice, .. } = &*self.runtime;
+        Tries::new(self.runtime.state().route_to(target, need), Arc::clone(clock), Arc::clone(dice))
+    }
+
     /// A call of the library's that begins now.
     pub(crate) fn open_call(&self, model: &str) -> OpenCall {
         OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(model)
@@ -319,15 +325,16 @@ impl Client {
     /// The names that can be asked for: aliases, and the models that ready providers list in full.
     pub fn models(&self) -> Vec<Model> {
         let state = self.runtime.state();
-        let aliases = state.config.models.keys();
-        let aliases = aliases.map(|name| Model { id: name.clone(), owner: "trunkline".to_owned(), created: 0 });
+        let ours = |id: String| Model { id, owner: "trunkline".to_owned(), created: 0 };
+        let aliases = state.config.models.keys().cloned().map(ours);
+        let tasks = task_names(&state.config).map(ours);
         let ready = state.services().filter(|service| service.is_ready());
         let listed = ready.flat_map(|service| {
             let provider = &service.provider;
             let whole = provider.models.iter().filter(|pattern| !pattern.contains('*'));
             whole.map(|model| Model { id: format!("{}/{model}", provider.id), owner: provider.id.clone(), created: 0 })
         });
-        aliases.chain(listed).collect()
+        aliases.chain(tasks).chain(listed).collect()
     }
 
     /// Tells the operator one sentence; see [`Builder::on_notice`].

@@ -22,7 +22,7 @@ use trunkline::codec::dialect::{Cx, Framing, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin};
 use trunkline::exchange::Failed;
 use trunkline::ir::{Draw, Embed, Moderate, Rerank, Speak, Transcribe, Usage};
-use trunkline::monitor::OpenCall;
+use trunkline::monitor::{OpenCall, guess_unread};
 use trunkline::operate::{Done, Own, OwnBody, Passed, operate, pass};
 use trunkline::relay::Flow;
 use trunkline::route::{Leg, Need, Shadow};
@@ -127,6 +127,10 @@ async fn run(
     facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
+    }
+    // All others are paid by the piece as well.
+    if let (Operation::Embed, Received::Json(body)) = (wish.operation, &received) {
+        call.prompt(guess_unread(body));
     }
     let body = match received {
         Received::Json(body) => Given::Json(body),

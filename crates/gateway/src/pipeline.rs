@@ -23,7 +23,7 @@ use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::{Request, Usage};
-use trunkline::monitor::OpenCall;
+use trunkline::monitor::{OpenCall, guess_unread, reckon_whole};
 use trunkline::relay::{self, Hold, Pipe, Whole};
 use trunkline::route::{Leg, Need, Said, Shadow};
 use trunkline::{Target, call};
@@ -132,6 +132,9 @@ async fn run(
     facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model.clone_from(&peek.model);
+    }
+    if operation == Operation::Chat {
+        call.prompt(guess_unread(&body));
     }
     let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body };
     if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
@@ -301,7 +304,7 @@ async fn finish(
     let (bytes, usage, media) = if streamed {
         let response = relay::read(answer, limit).await?;
         losses.extend(caller.dialect.lost_of(&response));
-        let usage = response.usage;
+        let usage = Some(reckon_whole(&response));
         let cx = context(worker, caller, lane, id);
         (relay::write_as_stream(response, caller.dialect, &cx), usage, framing.content_type())
     } else if caller.operation == Operation::CountTokens {
@@ -312,7 +315,8 @@ async fn finish(
             Whole::Read(response) => {
                 losses.extend(caller.dialect.lost_of(&response));
                 let cx = context(worker, caller, lane, id);
-                (caller.dialect.downstream().write_response(&response, &cx).into(), response.usage, "application/json")
+                let used = Some(reckon_whole(&response));
+                (caller.dialect.downstream().write_response(&response, &cx).into(), used, "application/json")
             }
         }
     };

@@ -26,6 +26,8 @@ struct Sums {
     output: AtomicU64,
     cache_read: AtomicU64,
     reasoning: AtomicU64,
+    estimated: AtomicU64,
+    estimated_tokens: AtomicU64,
 }
 
 /// The totals at one moment.
@@ -45,6 +47,10 @@ pub struct Snapshot {
     pub cache_read_tokens: u64,
     /// Of the output tokens: reasoning.
     pub reasoning_tokens: u64,
+    /// Calls whose tokens are estimated, in part at least: cut, left, or never told.
+    pub estimated: u64,
+    /// Tokens of these, input and output.
+    pub estimated_tokens: u64,
     /// Requests that were refused before they became calls, because the gateway had as much to do as it may.
     pub shed: u64,
     /// Copies of calls that were sent to try a target out. None of the other numbers counts them.
@@ -85,6 +91,8 @@ impl Counters {
             output_tokens: real.output.load(Relaxed),
             cache_read_tokens: real.cache_read.load(Relaxed),
             reasoning_tokens: real.reasoning.load(Relaxed),
+            estimated: real.estimated.load(Relaxed),
+            estimated_tokens: real.estimated_tokens.load(Relaxed),
             shed: shed.load(Relaxed),
             mirror: Copies {
                 calls: copies.calls.load(Relaxed),
@@ -111,6 +119,10 @@ impl Sums {
             self.output.fetch_add(usage.output, Relaxed);
             self.cache_read.fetch_add(usage.cache_read.unwrap_or(0), Relaxed);
             self.reasoning.fetch_add(usage.reasoning.unwrap_or(0), Relaxed);
+            if usage.estimated {
+                self.estimated.fetch_add(1, Relaxed);
+                self.estimated_tokens.fetch_add(usage.total(), Relaxed);
+            }
         }
     }
 }

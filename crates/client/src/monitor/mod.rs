@@ -1,17 +1,20 @@
 //! What is known when a call is over, and who is told.
 
 mod counter;
+mod tally;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::catalog::{Cost, Models, Pieces, Work};
-use crate::codec::{Error, Kind, Losses, Origin};
+use crate::codec::{Error, Kind, Losses, Origin, Phase};
 use crate::ir::Usage;
 use crate::route::Pass;
 use crate::target::Target;
 
 pub use counter::{Copies, Counters, Snapshot};
+pub(crate) use tally::reckon;
+pub use tally::{Tally, guess_unread, reckon_whole};
 
 /// One finished call.
 #[derive(Clone, Debug)]
@@ -26,11 +29,12 @@ pub struct Outcome {
     pub target: Option<Arc<str>>,
     /// Every exchange of it, failed ones included, in their order.
     pub exchanges: Vec<Exchange>,
-    /// Tokens, as far as they were told.
+    /// Tokens of all exchanges together: as the provider told them or, marked as estimated, as far as they can be guessed
+    /// where it did not, or not to the end. `None`: none were used.
     pub usage: Option<Usage>,
     /// What it took that is not counted in tokens, as far as it was seen.
     pub pieces: Pieces,
-    /// What it came to, where usage and price are known.
+    /// What all exchanges came to, where usage and price of each are known.
     pub cost: Option<Cost>,
     /// From the request's arrival to the last byte.
     pub elapsed: Duration,
@@ -52,8 +56,11 @@ pub struct Exchange {
     pub started: Duration,
     /// From its begin to its last byte.
     pub elapsed: Duration,
-    /// Tokens, as far as they were told.
+    /// Tokens: measured, or marked as estimated when the provider did not tell, or not to the end. `None`: none, because it
+    /// was not reached, refused by status, or did what is not counted in tokens.
     pub usage: Option<Usage>,
+    /// What these came to, where the price is known.
+    pub cost: Option<Cost>,
     /// What went wrong.
     pub error: Option<Error>,
 }
@@ -78,6 +85,8 @@ pub struct OpenCall {
     started: Instant,
     recorder: Arc<dyn Recorder>,
     models: Arc<Models>,
+    /// About how many tokens the prompt has; `None`: it is not what counts.
+    prompt: Option<u64>,
 }
 
 impl OpenCall {
@@ -97,7 +106,7 @@ impl OpenCall {
             losses: Losses::default(),
             mirror_of: None,
         };
-        OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models }
+        OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models, prompt: None }
     }
 
     /// The call asks for this model.
@@ -117,6 +126,11 @@ impl OpenCall {
     /// Its `request_id`; nothing once it is closed.
     pub(crate) fn id(&self) -> &str {
         self.outcome.as_ref().map(|outcome| outcome.request_id.as_str()).unwrap_or_default()
+    }
+
+    /// The prompt has about so many tokens, which count where nobody tells how many there are.
+    pub fn prompt(&mut self, tokens: u64) {
+        self.prompt = Some(tokens.max(1));
     }
 
     /// What the answer has shown.
@@ -142,16 +156,30 @@ impl OpenCall {
         outcome.target = Some(Arc::clone(&target));
         // What the one before could not be told is nobody's loss now.
         outcome.losses = Losses::default();
-        outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, error: None });
+        outcome.usage = None;
+        outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, cost: None, error: None });
         outcome.exchanges.len() - 1
     }
 
-    /// The exchange of this number has failed.
-    pub(crate) fn failed(&mut self, exchange: usize, error: &Error) {
+    /// The exchange of this number has failed, after it had used so much.
+    pub fn failed(&mut self, exchange: usize, error: &Error, used: Option<Usage>) {
         let now = self.started.elapsed();
+        let used = if used.is_none() && is_unused(error) { None } else { self.spent(used) };
         if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.get_mut(exchange)) {
             exchange.elapsed = now.saturating_sub(exchange.started);
             exchange.error = Some(error.clone());
+            exchange.usage = used;
+            exchange.cost = price(&self.models, &exchange.target, used, Pieces::default());
+        }
+    }
+
+    /// What an exchange has used that has told or shown this.
+    fn spent(&self, used: Option<Usage>) -> Option<Usage> {
+        let Some(prompt) = self.prompt else { return used };
+        match used {
+            None => Some(Usage { input: prompt, estimated: true, ..Usage::default() }),
+            Some(used) if used.estimated && used.input == 0 => Some(Usage { input: prompt, ..used }),
+            told => told,
         }
     }
 
@@ -167,25 +195,58 @@ impl OpenCall {
 
     /// The call is over.
     pub fn close(&mut self, error: Option<Error>) {
+        let used = self.outcome.as_ref().and_then(|outcome| self.spent(outcome.usage));
         if let Some(mut pass) = self.pass.take() {
-            let usage = self.outcome.as_ref().and_then(|outcome| outcome.usage);
-            pass.settle(usage.map(|usage| usage.input.saturating_add(usage.output)));
+            pass.settle(used.map(|used| used.total()));
             pass.over(error.as_ref());
         }
-        if let Some(mut outcome) = self.outcome.take() {
-            outcome.elapsed = self.started.elapsed();
-            // Those end with the call that have not failed before: the one that answers, or, of a call that breaks off, all.
-            for open in outcome.exchanges.iter_mut().filter(|exchange| exchange.error.is_none()) {
-                open.elapsed = outcome.elapsed.saturating_sub(open.started);
-                open.usage = outcome.usage;
-                open.error.clone_from(&error);
-            }
-            outcome.error = error;
-            let target = outcome.target.as_deref();
-            outcome.cost = target.and_then(|target| price(&self.models, target, outcome.usage, outcome.pieces));
-            self.recorder.record(outcome);
+        let Some(mut outcome) = self.outcome.take() else { return };
+        outcome.elapsed = self.started.elapsed();
+        // Those end with the call that have not failed before: the one that answers, or, of a call that breaks off, all.
+        for open in outcome.exchanges.iter_mut().filter(|exchange| exchange.error.is_none()) {
+            open.elapsed = outcome.elapsed.saturating_sub(open.started);
+            open.usage = used;
+            open.cost = price(&self.models, &open.target, used, outcome.pieces);
+            open.error.clone_from(&error);
         }
+        outcome.error = error;
+        match outcome.exchanges.as_slice() {
+            [] => outcome.cost = outcome.target.as_deref().and_then(|it| price(&self.models, it, outcome.usage, outcome.pieces)),
+            [one] => (outcome.usage, outcome.cost) = (one.usage, one.cost),
+            many => (outcome.usage, outcome.cost) = (sum_usage(many), sum_cost(many)),
+        }
+        self.recorder.record(outcome);
     }
+}
+
+/// What all exchanges have used.
+fn sum_usage(exchanges: &[Exchange]) -> Option<Usage> {
+    exchanges.iter().filter_map(|exchange| exchange.usage).reduce(Usage::plus)
+}
+
+/// What all exchanges came to; not known when one of them is not.
+fn sum_cost(exchanges: &[Exchange]) -> Option<Cost> {
+    let mut sum: Option<Cost> = None;
+    for exchange in exchanges.iter().filter(|exchange| exchange.usage.is_some() || exchange.cost.is_some()) {
+        let cost = exchange.cost?;
+        sum = Some(match sum {
+            None => cost,
+            Some(sum) if sum.currency == cost.currency => Cost { micros: sum.micros.saturating_add(cost.micros), ..cost },
+            Some(_) => return None,
+        });
+    }
+    sum
+}
+
+/// Whether an exchange that ended like this, before its answer began, has used nothing: it was not reached, was refused,
+/// or was not sent at all.
+pub(crate) fn is_unused(error: &Error) -> bool {
+    let may_be_used = match error.kind {
+        Kind::Timeout | Kind::Cancelled | Kind::Unavailable => true,
+        Kind::Network | Kind::Truncated | Kind::Malformed | Kind::Server => error.provider.is_some(),
+        _ => false,
+    };
+    error.status.is_some() || error.phase == Some(Phase::Connect) || !may_be_used
 }
 
 impl OpenCall {
@@ -193,6 +254,7 @@ impl OpenCall {
     pub(crate) fn copy(&self, request_id: String, task: Option<&str>) -> Option<Self> {
         let Outcome { request_id: of, model, .. } = self.outcome.as_ref()?;
         let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models)).of(model);
+        copy.prompt = self.prompt;
         if let Some(outcome) = &mut copy.outcome {
             outcome.mirror_of = Some(of.clone());
             outcome.task = task.map(str::to_owned);

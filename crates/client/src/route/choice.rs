@@ -51,6 +51,12 @@ impl State {
         Ok(Routed { rules: self.rules(need, alias, targets.len()), targets, apt, task, mirror })
     }
 
+    /// One target, and nobody else; it may take as long as it likes, as the transport goes.
+    pub(crate) fn route_to(&self, target: Target, need: &Need<'_>) -> Routed {
+        let rules = Rules { attempts: 1, deadline: Duration::MAX, ..self.rules(need, None, 1) };
+        Routed { rules, targets: vec![target], task: None, mirror: None }
+    }
+
     fn order(
         &self,
         name: &str,

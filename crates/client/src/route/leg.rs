@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::standing::Pass;
 use crate::codec::{Error, Origin, Phase};
 use crate::exchange::Failed;
+use crate::ir::Usage;
+use crate::monitor::is_unused;
 use crate::relay::Hold;
 use crate::target::{Service, Target};
 
@@ -51,11 +53,9 @@ pub(super) struct Out {
 
 impl Out {
     /// It has failed, as far as its target is concerned.
-    pub(super) fn failed(self, error: &Error) {
+    pub(super) fn failed(self, error: &Error, used: Option<Usage>) {
         let mut pass = self.pass;
-        // Who refuses by status has used nothing, nor has who was never reached.
-        let unused = error.status.is_some() || error.phase == Some(Phase::Connect);
-        pass.settle(unused.then_some(0));
+        pass.settle((used.is_none() && is_unused(error)).then_some(0));
         pass.over(Some(error));
     }
 

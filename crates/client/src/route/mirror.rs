@@ -130,8 +130,8 @@ impl Shadow {
                 Some((answer, call, slot))
             }
             Err(failed) => {
-                call.failed(out.exchange, &failed.error);
-                out.failed(&failed.error);
+                call.failed(out.exchange, &failed.error, failed.used);
+                out.failed(&failed.error, failed.used);
                 call.close(Some(failed.error));
                 None
             }

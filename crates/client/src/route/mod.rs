@@ -35,5 +35,5 @@ pub use plan::{Candidate, Strategy, plan};
 pub use said::Said;
 pub use standing::{Fitness, Look, Pass, Standing};
 pub use task::TaskRules;
-pub(crate) use task::{check as check_tasks, model_of as task_model};
+pub(crate) use task::{check as check_tasks, model_of as task_model, names as task_names};
 pub use tries::Tries;

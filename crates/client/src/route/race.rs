@@ -101,7 +101,7 @@ impl Tries {
             let answer = self.hear(racer.out, tried, call);
             if answer.is_some() {
                 for loser in racers {
-                    call.failed(loser.out.exchange, &outrun());
+                    call.failed(loser.out.exchange, &outrun(), None);
                 }
                 return answer;
             }

@@ -180,7 +180,7 @@ impl Tries {
                 Some(answer)
             }
             Err(failed) => {
-                call.failed(out.exchange, &failed.error);
+                call.failed(out.exchange, &failed.error, failed.used);
                 self.failed(out, failed);
                 None
             }
@@ -241,7 +241,7 @@ impl Tries {
     fn failed(&mut self, out: Out, failed: Failed) {
         let now = Instant::now();
         let at = out.at;
-        out.failed(&failed.error);
+        out.failed(&failed.error, failed.used);
         let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
