@@ -24,8 +24,8 @@ use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::Request;
 use trunkline::monitor::{OpenCall, guess_unread, reckon_whole};
-use trunkline::relay::{self, Hold, Pipe, Settings, Whole};
-use trunkline::route::{Leg, Need, Said};
+use trunkline::relay::{self, Events, GoOn, Hold, Pipe, Seam, Settings, Stitched, Whole};
+use trunkline::route::{Leg, Need, Said, Tries};
 use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
@@ -91,13 +91,19 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
             call.close(None);
             reply
         }
-        Ok(Ready::Stream { answer, cx, facts }) => {
+        Ok(Ready::Stream { answer, cx, facts, go_on }) => {
             let settings = Settings {
                 idle_seconds: worker.client.config().network.idle_seconds,
                 frame_limit: worker.client.config().network.frame_limit,
                 cut: worker.cut.clone(),
             };
-            reply::stream(answer, &facts, |answer| Pipe::new(answer, dialect, cx, call, settings))
+            reply::stream(answer, cx.framing, &facts, |answer| match go_on {
+                None => ReplyBody::Stream(Box::new(Pipe::new(answer, dialect, cx, call, settings))),
+                Some(more) => {
+                    let events = Events::streamed(answer, &worker.client.config().network);
+                    ReplyBody::Seam(Box::new(Seam::new(Stitched::new(events, call, Some(more)), dialect, &cx, settings)))
+                }
+            })
         }
         Err((failed, facts)) => {
             let reply = reply::failure(dialect, &failed, &facts);
@@ -110,7 +116,18 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
 #[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
 enum Ready {
     Reply(Response<ReplyBody>),
-    Stream { answer: Answer, cx: Cx, facts: Facts },
+    Stream { answer: Answer, cx: Cx, facts: Facts, go_on: Option<Box<GoOn>> },
+}
+
+impl Ready {
+    /// The same; a stream that breaks off is gone on with by whoever may still be asked.
+    fn going_on(self, worker: &Worker, caller: &Caller<'_>, tries: Tries) -> Result<Self> {
+        let Ready::Stream { answer, cx, facts, .. } = self else { return Ok(self) };
+        let request = read(caller, &answer.target)?;
+        let caller = Some((caller.dialect, caller.head.headers.clone()));
+        let go_on = Some(Box::new(GoOn { client: worker.client.clone(), tries, request, caller }));
+        Ok(Ready::Stream { answer, cx, facts, go_on })
+    }
 }
 
 /// Peek → plan → exchange → relay.
@@ -143,7 +160,8 @@ async fn run(
         facts.begin(&leg.target);
         let tried = leg.within(pin!(try_target(worker, &leg, &caller, call, &mut facts))).await;
         if let Some(ready) = tries.hear(leg, tried, call) {
-            return Ok(ready);
+            return if tries.continues() { ready.going_on(worker, &caller, tries) } else { Ok(ready) }
+                .map_err(|error| (error.into(), facts));
         }
     }
 }
@@ -199,7 +217,8 @@ async fn try_target(
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller, facts)?);
     };
-    if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
+    let is_same = dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks());
+    if is_same && !leg.continues {
         if caller.operation == Operation::Chat {
             call.prompt(guess_unread(caller.body));
         }
@@ -250,7 +269,7 @@ async fn finish(
     if streamed && !relay::is_whole_instead(&answer, framing) {
         let cx = context(worker, caller, answer.lane, facts);
         let answer = relay::hold(answer, framing, hold).await?;
-        return Ok(Ready::Stream { answer, cx, facts: facts.clone() });
+        return Ok(Ready::Stream { answer, cx, facts: facts.clone(), go_on: None });
     }
     let (lane, headers) = (answer.lane, std::mem::take(&mut answer.headers));
     let finished = if streamed {

@@ -24,6 +24,8 @@ pub struct Alias {
     pub attempts: Option<u32>,
     /// Instead of that of `[calls]`.
     pub hold_back: Option<HoldBack>,
+    /// When a streamed answer breaks off after a part of it has gone out, the next target goes on with it.
+    pub continue_cut: bool,
 }
 
 /// How much of a streamed answer is kept back until it is clear that it begins well. A caller sees no error that comes

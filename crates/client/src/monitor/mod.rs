@@ -13,8 +13,8 @@ use crate::route::Pass;
 use crate::target::Target;
 
 pub use counter::{Counters, Snapshot};
-pub(crate) use tally::reckon;
 pub use tally::{Tally, guess_unread, reckon_whole};
+pub(crate) use tally::{guess, reckon};
 
 /// One finished call.
 #[derive(Clone, Debug)]
@@ -160,8 +160,17 @@ impl OpenCall {
         }
     }
 
+    /// The answer that was begun has broken off, after it had used so much; somebody else may go on with it.
+    pub(crate) fn broke_off(&mut self, error: &Error, used: Usage) {
+        if let Some(mut pass) = self.pass.take() {
+            pass.settle(Some(used.total()));
+            pass.over(Some(error));
+        }
+        self.failed(error, Some(used));
+    }
+
     /// What an exchange has used that has told or shown this.
-    fn spent(&self, used: Option<Usage>) -> Option<Usage> {
+    pub(crate) fn spent(&self, used: Option<Usage>) -> Option<Usage> {
         let Some(prompt) = self.prompt else { return used };
         match used {
             None => Some(Usage { input: prompt, estimated: true, ..Usage::default() }),

@@ -87,6 +87,7 @@ impl State {
                 idle_seconds: self.config.network.idle_seconds,
             },
             streamed: need.streamed,
+            continues: need.streamed && alias.is_some_and(|alias| alias.continue_cut),
             repeatable: need.repeatable,
             tokens: need.tokens,
         }

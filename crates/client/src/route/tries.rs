@@ -95,6 +95,8 @@ pub(crate) struct Rules {
     pub(crate) retry_percent: u32,
     pub(crate) hold: Hold,
     pub(crate) streamed: bool,
+    /// A stream that breaks off is gone on with.
+    pub(crate) continues: bool,
     pub(crate) repeatable: bool,
     /// The deadline is the configuration's, and the caller is done with its request.
     pub(crate) all: bool,
@@ -115,6 +117,8 @@ pub struct Tries {
     glancing: Option<Instant>,
     over: bool,
     task: Option<String>,
+    /// Who gave the answer.
+    answering: Option<usize>,
 }
 
 /// One target on the way of a call.
@@ -133,6 +137,8 @@ pub struct Leg {
     pub target: Target,
     /// How much of a streamed answer is kept back.
     pub hold: Hold,
+    /// A streamed answer that breaks off is gone on with, so it has to be read.
+    pub continues: bool,
     pass: Pass,
     at: usize,
     /// To the end of the call's time.
@@ -170,7 +176,7 @@ impl Tries {
         let now = Instant::now();
         let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now), place: None }).collect();
         let until = later(now, rules.deadline);
-        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task }
+        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task, answering: None }
     }
 
     /// The task that the call is, if it asked for one.
@@ -197,6 +203,7 @@ impl Tries {
     pub fn hear<T>(&mut self, leg: Leg, tried: Result<T, Failed>, call: &mut OpenCall) -> Option<T> {
         match tried {
             Ok(answer) => {
+                self.answering = Some(leg.at);
                 call.answered(leg.answered());
                 Some(answer)
             }
@@ -205,6 +212,19 @@ impl Tries {
                 self.failed(leg, failed);
                 None
             }
+        }
+    }
+
+    /// Whether an answer that breaks off after a part of it has gone out is gone on with.
+    pub fn continues(&self) -> bool {
+        self.rules.continues
+    }
+
+    /// The answer has broken off, and somebody shall go on with it: within the time that the call had for its beginning.
+    pub(crate) fn broke_off(&mut self, error: &Error) {
+        self.until = later(Instant::now(), self.rules.deadline);
+        if let Some(at) = self.answering.take() {
+            self.note(at, error.clone().into());
         }
     }
 
@@ -260,10 +280,15 @@ impl Tries {
 
     /// The exchange of this leg has failed.
     fn failed(&mut self, leg: Leg, failed: Failed) {
-        let now = Instant::now();
         let Leg { mut pass, at, .. } = leg;
         pass.settle((failed.used.is_none() && is_unused(&failed.error)).then_some(0));
         pass.over(Some(&failed.error));
+        self.note(at, failed);
+    }
+
+    /// What follows from a failure for those who are asked after it.
+    fn note(&mut self, at: usize, failed: Failed) {
+        let now = Instant::now();
         let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
@@ -311,7 +336,8 @@ impl Tries {
         stop.asked += 1;
         let left = self.until.saturating_duration_since(now);
         let all = self.rules.all && self.rules.deadline.saturating_sub(left) < SCANT;
-        Ok(Leg { target: stop.target.clone(), hold: self.rules.hold, pass, at, left, all, first_byte })
+        let Rules { hold, continues, .. } = self.rules;
+        Ok(Leg { target: stop.target.clone(), hold, continues, pass, at, left, all, first_byte })
     }
 
     /// Who goes waits nowhere any more.
