@@ -4,6 +4,7 @@ mod audio;
 mod embed;
 mod image;
 mod list;
+mod mirror;
 mod moderate;
 mod operation;
 mod rerank;
@@ -102,17 +103,14 @@ impl Client {
         let mut call = self.open_call(&request.model);
         let said = Said::Request(request, Operation::CountTokens);
         let mut tries = self.tries(&Need { said, ..Need::of(&request.model) }).map_err(|error| call.end(error))?;
-        loop {
-            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(pin!(self.count(&leg.target, request))).await;
-            if let Some(count) = tries.hear(leg, tried, &mut call) {
-                call.close(None);
-                return Ok(count);
-            }
-        }
+        let count = tries.answer(&mut call, |leg| self.count(leg, request)).await;
+        let count = count.map_err(|failed| call.end(failed.error))?;
+        call.close(None);
+        Ok(count)
     }
 
-    async fn count(&self, target: &Target, request: &Request) -> Result<TokenCount, Failed> {
+    async fn count(&self, leg: Leg, request: &Request) -> Result<TokenCount, Failed> {
+        let target = &leg.target;
         let Some(dialect) = target.service.choose(None, Operation::CountTokens, &target.model) else {
             return Ok(estimate(request));
         };
@@ -177,15 +175,12 @@ impl Call {
         call.prompt(estimate(&request).input);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
-        loop {
-            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(pin!(ask_whole(&client, &leg, &request))).await;
-            if let Some(reply) = tries.hear(leg, tried, &mut call) {
-                call.note(Some(reckon_whole(&reply.response)), &reply.losses);
-                call.close(None);
-                return Ok(reply);
-            }
-        }
+        mirror::mirror(&client, &mut tries, &call, &request);
+        let reply = tries.answer(&mut call, |leg| ask_whole(&client, leg, &request)).await;
+        let reply = reply.map_err(|failed| call.end(failed.error))?;
+        call.note(Some(reckon_whole(&reply.response)), &reply.losses);
+        call.close(None);
+        Ok(reply)
     }
 
     /// The reply as it comes.
@@ -201,17 +196,13 @@ impl Call {
         call.prompt(estimate(&request).input);
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
-        loop {
-            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let target = leg.target.name().to_owned();
-            let tried = leg.within(pin!(ask_stream(&client, &leg, &request, &network))).await;
-            if let Some((losses, events)) = tries.hear(leg, tried, &mut call) {
-                call.note(None, &losses);
-                let more = tries.continues().then(|| Box::new(GoOn { client: client.clone(), tries, request, caller: None }));
-                let stitched = Stitched::new(events, call, more);
-                return Ok(ChatStream { target, losses, inner: Box::pin(pieces(stitched)) });
-            }
-        }
+        mirror::mirror(&client, &mut tries, &call, &request);
+        let begun = tries.answer(&mut call, |leg| ask_stream(&client, leg, &request, &network)).await;
+        let Begun { target, losses, events } = begun.map_err(|failed| call.end(failed.error))?;
+        call.note(None, &losses);
+        let more = tries.continues().then(|| Box::new(GoOn { client: client.clone(), tries, request, caller: None }));
+        let stitched = Stitched::new(events, call, more);
+        Ok(ChatStream { target, losses, inner: Box::pin(pieces(stitched)) })
     }
 }
 
@@ -225,7 +216,7 @@ fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
     need.taking(input.saturating_mul(4), request.max_tokens)
 }
 
-async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
+async fn ask_whole(client: &Client, leg: Leg, request: &Request) -> Result<Reply, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let target = leg.target.name().to_owned();
@@ -238,7 +229,14 @@ async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Repl
     }
 }
 
-async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<(Losses, Events), Failed> {
+/// A stream of which as much has come as is kept back.
+struct Begun {
+    target: String,
+    losses: Losses,
+    events: Events,
+}
+
+async fn ask_stream(client: &Client, leg: Leg, request: &Request, network: &Network) -> Result<Begun, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let until = match leg.hold.until {
@@ -247,7 +245,8 @@ async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Net
         more => more,
     };
     let answer = if is_stream(&answer) { hold(answer, Framing::Sse, Hold { until, ..leg.hold }).await? } else { answer };
-    Ok((losses, Events::open(answer, network).await?))
+    let target = leg.target.name().to_owned();
+    Ok(Begun { target, losses, events: Events::open(answer, network).await? })
 }
 
 async fn ask(client: &Client, target: &Target, request: &Request) -> Result<Answer, Failed> {

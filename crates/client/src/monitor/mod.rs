@@ -12,7 +12,7 @@ use crate::ir::Usage;
 use crate::route::Pass;
 use crate::target::Target;
 
-pub use counter::{Counters, Snapshot};
+pub use counter::{Copies, Counters, Snapshot};
 pub use tally::{Tally, guess_unread, reckon_whole};
 pub(crate) use tally::{guess, reckon};
 
@@ -42,6 +42,9 @@ pub struct Outcome {
     pub error: Option<Error>,
     /// What the translation left out.
     pub losses: Losses,
+    /// The `request_id` of the call that this is a copy of: made to try a target out, and answered to nobody. Such a copy
+    /// is none of the calls that anybody made.
+    pub mirror_of: Option<String>,
 }
 
 /// One try against one target.
@@ -66,6 +69,10 @@ pub struct Exchange {
 pub trait Recorder: Send + Sync {
     /// Takes one outcome. Must not block.
     fn record(&self, outcome: Outcome);
+
+    /// A call should have been mirrored, but its copy was not sent: too many were out, or the target did not take it. Must
+    /// not block.
+    fn skip_copy(&self) {}
 }
 
 /// A call that is not over yet: closes into exactly one [`Outcome`], whatever happens.
@@ -75,6 +82,8 @@ pub struct OpenCall {
     outcome: Option<Outcome>,
     /// At the target that answers.
     pass: Option<Pass>,
+    /// The number of the exchange that answers.
+    answering: usize,
     started: Instant,
     recorder: Arc<dyn Recorder>,
     models: Arc<Models>,
@@ -97,8 +106,9 @@ impl OpenCall {
             elapsed: Duration::ZERO,
             error: None,
             losses: Losses::default(),
+            mirror_of: None,
         };
-        OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models, prompt: None }
+        OpenCall { outcome: Some(outcome), pass: None, answering: 0, started: Instant::now(), recorder, models, prompt: None }
     }
 
     /// The call asks for this model.
@@ -113,6 +123,11 @@ impl OpenCall {
     /// What is known so far; `None` once it is closed.
     pub fn outcome(&mut self) -> Option<&mut Outcome> {
         self.outcome.as_mut()
+    }
+
+    /// Its `request_id`; nothing once it is closed.
+    pub(crate) fn id(&self) -> &str {
+        self.outcome.as_ref().map(|outcome| outcome.request_id.as_str()).unwrap_or_default()
     }
 
     /// The prompt has about so many tokens, which count where nobody tells how many there are.
@@ -135,24 +150,24 @@ impl OpenCall {
         }
     }
 
-    /// An exchange with this target begins.
-    pub fn begin(&mut self, target: &Target) {
+    /// An exchange with this target begins. Gives its number.
+    pub fn begin(&mut self, target: &Target) -> usize {
         let started = self.started.elapsed();
-        if let Some(outcome) = &mut self.outcome {
-            let target = target.shared_name();
-            outcome.target = Some(Arc::clone(&target));
-            // What the one before could not be told is nobody's loss now.
-            outcome.losses = Losses::default();
-            outcome.usage = None;
-            outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, cost: None, error: None });
-        }
+        let Some(outcome) = &mut self.outcome else { return 0 };
+        let target = target.shared_name();
+        outcome.target = Some(Arc::clone(&target));
+        // What the one before could not be told is nobody's loss now.
+        outcome.losses = Losses::default();
+        outcome.usage = None;
+        outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, cost: None, error: None });
+        outcome.exchanges.len() - 1
     }
 
-    /// The exchange that was begun has failed, after it had used so much.
-    pub fn failed(&mut self, error: &Error, used: Option<Usage>) {
+    /// The exchange of this number has failed, after it had used so much.
+    pub(crate) fn failed(&mut self, exchange: usize, error: &Error, used: Option<Usage>) {
         let now = self.started.elapsed();
         let used = if used.is_none() && is_unused(error) { None } else { self.spent(used) };
-        if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.last_mut()) {
+        if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.get_mut(exchange)) {
             exchange.elapsed = now.saturating_sub(exchange.started);
             exchange.error = Some(error.clone());
             exchange.usage = used;
@@ -166,7 +181,7 @@ impl OpenCall {
             pass.settle(Some(used.total()));
             pass.over(Some(error));
         }
-        self.failed(error, Some(used));
+        self.failed(self.answering, error, Some(used));
     }
 
     /// What an exchange has used that has told or shown this.
@@ -179,9 +194,15 @@ impl OpenCall {
         }
     }
 
-    /// The exchange that was begun gives the answer, which ends when the call does.
-    pub fn answered(&mut self, pass: Pass) {
+    /// The exchange of this number gives the answer, which ends when the call does.
+    pub(crate) fn answered(&mut self, exchange: usize, pass: Pass) {
+        if let Some(outcome) = &mut self.outcome
+            && let Some(answers) = outcome.exchanges.get(exchange)
+        {
+            outcome.target = Some(Arc::clone(&answers.target));
+        }
         self.pass = Some(pass);
+        self.answering = exchange;
     }
 
     /// The call is over.
@@ -193,12 +214,12 @@ impl OpenCall {
         }
         let Some(mut outcome) = self.outcome.take() else { return };
         outcome.elapsed = self.started.elapsed();
-        // The last exchange ends with the call, unless it had failed before.
-        if let Some(last) = outcome.exchanges.last_mut().filter(|last| last.error.is_none()) {
-            last.elapsed = outcome.elapsed.saturating_sub(last.started);
-            last.usage = used;
-            last.cost = price(&self.models, &last.target, used, outcome.pieces);
-            last.error.clone_from(&error);
+        // Those end with the call that have not failed before: the one that answers, or, of a call that breaks off, all.
+        for open in outcome.exchanges.iter_mut().filter(|exchange| exchange.error.is_none()) {
+            open.elapsed = outcome.elapsed.saturating_sub(open.started);
+            open.usage = used;
+            open.cost = price(&self.models, &open.target, used, outcome.pieces);
+            open.error.clone_from(&error);
         }
         outcome.error = error;
         match outcome.exchanges.as_slice() {
@@ -241,6 +262,30 @@ pub(crate) fn is_unused(error: &Error) -> bool {
 }
 
 impl OpenCall {
+    /// A copy of this call, to be recorded on its own.
+    pub(crate) fn copy(&self, request_id: String, task: Option<&str>) -> Option<Self> {
+        let Outcome { request_id: of, model, .. } = self.outcome.as_ref()?;
+        let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models)).of(model);
+        copy.prompt = self.prompt;
+        if let Some(outcome) = &mut copy.outcome {
+            outcome.mirror_of = Some(of.clone());
+            outcome.task = task.map(str::to_owned);
+        }
+        Some(copy)
+    }
+
+    /// Its copy is not sent.
+    pub(crate) fn skip_copy(&self) {
+        self.recorder.skip_copy();
+    }
+
+    /// It has never been a call.
+    pub(crate) fn forget(&mut self) {
+        self.outcome = None;
+    }
+}
+
+impl OpenCall {
     /// The call is over with this error, which is given back.
     pub(crate) fn end(&mut self, error: Error) -> Error {
         self.close(Some(error.clone()));
@@ -252,9 +297,12 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         // Whoever left says nothing about the target.
         self.pass = None;
-        if self.outcome.is_some() {
-            self.close(Some(Error::new(Kind::Cancelled, Origin::Caller, "the caller left before the answer was complete")));
-        }
+        let Some(outcome) = &self.outcome else { return };
+        let (origin, what) = match outcome.mirror_of {
+            None => (Origin::Caller, "the caller left before the answer was complete"),
+            Some(_) => (Origin::Gateway, "the copy was given up before its answer was complete"),
+        };
+        self.close(Some(Error::new(Kind::Cancelled, origin, what)));
     }
 }
 

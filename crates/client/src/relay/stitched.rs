@@ -149,27 +149,23 @@ impl Stitched {
         more.tries.broke_off(&error);
         let request = story.request(&more.request);
         call.prompt(estimate(&request).input);
-        loop {
-            let leg = more.tries.next(call).await.map_err(|failed| failed.error)?;
-            let target = leg.target.shared_name();
-            let tried = leg.within(pin!(ask(&more.client, &leg, &request, more.caller.as_ref()))).await;
-            if let Some((losses, events)) = more.tries.hear(leg, tried, call) {
-                if let Some(outcome) = call.outcome() {
-                    outcome.losses = losses;
-                }
-                self.events = events;
-                return Ok(target);
-            }
+        let GoOn { client, tries, caller, .. } = &mut **more;
+        let asked = tries.answer(call, |leg| ask(client, leg, &request, caller.as_ref())).await;
+        let (target, losses, events) = asked.map_err(|failed| failed.error)?;
+        if let Some(outcome) = call.outcome() {
+            outcome.losses = losses;
         }
+        self.events = events;
+        Ok(target)
     }
 }
 
 async fn ask(
     client: &Client,
-    leg: &Leg,
+    leg: Leg,
     request: &Request,
     caller: Option<&(&'static Dialect, HeaderMap)>,
-) -> Result<(Losses, Events), Failed> {
+) -> Result<(Arc<str>, Losses, Events), Failed> {
     let target = &leg.target;
     let chosen = target.service.choose(caller.map(|(dialect, _)| *dialect), Operation::Chat, &target.model);
     let dialect = chosen.ok_or_else(|| {
@@ -183,7 +179,7 @@ async fn ask(
         // Until it has said something, nothing is lost when it fails.
         answer = hold(answer, Framing::Sse, Hold { until: HoldBack::FirstToken, ..leg.hold }).await?;
     }
-    Ok((losses, Events::open(answer, &client.config().network).await?))
+    Ok((target.shared_name(), losses, Events::open(answer, &client.config().network).await?))
 }
 
 /// Whether it may be otherwise elsewhere, or the next time.
