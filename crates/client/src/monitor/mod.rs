@@ -164,7 +164,7 @@ impl OpenCall {
     }
 
     /// The exchange of this number has failed, after it had used so much.
-    pub(crate) fn failed(&mut self, exchange: usize, error: &Error, used: Option<Usage>) {
+    pub fn failed(&mut self, exchange: usize, error: &Error, used: Option<Usage>) {
         let now = self.started.elapsed();
         let used = if used.is_none() && is_unused(error) { None } else { self.spent(used) };
         if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.get_mut(exchange)) {

@@ -92,8 +92,8 @@ fn every_exchange_is_counted_and_an_estimate_is_marked() {
         let kept = Arc::new(Kept::default());
         let mut call = OpenCall::new("id".to_owned(), Arc::clone(&kept) as _, client.model_data());
         call.prompt(100);
-        call.begin(&target);
-        call.failed(&error, used);
+        let first = call.begin(&target);
+        call.failed(first, &error, used);
         call.begin(&target);
         call.outcome().unwrap().usage = Some(Usage { input: 7, output: 3, ..Usage::default() });
         call.close(None);
