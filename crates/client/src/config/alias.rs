@@ -24,6 +24,8 @@ pub struct Alias {
     pub attempts: Option<u32>,
     /// Instead of that of `[calls]`.
     pub hold_back: Option<HoldBack>,
+    /// When a streamed answer breaks off after a part of it has gone out, the next target goes on with it.
+    pub continue_cut: bool,
     /// Milliseconds without the head of an answer, after which another target is asked beside the first; the first good
     /// answer counts. 0: both at once.
     pub hedge_ms: Option<u64>,

@@ -38,6 +38,8 @@ pub(crate) struct Rules {
     pub(crate) retry_percent: u32,
     pub(crate) hold: Hold,
     pub(crate) streamed: bool,
+    /// A stream that breaks off is gone on with.
+    pub(crate) continues: bool,
     pub(crate) repeatable: bool,
     /// The deadline is the configuration's, and the caller is done with its request.
     pub(crate) all: bool,
@@ -60,6 +62,8 @@ pub struct Tries {
     glancing: Option<Instant>,
     over: bool,
     task: Option<String>,
+    /// Who gave the answer.
+    answering: Option<usize>,
     /// Who gets a copy of the call.
     pub(super) mirror: Option<Target>,
 }
@@ -113,7 +117,8 @@ impl Tries {
         let stop = |(at, target)| Stop { target, apt: at < 64 && apt >> at & 1 == 1, asked: 0, due: Some(now), place: None };
         let stops = targets.into_iter().enumerate().map(stop).collect();
         let until = later(now, rules.deadline);
-        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task, mirror }
+        let (last, soonest, glancing, answering) = (None, None, None, None);
+        Tries { stops, rules, clock, dice, until, last, soonest, glancing, over: false, task, answering, mirror }
     }
 
     /// The task that the call is, if it asked for one.
@@ -176,6 +181,7 @@ impl Tries {
     pub(super) fn hear<T>(&mut self, out: Out, tried: Result<T, Failed>, call: &mut OpenCall) -> Option<T> {
         match tried {
             Ok(answer) => {
+                self.answering = Some(out.at);
                 call.answered(out.exchange, out.answered());
                 Some(answer)
             }
@@ -184,6 +190,19 @@ impl Tries {
                 self.failed(out, failed);
                 None
             }
+        }
+    }
+
+    /// Whether an answer that breaks off after a part of it has gone out is gone on with.
+    pub fn continues(&self) -> bool {
+        self.rules.continues
+    }
+
+    /// The answer has broken off, and somebody shall go on with it: within the time that the call had for its beginning.
+    pub(crate) fn broke_off(&mut self, error: &Error) {
+        self.until = later(Instant::now(), self.rules.deadline);
+        if let Some(at) = self.answering.take() {
+            self.note(at, error.clone().into());
         }
     }
 
@@ -239,9 +258,14 @@ impl Tries {
 
     /// An exchange has failed.
     fn failed(&mut self, out: Out, failed: Failed) {
-        let now = Instant::now();
         let at = out.at;
-        out.failed(&failed.error, failed.used);
+        out.failed(&failed);
+        self.note(at, failed);
+    }
+
+    /// What follows from a failure for those who are asked after it.
+    fn note(&mut self, at: usize, failed: Failed) {
+        let now = Instant::now();
         let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
@@ -392,7 +416,7 @@ impl Rules {
     pub(super) fn entry(&self, target: Target, (left, all): (Duration, bool), (pass, at): (Pass, usize)) -> Entry {
         let time = Time { service: Arc::clone(&target.service), left, all };
         let headed = self.hedge.map(|_| Headed::default());
-        let leg = Leg { target, hold: self.hold, first_byte: self.first_byte, headed: headed.clone() };
+        let leg = Leg { target, hold: self.hold, continues: self.continues, first_byte: self.first_byte, headed: headed.clone() };
         Entry { leg, time, out: Out { pass, at, exchange: 0 }, headed }
     }
 }
