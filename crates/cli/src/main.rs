@@ -64,6 +64,8 @@ impl Global {
 enum Command {
     /// Ask a model and print its answer
     Ask(cmd::ask::Ask),
+    /// Ask a model for every line of a file; goes on where it was, whatever ended it
+    Batch(cmd::batch::Batch),
     /// Turn texts into vectors
     Embed(cmd::embed::Embed),
     /// Put documents in the order of their relevance
@@ -123,6 +125,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
         Command::Ask(ask) => runtime()?.block_on(ask.run(&global)),
+        Command::Batch(batch) => runtime()?.block_on(batch.run(&global)),
         Command::Embed(embed) => runtime()?.block_on(embed.run(&global)),
         Command::Rerank(rerank) => runtime()?.block_on(rerank.run(&global)),
         Command::Image(image) => runtime()?.block_on(image.run(&global)),

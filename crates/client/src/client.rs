@@ -103,6 +103,13 @@ impl Builder {
         self
     }
 
+    /// How often one target is asked, whatever the configuration says; 1 is for who tries again by itself.
+    #[must_use]
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        self.overlay.attempts = Some(attempts);
+        self
+    }
+
     /// Another transport for `http` and `https`: a test's, a recording.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {

@@ -56,6 +56,7 @@ pub(crate) struct Overlay {
     pub(crate) record: Option<PathBuf>,
     pub(crate) replay: Option<ReplayFrom>,
     pub(crate) simulate: bool,
+    pub(crate) attempts: Option<u32>,
 }
 
 impl Overlay {
@@ -67,6 +68,9 @@ impl Overlay {
         if self.record.is_some() || self.replay.is_some() {
             config.record.clone_from(&self.record);
             config.replay.clone_from(&self.replay);
+        }
+        if let Some(attempts) = self.attempts {
+            config.calls.attempts = attempts;
         }
         if self.simulate {
             config.simulate = true;
