@@ -103,10 +103,11 @@ impl Builder {
         self
     }
 
-    /// How often one target is asked, whatever the configuration says; 1 is for who tries again by itself.
+    /// Whoever calls keeps a pace of its own: each target is asked once, also one that has asked for silence, and what it
+    /// says of that is the caller's to heed. Limits of the configuration hold all the same.
     #[must_use]
-    pub const fn attempts(mut self, attempts: u32) -> Self {
-        self.overlay.attempts = Some(attempts);
+    pub const fn own_pace(mut self) -> Self {
+        self.overlay.own_pace = true;
         self
     }
 

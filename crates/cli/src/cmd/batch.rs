@@ -69,7 +69,7 @@ enum Doubt {
 impl Batch {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         // Lines are sent again from here, in the order and at the pace that suits the whole.
-        let client = global.builder()?.attempts(1).build()?;
+        let client = global.builder()?.own_pace().build()?;
         let template = match self.template.as_deref().map(|text| (text, text.strip_prefix('@'))) {
             Some((_, Some(path))) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?),
             Some((text, None)) => Some(text.to_owned()),

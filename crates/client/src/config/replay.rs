@@ -56,7 +56,7 @@ pub(crate) struct Overlay {
     pub(crate) record: Option<PathBuf>,
     pub(crate) replay: Option<ReplayFrom>,
     pub(crate) simulate: bool,
-    pub(crate) attempts: Option<u32>,
+    pub(crate) own_pace: bool,
 }
 
 impl Overlay {
@@ -69,8 +69,9 @@ impl Overlay {
             config.record.clone_from(&self.record);
             config.replay.clone_from(&self.replay);
         }
-        if let Some(attempts) = self.attempts {
-            config.calls.attempts = attempts;
+        if self.own_pace {
+            config.calls.attempts = 1;
+            config.calls.own_pace = true;
         }
         if self.simulate {
             config.simulate = true;

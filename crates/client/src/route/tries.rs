@@ -96,6 +96,8 @@ pub(crate) struct Rules {
     pub(crate) hold: Hold,
     pub(crate) streamed: bool,
     pub(crate) repeatable: bool,
+    /// Targets are asked also while they rest.
+    pub(crate) own_pace: bool,
     /// The deadline is the configuration's, and the caller is done with its request.
     pub(crate) all: bool,
     pub(crate) tokens: u64,
@@ -285,11 +287,11 @@ impl Tries {
     }
 
     fn enter(&mut self, at: usize, now: Instant) -> Result<Leg, Refusal> {
-        let Rules { streamed, retry_percent, first_byte, tokens, .. } = self.rules;
+        let Rules { streamed, retry_percent, first_byte, tokens, own_pace, .. } = self.rules;
         let stop = self.stops.get_mut(at).ok_or(Refusal::Closed)?;
         let standing = Arc::clone(stop.target.standing());
         let gate = &stop.target.service.gate;
-        if gate.holds() && standing.closed(self.clock.ticks()).is_some() {
+        if !own_pace && gate.holds() && standing.closed(self.clock.ticks()).is_some() {
             // Nobody's turn is kept from others for a target that must not be asked.
             stop.place = None;
             return Err(Refusal::Closed);
@@ -299,7 +301,7 @@ impl Tries {
             None => gate.enter(&stop.target.model, tokens, &self.clock).map_err(|()| Refusal::Full)?,
         };
         stop.place = None;
-        let pass = standing.enter(streamed, &self.clock).map_err(|_| Refusal::Closed)?;
+        let pass = standing.enter(streamed, own_pace, &self.clock).map_err(|_| Refusal::Closed)?;
         // Without a retry in the target's budget it is not asked again.
         if stop.asked > 0 && !standing.spend(self.clock.ticks()) {
             stop.due = None;

@@ -58,6 +58,9 @@ impl Pace {
 
     /// A call that began then, with so many out, was refused; and asked to stay away for so long, if it says.
     pub(super) fn refused(&mut self, began: Instant, out: usize, told: Option<Duration>, now: Instant) {
+        if self.since.is_some_and(|since| began < since) {
+            return;
+        }
         self.run += 1;
         if self.run >= RUN {
             let rest = told.unwrap_or_else(|| REST.saturating_mul(1 << self.rests.min(6))).min(LONGEST_REST);
@@ -65,9 +68,6 @@ impl Pace {
                 self.rests += 1;
             }
             self.until = self.until.max(Some(now + rest));
-        }
-        if self.since.is_some_and(|since| began < since) {
-            return;
         }
         let out = f64::from(u32::try_from(out).unwrap_or(u32::MAX));
         self.limit = (self.limit.min(out.max(1.0)) * BACK).max(1.0);
@@ -95,12 +95,13 @@ mod tests {
         pace.refused(begun, 40, None, now);
         assert_eq!(pace.limit(), 38);
         // Sent before the fall: old news.
-        pace.refused(begun, 40, None, now);
+        (0..9).for_each(|_| pace.refused(begun, 40, None, now));
         assert_eq!((pace.limit(), pace.rest(now)), (38, None));
-        pace.refused(begun, 40, Some(Duration::from_secs(7)), now);
+        (0..2).for_each(|_| pace.refused(now, 38, Some(Duration::from_secs(7)), now));
         assert_eq!(pace.rest(now), Some(Duration::from_secs(7)));
-        (0..38).for_each(|_| pace.taken(true));
-        assert!(pace.limit > 38.9 && pace.limit < 40.0, "{}", pace.limit);
+        let before = pace.limit;
+        (0..before as usize).for_each(|_| pace.taken(true));
+        assert!(pace.limit > before + 0.8 && pace.limit < before + 1.1, "{}", pace.limit);
         assert_eq!(Pace::new(3).limit(), 3);
     }
 }

@@ -92,7 +92,7 @@ struct Run<'a> {
 impl Opened {
     /// Runs it to its end, or until `halt` says so. `tell` hears now and then how far it is.
     ///
-    /// The client should ask each target once (`Builder::attempts(1)`): lines are sent again from here.
+    /// The client should leave the pace to this (`Builder::own_pace`): lines are sent again from here.
     ///
     /// # Errors
     /// When a file cannot be read or written. What was recorded before stays so.
