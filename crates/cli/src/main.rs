@@ -3,6 +3,7 @@
 //! Output goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some items failed.
 
 mod cmd;
+mod column;
 mod rehearsal;
 mod terminal;
 
@@ -66,6 +67,10 @@ enum Command {
     Ask(cmd::ask::Ask),
     /// Ask a model for every line of a file; goes on where it was, whatever ended it
     Batch(cmd::batch::Batch),
+    /// Ask several models the same, and set them side by side
+    Compare(cmd::compare::Compare),
+    /// Run a workflow: a file of steps that feed one another
+    Run(cmd::run::Run),
     /// Turn texts into vectors
     Embed(cmd::embed::Embed),
     /// Put documents in the order of their relevance
@@ -126,6 +131,8 @@ fn run(cli: Cli) -> anyhow::Result<End> {
     match command {
         Command::Ask(ask) => runtime()?.block_on(ask.run(&global)),
         Command::Batch(batch) => runtime()?.block_on(batch.run(&global)),
+        Command::Compare(compare) => runtime()?.block_on(compare.run(&global)),
+        Command::Run(steps) => runtime()?.block_on(steps.run(&global)),
         Command::Embed(embed) => runtime()?.block_on(embed.run(&global)),
         Command::Rerank(rerank) => runtime()?.block_on(rerank.run(&global)),
         Command::Image(image) => runtime()?.block_on(image.run(&global)),

@@ -5,6 +5,10 @@
 //! sees of it is the business of the command.
 
 pub mod batch;
+pub mod compare;
+pub mod workflow;
 
 mod fault;
+mod schema;
 mod template;
+mod time;

@@ -17,6 +17,7 @@ const LONGEST: usize = 16 * 1024 * 1024;
 pub(crate) struct Template {
     environment: Environment<'static>,
     names: BTreeSet<String>,
+    text: String,
 }
 
 /// What is wrong with a template: on which of its lines, from 1, and why.
@@ -36,11 +37,17 @@ impl Template {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        // What is not there leaves no word behind in a prompt.
+        environment.set_formatter(|out, state, value| match value.is_none() {
+            true => Ok(()),
+            false => minijinja::escape_formatter(out, state, value),
+        });
         environment.add_template_owned(NAME, text.to_owned()).map_err(|error| fault(&error))?;
-        let names = environment.get_template(NAME).map_err(|error| fault(&error))?.undeclared_variables(false);
+        let names = environment.get_template(NAME).map_err(|error| fault(&error))?.undeclared_variables(true);
         let known: BTreeSet<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
-        let names = names.into_iter().filter(|name| !known.contains(name)).collect();
-        Ok(Template { environment, names })
+        let is_own = |name: &String| !known.contains(name.split('.').next().unwrap_or(name));
+        let names = names.into_iter().filter(is_own).collect();
+        Ok(Template { environment, names, text: text.to_owned() })
     }
 
     /// An expression, as in `when`: reads it as the template that prints it.
@@ -48,7 +55,17 @@ impl Template {
         Self::read(&format!("{{{{ {text} }}}}"))
     }
 
-    /// The variables that it takes from outside.
+    /// The line, from 1, on which a name stands first.
+    pub(crate) fn line_of(&self, name: &str) -> usize {
+        let lines = || self.text.lines().zip(1..);
+        let word = |line: &str| line.contains(name);
+        lines()
+            .find(|(line, _)| word(line) && line.contains('{'))
+            .or_else(|| lines().find(|(line, _)| word(line)))
+            .map_or(1, |(_, at)| at)
+    }
+
+    /// The variables that it takes from outside, with what is asked of them: `name`, `name.field`.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
@@ -91,7 +108,7 @@ mod tests {
     fn is_strict_bounded_and_tells_the_line() {
         let template = Template::read("Hello {{ name }}{% for x in items %}{{ x.y }}{% endfor %}").unwrap();
         assert_eq!(template.names().collect::<Vec<_>>(), ["items", "name"]);
-        assert!(template.render(&minijinja::context! { name => "a", items => 0..0 }).is_ok());
+        assert!(template.render(&minijinja::context! { name => "a", items => Vec::<u8>::new() }).is_ok());
         assert!(template.render(&minijinja::context! { name => "a" }).is_err());
         assert_eq!(Template::read("a\nb\n{% if %}").unwrap_err().line, 3);
         let endless = Template::read("{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}").unwrap();

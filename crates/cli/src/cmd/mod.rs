@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 pub(crate) mod batch;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod embed;
 pub(crate) mod health;
@@ -13,6 +14,7 @@ pub(crate) mod models;
 pub(crate) mod prices;
 pub(crate) mod providers;
 pub(crate) mod rerank;
+pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod sim;
 pub(crate) mod speak;

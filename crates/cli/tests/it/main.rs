@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod batch;
+mod compare;
 mod kill;
 mod models;
 mod operation;
@@ -10,3 +11,4 @@ mod rehearse;
 mod speed;
 mod task;
 mod terminal;
+mod workflow;

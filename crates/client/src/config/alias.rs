@@ -88,7 +88,14 @@ pub struct Calls {
 
 impl Default for Calls {
     fn default() -> Self {
-        Calls { deadline_seconds: 600, attempts: 3, wait_seconds: 10, hold_back: HoldBack::FirstByte, retry_percent: 20, own_pace: false }
+        Calls {
+            deadline_seconds: 600,
+            attempts: 3,
+            wait_seconds: 10,
+            hold_back: HoldBack::FirstByte,
+            retry_percent: 20,
+            own_pace: false,
+        }
     }
 }
 

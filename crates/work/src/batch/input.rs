@@ -21,21 +21,21 @@ const CHAT: &str = "/v1/chat/completions";
 
 /// What all lines have in common.
 #[derive(Debug, Default)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// Who is asked, whatever a line says.
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Who is asked where a line does not say.
-    pub(super) usual_model: String,
+    pub(crate) usual_model: String,
     /// Makes the prompt from a row.
-    pub(super) template: Option<Template>,
+    pub(crate) template: Option<Template>,
     /// Instructions before the prompt of lines that have none.
-    pub(super) system: Option<String>,
+    pub(crate) system: Option<String>,
     /// Most output tokens of lines that do not say.
-    pub(super) max_tokens: Option<u64>,
+    pub(crate) max_tokens: Option<u64>,
 }
 
 /// The lines of a file, in their order.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     path: PathBuf,
     source: Source,
     number: u64,
@@ -47,8 +47,8 @@ enum Source {
 }
 
 /// A line as it stands there.
-pub(super) struct Line {
-    pub(super) mark: Mark,
+pub(crate) struct Line {
+    pub(crate) mark: Mark,
     text: Text,
 }
 
@@ -58,17 +58,17 @@ enum Text {
 }
 
 /// A line that can be sent, or why not.
-pub(super) struct Item {
-    pub(super) mark: Mark,
-    pub(super) custom_id: String,
+pub(crate) struct Item {
+    pub(crate) mark: Mark,
+    pub(crate) custom_id: String,
     /// How the answer is to be written.
-    pub(super) dialect: Option<&'static Dialect>,
-    pub(super) asked: Result<Box<Request>>,
+    pub(crate) dialect: Option<&'static Dialect>,
+    pub(crate) asked: Result<Box<Request>>,
 }
 
 impl Lines {
     /// Opens the file; `.csv` is read as such.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let opened = File::open(path).map_err(|error| file("read", path, error))?;
         let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         let source = if is_csv {
@@ -83,7 +83,7 @@ impl Lines {
     }
 
     /// Says what is wrong with a template for this file, before anything is sent.
-    pub(super) fn check(&self, template: Option<&Template>) -> Result<()> {
+    pub(crate) fn check(&self, template: Option<&Template>) -> Result<()> {
         let Source::Csv { heads, .. } = &self.source else { return Ok(()) };
         let name = self.path.display();
         let Some(template) = template else {
@@ -91,7 +91,8 @@ impl Lines {
                 heads.first().map_or("column", String::as_str)
             })));
         };
-        let unknown = template.names().find(|name| !heads.iter().any(|head| head == name));
+        let asked = template.names().map(|name| name.split('.').next().unwrap_or(name));
+        let unknown = asked.into_iter().find(|name| !heads.iter().any(|head| head == name));
         let Some(unknown) = unknown else { return Ok(()) };
         let near = nearest(unknown, heads.iter().map(String::as_str));
         let near = near.map_or_else(|| format!("it has {}", heads.join(", ")), |near| format!("did you mean {near}?"));
@@ -99,7 +100,7 @@ impl Lines {
     }
 
     /// The next line that is not blank.
-    pub(super) fn next(&mut self) -> Result<Option<Line>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Line>> {
         let unreadable = |error: &dyn std::fmt::Display| file("read", &self.path, error);
         let (crc, text) = match &mut self.source {
             Source::Json(reader, line) => loop {
@@ -136,7 +137,7 @@ impl Lines {
     }
 
     /// How many lines there are in all.
-    pub(super) fn count(path: &Path) -> Result<u64> {
+    pub(crate) fn count(path: &Path) -> Result<u64> {
         let mut lines = Lines::open(path)?;
         while lines.next()?.is_some() {}
         Ok(lines.number)
@@ -145,7 +146,7 @@ impl Lines {
 
 impl Line {
     /// The request that it stands for.
-    pub(super) fn prepare(self, shape: &Shape) -> Item {
+    pub(crate) fn prepare(self, shape: &Shape) -> Item {
         let mark = self.mark;
         let object = match self.text {
             Text::Row(row) => Ok(row),

@@ -57,11 +57,11 @@ impl Ending {
 
 /// One line of the input, told from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     /// Its number, from 1.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// The checksum of its bytes.
-    pub(super) crc: u32,
+    pub(crate) crc: u32,
 }
 
 /// What a result came to, for the sums.

@@ -5,7 +5,7 @@
 //! never written twice; one that was begun and not recorded is in doubt, is told, and is sent again or not as the caller
 //! chooses.
 
-mod input;
+pub(crate) mod input;
 mod journal;
 mod keeper;
 mod open;
@@ -98,8 +98,10 @@ pub struct Progress {
     /// What it came to, as far as prices are known.
     pub cost: Option<Cost>,
     /// The time of this run.
+    #[serde(rename = "elapsed_ms", serialize_with = "crate::time::write")]
     pub elapsed: Duration,
     /// For how long nobody calls yet, because the provider asked for that.
+    #[serde(rename = "rest_ms", serialize_with = "crate::time::write_some")]
     pub rest: Option<Duration>,
 }
 
