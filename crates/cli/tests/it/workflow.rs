@@ -77,7 +77,7 @@ fn what_is_wrong_is_told_with_its_line_before_the_first_call() {
     }
     write(&folder, "[vars]\nn = 3\n[steps.a]\nprompt = \"{{ n }}\"");
     for (given, told) in
-        [("n=x", "n is a number, and \"x\" is none"), ("N0=1", "has no variable N0; it takes n"), ("n", "NAME=VALUE")]
+        [("n=x", "n is a number, and \"x\" is none"), ("N0=1", "has no variable N0; did you mean n?"), ("n", "NAME=VALUE")]
     {
         let output = run(&folder, &["run", "w.toml", "-m", "house/m", "--var", given], "");
         assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
