@@ -194,7 +194,8 @@ impl Item {
             return Err(wrong(format!("line {number} asks for {url}, which is no chat; {CHAT} is one")));
         };
         self.dialect = Some(dialect);
-        if !path.contains("/models/") && !body.get("model").is_some_and(|model| model.as_str().is_some_and(|m| !m.is_empty())) {
+        let named = body.get("model").and_then(Value::as_str).is_some_and(|model| !model.is_empty());
+        if !path.contains("/models/") && !named {
             body.insert("model".to_owned(), Value::from(shape.model.clone().unwrap_or_else(|| shape.usual_model.clone())));
         }
         let bytes = serde_json::to_vec(&body).map_err(|error| wrong(format!("line {number}: {error}")))?;

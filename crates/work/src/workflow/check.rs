@@ -109,7 +109,7 @@ impl Scope<'_> {
     /// Why a step's output cannot have a field of this name.
     fn misses(&self, at: usize, field: &str) -> Option<String> {
         let step = self.steps.get(at)?;
-        let Some(schema) = self.schemas.get(at)?.as_ref() else { return None };
+        let schema = self.schemas.get(at)?.as_ref()?;
         let properties = schema.get("properties")?.as_object()?;
         let first = field.split('.').next().unwrap_or(field);
         // What can be done with any table.
