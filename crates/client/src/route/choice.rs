@@ -101,7 +101,8 @@ impl State {
             deadline: need.patience.map_or(deadline, |patience| patience.min(deadline)),
             first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs).filter(|_| !need.uploads),
             all: need.patience.is_none() && !need.uploads,
-            attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
+            attempts: alias.and_then(|alias| alias.attempts).filter(|_| !calls.own_pace).unwrap_or(calls.attempts).max(1),
+            own_pace: calls.own_pace,
             longest_wait: Duration::from_secs(calls.wait_seconds),
             retry_percent: calls.retry_percent,
             hold: Hold {

@@ -41,6 +41,8 @@ pub(crate) struct Rules {
     /// A stream that breaks off is gone on with.
     pub(crate) continues: bool,
     pub(crate) repeatable: bool,
+    /// Targets are asked also while they rest.
+    pub(crate) own_pace: bool,
     /// The deadline is the configuration's, and the caller is done with its request.
     pub(crate) all: bool,
     pub(crate) tokens: u64,
@@ -424,7 +426,7 @@ impl Rules {
 /// Lets a call go to a target now, past whoever waits at `place` if it waits there itself.
 pub(super) fn admit(target: &Target, place: &mut Option<Place>, rules: &Rules, clock: &Arc<dyn Clock>) -> Result<Pass, Refusal> {
     let (standing, gate) = (target.standing(), &target.service.gate);
-    if gate.holds() && standing.closed(clock.ticks()).is_some() {
+    if !rules.own_pace && gate.holds() && standing.closed(clock.ticks()).is_some() {
         // Nobody's turn is kept from others for a target that must not be asked.
         *place = None;
         return Err(Refusal::Closed);
@@ -434,7 +436,7 @@ pub(super) fn admit(target: &Target, place: &mut Option<Place>, rules: &Rules, c
         None => gate.enter(&target.model, rules.tokens, clock).map_err(|()| Refusal::Full)?,
     };
     *place = None;
-    let pass = standing.enter(rules.streamed, clock).map_err(|_| Refusal::Closed)?;
+    let pass = standing.enter(rules.streamed, rules.own_pace, clock).map_err(|_| Refusal::Closed)?;
     Ok(pass.seated(seat))
 }
 
