@@ -99,7 +99,7 @@ impl Client {
     /// # Errors
     /// When the model is not known or the provider fails.
     pub async fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
-        let mut call = self.open_call(&request.model);
+        let mut call = self.open_call(Operation::CountTokens, &request.model);
         let said = Said::Request(request, Operation::CountTokens);
         let mut tries = self.tries(&Need { said, ..Need::of(&request.model) }).map_err(|error| call.end(error))?;
         loop {
@@ -173,7 +173,7 @@ impl Call {
     pub async fn send(self) -> Result<Reply> {
         let Call { client, mut request, task, session } = self;
         request.stream = false;
-        let mut call = client.open_call(&request.model);
+        let mut call = client.open_call(Operation::Chat, &request.model);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {
@@ -196,7 +196,10 @@ impl Call {
         request.stream = true;
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
-        let mut call = client.open_call(&request.model);
+        let mut call = client.open_call(Operation::Chat, &request.model);
+        if let Some(outcome) = call.outcome() {
+            outcome.streamed = true;
+        }
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         loop {

@@ -9,10 +9,12 @@ pub mod identify;
 mod operate;
 mod passthrough;
 pub mod pipeline;
+mod record;
 mod reload;
 mod server;
 mod shed;
 mod show;
 mod worker;
 
+pub use record::Record;
 pub use server::{Server, Stop};

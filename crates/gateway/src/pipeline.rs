@@ -38,6 +38,10 @@ use crate::{operate, passthrough, show};
 /// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
 pub(crate) const TASK: &str = "x-trunkline-task";
 
+/// For whom a call is made, and what else there is to say of it: for the ledger.
+const USER: &str = "x-trunkline-user";
+const TAGS: &str = "x-trunkline-tags";
+
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
     let id = worker.ids.next();
@@ -80,7 +84,8 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
+    introduce(&mut call, head, dialect, Some(operation));
     let ran = worker.unless_cut(pin!(run(worker, head, received, (dialect, operation), &mut call, id))).await;
     let ran = match ran {
         Ok(ran) => ran,
@@ -136,6 +141,8 @@ async fn run(
     facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model.clone_from(&peek.model);
+        outcome.streamed = peek.stream && operation == Operation::Chat;
+        outcome.bytes_in = Some(body.len() as u64);
     }
     let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body };
     loop {
@@ -146,6 +153,16 @@ async fn run(
             return Ok(ready);
         }
     }
+}
+
+/// Tells the outcome who asks for what.
+pub(crate) fn introduce(call: &mut OpenCall, head: &Parts, dialect: &'static Dialect, operation: Option<Operation>) {
+    let Some(outcome) = call.outcome() else { return };
+    let said = |name| head.headers.get(name).and_then(word).map(str::to_owned);
+    outcome.operation = operation;
+    outcome.dialect = Some(dialect.name);
+    outcome.user = said(USER);
+    outcome.tags = said(TAGS);
 }
 
 /// What the call asks for, as far as it matters for where it goes.
@@ -199,6 +216,7 @@ async fn try_target(
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller, facts)?);
     };
+    call.speak(dialect.name);
     if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;

@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn ids_are_uuids_in_the_order_of_time() {
         let ids = Ids::new();
-        let (one, two) = (UNIX_EPOCH + Duration::from_millis(1_700_000_000_123), UNIX_EPOCH + Duration::from_millis(1_700_000_000_124));
+        let (one, two) =
+            (UNIX_EPOCH + Duration::from_millis(1_700_000_000_123), UNIX_EPOCH + Duration::from_millis(1_700_000_000_124));
         let (first, second, third) = (ids.next(one), ids.next(one), ids.next(two));
         assert!(Id::first_at(one) < first && first < second && second < third && second < Id::first_at(two));
         assert_eq!(first.time(), one);

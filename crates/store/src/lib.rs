@@ -22,7 +22,7 @@ pub use ledger::{Ledger, Options, State, Status, Tell};
 pub use logs::Wanted;
 pub use row::{CallRow, ExchangeRow, Word};
 pub use sketch::Sketch;
-pub use stats::{By, Group, Moment, Stats, Totals};
+pub use stats::{By, Group, Moment, Stats, Totals, date};
 pub use store::{Opening, Store};
 
 use trunkline_codec::{Error, Kind, Origin};

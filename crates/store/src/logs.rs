@@ -178,7 +178,8 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn newest(&mut self) -> Result<Option<Id>> {
-        let found = sqlx::query::<Sqlite>("SELECT id FROM calls ORDER BY id DESC LIMIT 1").fetch_optional(&mut self.connection).await;
+        let found =
+            sqlx::query::<Sqlite>("SELECT id FROM calls ORDER BY id DESC LIMIT 1").fetch_optional(&mut self.connection).await;
         let found = found.map_err(|error| self.wrong(&error))?;
         Ok(found.and_then(|row| row.try_get::<Vec<u8>, _>("id").ok()).and_then(|bytes| Id::from_bytes(&bytes)))
     }

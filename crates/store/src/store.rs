@@ -114,9 +114,9 @@ impl Store {
 
 async fn prepare(options: &SqliteConnectOptions) -> std::result::Result<SqliteConnection, sqlx::migrate::MigrateError> {
     let mut connection = options.connect().await?;
-    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
-        Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(version, name, sql)| Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false));
     Migrator::with_migrations(migrations.collect()).run(&mut connection).await?;
     Ok(connection)
 }

@@ -64,8 +64,15 @@ impl Counters {
 
 impl Recorder for Counters {
     fn record(&self, outcome: Outcome) {
+        self.count(&outcome);
+    }
+}
+
+impl Counters {
+    /// Counts a call that is over.
+    pub fn count(&self, outcome: &Outcome) {
         self.calls.fetch_add(1, Relaxed);
-        match outcome.error.map(|error| error.kind) {
+        match outcome.error.as_ref().map(|error| error.kind) {
             Some(Kind::Cancelled) => _ = self.cancelled.fetch_add(1, Relaxed),
             Some(_) => _ = self.errors.fetch_add(1, Relaxed),
             None => {}

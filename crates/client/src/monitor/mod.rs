@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::catalog::{Cost, Models, Pieces, Work};
+use crate::codec::dialect::Operation;
 use crate::codec::{Error, Kind, Losses, Origin};
 use crate::ir::Usage;
 use crate::route::Pass;
@@ -18,8 +19,22 @@ pub use counter::{Counters, Snapshot};
 pub struct Outcome {
     /// The gateway's id of the call.
     pub request_id: String,
+    /// When it arrived, by the clock on the wall: `started` and `elapsed` count from here.
+    pub begun: SystemTime,
     /// The model's name as asked for.
     pub model: String,
+    /// What was asked for; bills differ by it. `None`: passed through, and not looked at.
+    pub operation: Option<Operation>,
+    /// What the caller speaks; `None` for calls of a program's own.
+    pub dialect: Option<&'static str>,
+    /// Whether the answer goes out in pieces: only then does [`Outcome::first`] say how long somebody waited.
+    pub streamed: bool,
+    /// For whom the call was made, as its caller says: whose data it is.
+    pub user: Option<String>,
+    /// What else its caller says of it, to be found again by.
+    pub tags: Option<String>,
+    /// Bytes of the request's body, where it was held.
+    pub bytes_in: Option<u64>,
     /// The task that it is, if it asked for one.
     pub task: Option<String>,
     /// Who answered, `provider/model`; `None` when nobody was asked.
@@ -32,6 +47,10 @@ pub struct Outcome {
     pub pieces: Pieces,
     /// What it came to, where usage and price are known.
     pub cost: Option<Cost>,
+    /// The day on which the price was looked up that was applied: its version.
+    pub price_date: Option<String>,
+    /// From the request's arrival to the beginning of the answer: of its body where it is streamed.
+    pub first: Option<Duration>,
     /// From the request's arrival to the last byte.
     pub elapsed: Duration,
     /// What went wrong.
@@ -45,6 +64,8 @@ pub struct Outcome {
 pub struct Exchange {
     /// Who was asked, `provider/model`.
     pub target: Arc<str>,
+    /// In which dialect, where the gateway chose it: with the caller's it tells the lane.
+    pub dialect: Option<&'static str>,
     /// From the call's arrival to its begin.
     pub started: Duration,
     /// From its begin to its last byte.
@@ -78,13 +99,22 @@ impl OpenCall {
     pub fn new(request_id: String, recorder: Arc<dyn Recorder>, models: Arc<Models>) -> Self {
         let outcome = Outcome {
             request_id,
+            begun: SystemTime::now(),
             model: String::new(),
+            operation: None,
+            dialect: None,
+            streamed: false,
+            user: None,
+            tags: None,
+            bytes_in: None,
             task: None,
             target: None,
             exchanges: Vec::with_capacity(1),
             usage: None,
             pieces: Pieces::default(),
             cost: None,
+            price_date: None,
+            first: None,
             elapsed: Duration::ZERO,
             error: None,
             losses: Losses::default(),
@@ -92,10 +122,11 @@ impl OpenCall {
         OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models }
     }
 
-    /// The call asks for this model.
+    /// The call asks for this, and of this model.
     #[must_use]
-    pub fn of(mut self, model: &str) -> Self {
+    pub fn of(mut self, operation: Operation, model: &str) -> Self {
         if let Some(outcome) = &mut self.outcome {
+            outcome.operation = Some(operation);
             model.clone_into(&mut outcome.model);
         }
         self
@@ -129,7 +160,21 @@ impl OpenCall {
             outcome.target = Some(Arc::clone(&target));
             // What the one before could not be told is nobody's loss now.
             outcome.losses = Losses::default();
-            outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, error: None });
+            outcome.exchanges.push(Exchange {
+                target,
+                dialect: None,
+                started,
+                elapsed: Duration::ZERO,
+                usage: None,
+                error: None,
+            });
+        }
+    }
+
+    /// The exchange that was begun speaks this dialect.
+    pub fn speak(&mut self, dialect: &'static str) {
+        if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.last_mut()) {
+            exchange.dialect = Some(dialect);
         }
     }
 
@@ -145,6 +190,9 @@ impl OpenCall {
     /// The exchange that was begun gives the answer, which ends when the call does.
     pub fn answered(&mut self, pass: Pass) {
         self.pass = Some(pass);
+        if let Some(outcome) = &mut self.outcome {
+            outcome.first = Some(self.started.elapsed());
+        }
     }
 
     /// The call is over.
@@ -165,6 +213,11 @@ impl OpenCall {
             outcome.error = error;
             let target = outcome.target.as_deref();
             outcome.cost = target.and_then(|target| price(&self.models, target, outcome.usage, outcome.pieces));
+            if outcome.cost.is_some() {
+                let row = target.and_then(|target| target.split_once('/'));
+                let row = row.and_then(|(provider, model)| self.models.find(provider, model));
+                outcome.price_date = row.map(|row| row.date.clone()).filter(|date| !date.is_empty());
+            }
             self.recorder.record(outcome);
         }
     }
