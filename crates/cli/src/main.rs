@@ -124,8 +124,9 @@ pub(crate) enum End {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let quiet_pipe = |error: &anyhow::Error| {
-        let io = error.downcast_ref::<std::io::Error>();
-        io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json = error.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
     };
     match run(cli) {
         Ok(End::Done) => ExitCode::SUCCESS,

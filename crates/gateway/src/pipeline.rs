@@ -133,17 +133,17 @@ async fn run(
     let peeked = dialect.downstream().peek(&seen, &body, operation);
     let planned = peeked.and_then(|peek| {
         let Peek { max_tokens, .. } = peek;
+        if let Some(outcome) = call.outcome() {
+            outcome.model.clone_from(&peek.model);
+            outcome.streamed = peek.stream && operation == Operation::Chat;
+            outcome.bytes_in = Some(body.len() as u64);
+        }
         let said = Said::Raw { dialect, head: seen, body: &body, operation, max_tokens };
         let need = Need { said, ..need(head, &peek) }.taking(body.len(), max_tokens);
         worker.client.tries(&need).map(|tries| (peek, tries))
     });
     let (peek, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
     facts.task = tries.task().map(str::to_owned);
-    if let Some(outcome) = call.outcome() {
-        outcome.model.clone_from(&peek.model);
-        outcome.streamed = peek.stream && operation == Operation::Chat;
-        outcome.bytes_in = Some(body.len() as u64);
-    }
     let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body };
     loop {
         let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;

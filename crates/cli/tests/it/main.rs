@@ -1,6 +1,7 @@
 //! The command as a process: what a person types, and what comes back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod ledger;
 mod models;
 mod operation;
 mod readme;

@@ -24,6 +24,7 @@ mod operation;
 mod oversize;
 mod passthrough;
 mod quirk;
+mod record;
 mod rehearse;
 mod responses;
 mod shed;
