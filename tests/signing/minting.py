@@ -237,7 +237,7 @@ class Google:
                 if "recursive" in url:
                     return Response({"email": "default", "scopes": []})
                 form = parse_qsl(body.decode(), keep_blank_values=True) if body else []
-                self.sent = (method, url, pick(headers, "content-type", "metadata-flavor"), form)
+                self.sent = (method, url, pick(headers, "content-type", "metadata-flavor", "authorization"), form)
                 return Response(reply)
 
         return Request()
@@ -279,6 +279,32 @@ def google_person(dice):
     settings = {"file": json.dumps(file), "scope": " ".join(wanted)}
     make = lambda: credentials.Credentials.from_authorized_user_info(file, scopes=wanted)  # noqa: E731
     return google("google-person", dice, settings, make, sample.now(dice))
+
+
+def google_workload(dice):
+    from google.auth import identity_pool
+
+    wanted, token = scopes(dice), odd(dice)
+    held = {"t": token} if dice.random() < 0.5 else None
+    file = {
+        "type": "external_account",
+        "audience": f"//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/{sample.text(dice)}/providers/p",
+        "subject_token_type": dice.choice(["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"]),
+        "token_url": "https://sts.googleapis.com/v1/token",
+    }
+    if dice.random() < 0.5:
+        file |= {"client_id": sample.text(dice), "client_secret": odd(dice)}
+    if dice.random() < 0.5:
+        file["quota_project_id"] = sample.text(dice).lower()
+    place = {"format": {"type": "json", "subject_token_field_name": "t"}} if held else {}
+    text = json.dumps(held) if held else token.strip()
+    settings = {"file": json.dumps(file | {"credential_source": {"file": "TOKEN"} | place}), "token": text, "scope": " ".join(wanted)}
+    with tempfile.NamedTemporaryFile("w", suffix=".token", encoding="utf-8") as kept:
+        kept.write(text)
+        kept.flush()
+        whole = file | {"credential_source": {"file": kept.name} | place}
+        make = lambda: identity_pool.Credentials.from_info(whole, scopes=wanted)  # noqa: E731
+        return google("google-workload", dice, settings, make, sample.now(dice))
 
 
 def google_machine(dice):
@@ -370,6 +396,7 @@ WAYS = [
     azure_machine,
     google_account,
     google_person,
+    google_workload,
     google_machine,
     aws_web_identity,
     aws_role,

@@ -4,6 +4,7 @@ mod audio;
 mod embed;
 mod image;
 mod list;
+mod mirror;
 mod moderate;
 mod operation;
 mod rerank;
@@ -21,7 +22,7 @@ use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
-use crate::monitor::OpenCall;
+use crate::monitor::{OpenCall, Tally, reckon_whole};
 use crate::relay::{Events, Hold, Whole, hold, is_stream, whole};
 use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
@@ -102,17 +103,14 @@ impl Client {
         let mut call = self.open_call(Operation::CountTokens, &request.model);
         let said = Said::Request(request, Operation::CountTokens);
         let mut tries = self.tries(&Need { said, ..Need::of(&request.model) }).map_err(|error| call.end(error))?;
-        loop {
-            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(pin!(self.count(&leg.target, request))).await;
-            if let Some(count) = tries.hear(leg, tried, &mut call) {
-                call.close(None);
-                return Ok(count);
-            }
-        }
+        let count = tries.answer(&mut call, |leg| self.count(leg, request)).await;
+        let count = count.map_err(|failed| call.end(failed.error))?;
+        call.close(None);
+        Ok(count)
     }
 
-    async fn count(&self, target: &Target, request: &Request) -> Result<TokenCount, Failed> {
+    async fn count(&self, leg: Leg, request: &Request) -> Result<TokenCount, Failed> {
+        let target = &leg.target;
         let Some(dialect) = target.service.choose(None, Operation::CountTokens, &target.model) else {
             return Ok(estimate(request));
         };
@@ -174,17 +172,15 @@ impl Call {
         let Call { client, mut request, task, session } = self;
         request.stream = false;
         let mut call = client.open_call(Operation::Chat, &request.model);
+        call.prompt(estimate(&request).input);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
-        loop {
-            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(pin!(ask_whole(&client, &leg, &request))).await;
-            if let Some(reply) = tries.hear(leg, tried, &mut call) {
-                call.note(reply.response.usage, &reply.losses);
-                call.close(None);
-                return Ok(reply);
-            }
-        }
+        mirror::mirror(&client, &mut tries, &call, &request);
+        let reply = tries.answer(&mut call, |leg| ask_whole(&client, leg, &request)).await;
+        let reply = reply.map_err(|failed| call.end(failed.error))?;
+        call.note(Some(reckon_whole(&reply.response)), &reply.losses);
+        call.close(None);
+        Ok(reply)
     }
 
     /// The reply as it comes.
@@ -200,17 +196,14 @@ impl Call {
         if let Some(outcome) = call.outcome() {
             outcome.streamed = true;
         }
+        call.prompt(estimate(&request).input);
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
-        loop {
-            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let target = leg.target.name().to_owned();
-            let tried = leg.within(pin!(ask_stream(&client, &leg, &request, &network))).await;
-            if let Some((losses, events)) = tries.hear(leg, tried, &mut call) {
-                call.note(None, &losses);
-                return Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) });
-            }
-        }
+        mirror::mirror(&client, &mut tries, &call, &request);
+        let begun = tries.answer(&mut call, |leg| ask_stream(&client, leg, &request, &network)).await;
+        let Begun { target, losses, events } = begun.map_err(|failed| call.end(failed.error))?;
+        call.note(None, &losses);
+        Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) })
     }
 }
 
@@ -224,7 +217,7 @@ fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
     need.taking(input.saturating_mul(4), request.max_tokens)
 }
 
-async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
+async fn ask_whole(client: &Client, leg: Leg, request: &Request) -> Result<Reply, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let target = leg.target.name().to_owned();
@@ -237,7 +230,14 @@ async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Repl
     }
 }
 
-async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<(Losses, Events), Failed> {
+/// A stream of which as much has come as is kept back.
+struct Begun {
+    target: String,
+    losses: Losses,
+    events: Events,
+}
+
+async fn ask_stream(client: &Client, leg: Leg, request: &Request, network: &Network) -> Result<Begun, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let until = match leg.hold.until {
@@ -246,7 +246,8 @@ async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Net
         more => more,
     };
     let answer = if is_stream(&answer) { hold(answer, Framing::Sse, Hold { until, ..leg.hold }).await? } else { answer };
-    Ok((losses, Events::open(answer, network).await?))
+    let target = leg.target.name().to_owned();
+    Ok(Begun { target, losses, events: Events::open(answer, network).await? })
 }
 
 async fn ask(client: &Client, target: &Target, request: &Request) -> Result<Answer, Failed> {
@@ -315,8 +316,8 @@ impl Stream for ChatStream {
 }
 
 fn pieces(events: Events, call: OpenCall) -> impl Stream<Item = Result<Piece>> + Send {
-    let start = (events, Gather::default(), call);
-    futures_util::stream::unfold(start, |(mut events, mut gather, mut call)| async move {
+    let start = (events, Gather::default(), Tally::default(), call);
+    futures_util::stream::unfold(start, |(mut events, mut gather, mut tally, mut call)| async move {
         loop {
             match events.next().await {
                 None => {
@@ -325,16 +326,15 @@ fn pieces(events: Events, call: OpenCall) -> impl Stream<Item = Result<Piece>> +
                 }
                 Some(Err(error)) => {
                     call.close(Some(error.clone()));
-                    return Some((Err(error), (events, gather, call)));
+                    return Some((Err(error), (events, gather, tally, call)));
                 }
                 Some(Ok(event)) => {
-                    if let Event::Usage { usage } = &event
-                        && let Some(outcome) = call.outcome()
-                    {
-                        outcome.usage = Some(*usage);
+                    tally.hear(&event);
+                    if let Some(outcome) = call.outcome() {
+                        outcome.usage = Some(tally.usage());
                     }
                     if let Some(piece) = gather.piece(event) {
-                        return Some((Ok(piece), (events, gather, call)));
+                        return Some((Ok(piece), (events, gather, tally, call)));
                     }
                 }
             }

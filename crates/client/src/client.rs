@@ -12,7 +12,7 @@ use crate::codec::dialect::Operation;
 use crate::config::{Config, Environment, Overlay, ReplayFrom};
 use crate::ir::{Model, Usage};
 use crate::monitor::{Counters, OpenCall, Recorder};
-use crate::route::{Dice, Need, Tries};
+use crate::route::{Dice, Need, Shadows, Tries, task_names};
 use crate::runtime::{ConfigView, Runtime, Tell, Variables, Written};
 use crate::secret::Secret;
 use crate::target::{Service, Target};
@@ -28,6 +28,7 @@ pub struct Client {
     sim: Arc<dyn Transport>,
     recorder: Arc<dyn Recorder>,
     stage: Arc<Stage>,
+    shadows: Arc<Shadows>,
 }
 
 /// Makes a [`Client`].
@@ -164,11 +165,11 @@ impl Builder {
         if stage.replays() {
             let nowhere: Arc<dyn Transport> = Arc::new(Nowhere);
             let (http, socket) = (Arc::clone(&nowhere), Arc::clone(&nowhere));
-            return Ok(Client { runtime, http, wire, socket, sim: nowhere, stage, recorder });
+            return Ok(Client { runtime, http, wire, socket, sim: nowhere, stage, recorder, shadows: Arc::default() });
         }
         let http = self.transport.unwrap_or_else(|| Arc::clone(&wire) as _);
         let socket = Arc::new(WebSocketTransport::new(&options));
-        Ok(Client { runtime, http, wire, socket, sim, stage, recorder })
+        Ok(Client { runtime, http, wire, socket, sim, stage, recorder, shadows: Arc::default() })
     }
 }
 
@@ -212,11 +213,12 @@ impl Client {
     /// [`Builder`].
     #[must_use]
     pub fn with_own_pool(&self) -> Self {
+        let shadows = Arc::default();
         if self.stage.replays() {
-            return self.clone();
+            return Client { shadows, ..self.clone() };
         }
         let wire = Arc::new(self.wire.sibling());
-        Client { http: Arc::clone(&wire) as _, wire, ..self.clone() }
+        Client { http: Arc::clone(&wire) as _, wire, shadows, ..self.clone() }
     }
 
     /// Reads configuration, variables and secret files again, for all clones. Calls that have begun finish with what they
@@ -284,6 +286,12 @@ impl Client {
         Ok(Tries::new(routed, Arc::clone(clock), Arc::clone(dice)))
     }
 
+    /// Begins a call that goes to this target, once, and to nobody else: as soon as our own limits let it.
+    pub fn tries_at(&self, target: Target, need: &Need<'_>) -> Tries {
+        let Runtime { clock, dice, .. } = &*self.runtime;
+        Tries::new(self.runtime.state().route_to(target, need), Arc::clone(clock), Arc::clone(dice))
+    }
+
     /// A call of the library's that begins now.
     pub(crate) fn open_call(&self, operation: Operation, model: &str) -> OpenCall {
         OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(operation, model)
@@ -318,15 +326,16 @@ impl Client {
     /// The names that can be asked for: aliases, and the models that ready providers list in full.
     pub fn models(&self) -> Vec<Model> {
         let state = self.runtime.state();
-        let aliases = state.config.models.keys();
-        let aliases = aliases.map(|name| Model { id: name.clone(), owner: "trunkline".to_owned(), created: 0 });
+        let ours = |id: String| Model { id, owner: "trunkline".to_owned(), created: 0 };
+        let aliases = state.config.models.keys().cloned().map(ours);
+        let tasks = task_names(&state.config).map(ours);
         let ready = state.services().filter(|service| service.is_ready());
         let listed = ready.flat_map(|service| {
             let provider = &service.provider;
             let whole = provider.models.iter().filter(|pattern| !pattern.contains('*'));
             whole.map(|model| Model { id: format!("{}/{model}", provider.id), owner: provider.id.clone(), created: 0 })
         });
-        aliases.chain(listed).collect()
+        aliases.chain(tasks).chain(listed).collect()
     }
 
     /// Tells the operator one sentence; see [`Builder::on_notice`].
@@ -341,6 +350,11 @@ impl Client {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.runtime.clock
+    }
+
+    /// The copies that it has out.
+    pub(crate) fn shadows(&self) -> &Arc<Shadows> {
+        &self.shadows
     }
 
     pub(crate) fn stage(&self) -> &Stage {

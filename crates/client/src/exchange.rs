@@ -10,7 +10,7 @@ use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, h
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin, Retry, error};
 use crate::credential::{Errand, Grant, Turn};
-use crate::ir::Request;
+use crate::ir::{Request, Usage};
 use crate::refusal::{Heard, listen};
 use crate::target::Target;
 use crate::transport::{Body, Failure, Number, Payload, Phase, Plain, Reply};
@@ -75,6 +75,8 @@ pub struct Failed {
     pub reply: Option<ErrorReply>,
     /// Nobody else can be asked, because the request's body is gone.
     pub last: bool,
+    /// What had been used, as far as the answer had come.
+    pub used: Option<Usage>,
 }
 
 impl Failed {
@@ -108,7 +110,7 @@ pub struct ErrorReply {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Failed { error, reply: None, last: false }
+        Failed { error, reply: None, last: false, used: None }
     }
 }
 
@@ -230,7 +232,7 @@ pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, l
     let error = turn.explain(error, &head.headers).from_provider(&target.service.provider.id);
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
-    Err(Failed { error, reply, last: false })
+    Err(Failed { error, reply, last: false, used: None })
 }
 
 struct Written {

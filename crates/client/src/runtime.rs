@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, Guard};
 use crate::clock::Clock;
 use crate::codec::catalog::{Catalog, Models, Provider, ResolveError};
 use crate::codec::{Error, Kind, Origin, Result};
-use crate::config::{Choice, Config, Environment, Overlay, locate};
+use crate::config::{Choice, Config, Environment, Mirror, Overlay, locate};
 use crate::credential::Stamp;
 use crate::route::{Dice, Lineup, TaskRules, check_tasks, task_model};
 use crate::target::{Lack, Service, Target, assemble};
@@ -228,7 +228,7 @@ impl State {
         self.catalog.iter().find(simulated).map_or("", |provider| provider.id.as_str())
     }
 
-    fn target(&self, name: &str) -> Result<Target> {
+    pub(crate) fn target(&self, name: &str) -> Result<Target> {
         let ready = |id: &str| self.services.get(id).is_some_and(|service| service.is_ready());
         let (provider, model) = self.catalog.resolve(name, &ready).map_err(|error| {
             let alias = crate::codec::catalog::nearest(name, self.config.models.keys().map(String::as_str));
@@ -263,10 +263,20 @@ impl State {
             if alias.targets.is_empty() {
                 return Err(wrong("targets is empty; name at least one `provider/model`".to_owned()));
             }
-            for Choice { target, .. } in &alias.targets {
+            let check = |target: &str| {
                 let known = target.split_once('/').is_none_or(|(id, _)| self.services.contains_key(id));
-                if !known {
-                    self.target(target).map_err(|error| wrong(error.message))?;
+                if known { Ok(()) } else { self.target(target).map(|_| ()) }
+            };
+            for Choice { target, .. } in &alias.targets {
+                check(target).map_err(|error| wrong(error.message))?;
+            }
+            if let Some(Mirror { target, percent }) = &alias.mirror {
+                check(target).map_err(|error| wrong(format!("mirror: {}", error.message)))?;
+                if *percent > 100 {
+                    return Err(wrong(format!("mirror: percent is {percent}; of a hundred calls at most 100 can be mirrored")));
+                }
+                if alias.targets.iter().any(|choice| choice.target == *target) {
+                    return Err(wrong(format!("mirror: `{target}` is one of the targets already; mirror to another one")));
                 }
             }
         }

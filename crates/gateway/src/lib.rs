@@ -6,6 +6,7 @@
 pub mod door;
 pub mod edge;
 pub mod identify;
+mod mirror;
 mod operate;
 mod passthrough;
 pub mod pipeline;

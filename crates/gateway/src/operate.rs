@@ -11,24 +11,27 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::sync::Mutex;
 use trunkline::Target;
-use trunkline::codec::dialect::operation::{self, Wanted};
+use trunkline::codec::catalog::Pieces;
+use trunkline::codec::dialect::operation::{self, Told, Wanted};
 use trunkline::codec::dialect::{Cx, Framing, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin};
 use trunkline::exchange::Failed;
-use trunkline::ir::{Draw, Embed, Moderate, Rerank, Speak, Transcribe};
-use trunkline::monitor::OpenCall;
-use trunkline::operate::{Own, OwnBody, Passed, operate, pass};
-use trunkline::relay::{Flow, Settings};
-use trunkline::route::{Leg, Need};
+use trunkline::ir::{Draw, Embed, Moderate, Rerank, Speak, Transcribe, Usage};
+use trunkline::monitor::{OpenCall, guess_unread};
+use trunkline::operate::{Done, Own, OwnBody, Passed, operate, pass};
+use trunkline::relay::Flow;
+use trunkline::route::{Leg, Need, Shadow};
 
 use crate::edge::form::{self, Form, Limits};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
+use crate::mirror::{Kept, Room};
 use crate::pipeline::{TASK, introduce, need, word};
 use crate::shed::Held;
 use crate::worker::Worker;
@@ -68,12 +71,6 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
     }
 }
 
-/// What a reply's body is watched with.
-pub(crate) fn settings(worker: &Worker) -> Settings {
-    let network = &worker.client.config().network;
-    Settings { idle_seconds: network.idle_seconds, frame_limit: network.frame_limit, cut: worker.cut.clone() }
-}
-
 async fn receive(
     worker: &Worker,
     head: &Parts,
@@ -94,17 +91,25 @@ enum Ready {
     Passed { passed: Box<Passed>, cx: Cx, facts: Facts },
 }
 
+/// The body of the caller's request.
+enum Given {
+    Json(Bytes),
+    /// Whoever is asked first has it, and it is never asked for by two at once.
+    Form(Mutex<Box<Form>>),
+}
+
 /// What the caller sent.
 struct Caller<'a> {
     wish: Wish,
     head: Head<'a>,
     peek: Peek,
+    body: Given,
 }
 
 async fn run(
-    worker: &Worker,
+    worker: &Arc<Worker>,
     head: &Parts,
-    mut received: Received,
+    received: Received,
     wish: Wish,
     call: &mut OpenCall,
     id: &str,
@@ -124,19 +129,45 @@ async fn run(
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
     }
-    let caller = Caller { wish, head: seen, peek };
-    loop {
-        let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
-        facts.begin(&leg.target);
-        let tried = leg.within(pin!(try_target(worker, &leg, &caller, &mut received, &mut facts, call))).await;
-        let tried = tried.map_err(|failed| match &received {
-            Received::Form(form) if form.is_gone() => failed.last(),
-            _ => failed,
-        });
-        if let Some(ready) = tries.hear(leg, tried, call) {
-            return Ok(ready);
-        }
+    // All others are paid by the piece as well.
+    if let (Operation::Embed, Received::Json(body)) = (wish.operation, &received) {
+        call.prompt(guess_unread(body));
     }
+    let body = match received {
+        Received::Json(body) => Given::Json(body),
+        Received::Form(form) => Given::Form(Mutex::new(form)),
+    };
+    let caller = Caller { wish, head: seen, peek, body };
+    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
+        mirror(worker, shadow, &caller);
+    }
+    let answered = tries.answer(call, |leg| try_target(worker, leg, &caller, id)).await;
+    facts.tell(call);
+    match answered {
+        Ok(answered) => Ok(answered.ready(call, facts)),
+        Err(failed) => Err((failed, facts)),
+    }
+}
+
+/// Has a copy of the call answered to nobody.
+fn mirror(worker: &Arc<Worker>, shadow: Shadow, caller: &Caller<'_>) {
+    let Given::Json(body) = &caller.body else { return shadow.skip() };
+    let Some(room) = Room::take(worker, body.len()) else { return shadow.skip() };
+    let (worker, kept, body) = (Arc::clone(worker), Kept::of(&caller.head), body.clone());
+    let (wish, peek) = (caller.wish, caller.peek.clone());
+    room.spawn(async move {
+        let caller = Caller { wish, head: kept.head(), peek, body: Given::Json(body) };
+        let id = shadow.id().to_owned();
+        let answered = worker.unless_cut(pin!(shadow.answer(|leg| try_target(&worker, leg, &caller, &id)))).await;
+        let Ok(Some((answered, mut call, slot))) = answered else { return };
+        match answered.ready(&mut call, Facts::new(&id, wish.errors)) {
+            Ready::Reply(_) => call.close(None),
+            Ready::Passed { passed, cx, .. } => {
+                let limit = worker.client.config().network.reply_limit;
+                slot.read_out(watch(&worker, *passed, cx, call, wish.errors).0, limit).await;
+            }
+        }
+    });
 }
 
 /// What is to be seen of the request, and the model's name: the caller's, or the task's where the caller names none. A
@@ -164,61 +195,81 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
     Ok((peek, model))
 }
 
-/// One exchange with one target, in the lane that its dialects allow.
-async fn try_target(
-    worker: &Worker,
-    leg: &Leg,
-    caller: &Caller<'_>,
-    received: &mut Received,
-    facts: &mut Facts,
-    call: &mut OpenCall,
-) -> Result<Ready, Failed> {
-    let Caller { wish, head, peek } = caller;
-    let target = &leg.target;
-    let dialect = target.service.dialect_for(Some(wish.dialect), wish.operation)?;
-    let cx = context(worker, caller, facts);
-    if dialect != wish.dialect {
-        let body = match received {
-            Received::Json(body) => body.clone(),
-            Received::Form(form) => form.collect(worker.client.config().server.body_limit).await?,
-        };
-        return translate(worker, target, caller, &body, &cx, facts, call).await;
-    }
-    let body = match received {
-        Received::Json(body) => OwnBody::Json(body),
-        Received::Form(form) => OwnBody::Form(form.payload(&target.model)),
-    };
-    let passed = leg.begin(pin!(pass(&worker.client, target, Own { dialect, head: *head, peek, body }))).await;
-    let passed = passed.map_err(|failed| match received {
-        // What broke on the caller's side explains more than the exchange that broke for it.
-        Received::Form(form) => form.fault().map_or(failed, Failed::from),
-        Received::Json(_) => failed,
-    })?;
-    Ok(Ready::Passed { passed: Box::new(passed), cx, facts: facts.clone() })
+/// A good answer, before it is a reply.
+enum Answered {
+    Told { told: Told, headers: HeaderMap, usage: Option<Usage>, pieces: Pieces, losses: Losses },
+    Passed { passed: Box<Passed>, cx: Cx },
 }
 
-async fn translate(
-    worker: &Worker,
-    target: &Target,
-    caller: &Caller<'_>,
-    body: &Bytes,
-    cx: &Cx,
-    facts: &mut Facts,
-    call: &mut OpenCall,
-) -> Result<Ready, Failed> {
+impl Answered {
+    /// As it goes to the caller, and into the outcome.
+    fn ready(self, call: &mut OpenCall, mut facts: Facts) -> Ready {
+        match self {
+            Answered::Passed { passed, cx } => Ready::Passed { passed, cx, facts },
+            Answered::Told { told, headers, usage, pieces, losses } => {
+                facts.losses = losses;
+                call.note(usage, &facts.losses);
+                if let Some(outcome) = call.outcome() {
+                    outcome.pieces = pieces;
+                }
+                Ready::Reply(Box::new(reply::told(told, &headers, &facts)))
+            }
+        }
+    }
+}
+
+/// One exchange with one target, in the lane that its dialects allow.
+async fn try_target(worker: &Worker, leg: Leg, caller: &Caller<'_>, id: &str) -> Result<Answered, Failed> {
+    match &caller.body {
+        Given::Json(body) => try_json(worker, &leg, caller, body, id).await,
+        Given::Form(form) => {
+            let mut form = form.lock().await;
+            let tried = try_form(worker, &leg, caller, &mut form, id).await;
+            tried.map_err(|failed| if form.is_gone() { failed.last() } else { failed })
+        }
+    }
+}
+
+async fn try_json(worker: &Worker, leg: &Leg, caller: &Caller<'_>, body: &Bytes, id: &str) -> Result<Answered, Failed> {
+    let target = &leg.target;
+    let dialect = target.service.dialect_for(Some(caller.wish.dialect), caller.wish.operation)?;
+    let cx = context(worker, caller, id);
+    if dialect != caller.wish.dialect {
+        return translate(worker, target, caller, body, &cx).await;
+    }
+    let own = Own { dialect, head: caller.head, peek: &caller.peek, body: OwnBody::Json(body) };
+    let passed = leg.begin(pin!(pass(&worker.client, target, own))).await?;
+    Ok(Answered::Passed { passed: Box::new(passed), cx })
+}
+
+async fn try_form(worker: &Worker, leg: &Leg, caller: &Caller<'_>, form: &mut Form, id: &str) -> Result<Answered, Failed> {
+    let target = &leg.target;
+    let dialect = target.service.dialect_for(Some(caller.wish.dialect), caller.wish.operation)?;
+    let cx = context(worker, caller, id);
+    if dialect != caller.wish.dialect {
+        let body = form.collect(worker.client.config().server.body_limit).await?;
+        return translate(worker, target, caller, &body, &cx).await;
+    }
+    let own = Own { dialect, head: caller.head, peek: &caller.peek, body: OwnBody::Form(form.payload(&target.model)) };
+    let passed = leg.begin(pin!(pass(&worker.client, target, own))).await;
+    // What broke on the caller's side explains more than the exchange that broke for it.
+    let passed = passed.map_err(|failed| form.fault().map_or(failed, Failed::from))?;
+    Ok(Answered::Passed { passed: Box::new(passed), cx })
+}
+
+async fn translate(worker: &Worker, target: &Target, caller: &Caller<'_>, body: &Bytes, cx: &Cx) -> Result<Answered, Failed> {
     let way = Way { worker, target, caller, body, cx };
-    let reply = match caller.wish.operation {
-        Operation::Embed => way.go::<Embed>(facts, call).await,
-        Operation::Rerank => way.go::<Rerank>(facts, call).await,
-        Operation::ImageGenerate | Operation::ImageEdit => way.go::<Draw>(facts, call).await,
-        Operation::Speak => way.go::<Speak>(facts, call).await,
-        Operation::Transcribe | Operation::TranslateAudio => way.go::<Transcribe>(facts, call).await,
-        Operation::Moderate => way.go::<Moderate>(facts, call).await,
+    match caller.wish.operation {
+        Operation::Embed => way.go::<Embed>().await,
+        Operation::Rerank => way.go::<Rerank>().await,
+        Operation::ImageGenerate | Operation::ImageEdit => way.go::<Draw>().await,
+        Operation::Speak => way.go::<Speak>().await,
+        Operation::Transcribe | Operation::TranslateAudio => way.go::<Transcribe>().await,
+        Operation::Moderate => way.go::<Moderate>().await,
         Operation::Chat | Operation::CountTokens => {
             Err(Error::new(Kind::Internal, Origin::Gateway, "chat was taken for another operation").into())
         }
-    };
-    reply.map(|reply| Ready::Reply(Box::new(reply)))
+    }
 }
 
 /// The translate lane of one target.
@@ -231,52 +282,47 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    async fn go<W: Wanted>(&self, facts: &mut Facts, call: &mut OpenCall) -> Result<Response<ReplyBody>, Failed> {
+    async fn go<W: Wanted>(&self) -> Result<Answered, Failed> {
         let Way { worker, target, caller, body, cx } = self;
         let lacks = || Error::new(Kind::Internal, Origin::Gateway, "a dialect lost an operation on the way");
         let wire = W::wire(caller.wish.dialect).ok_or_else(lacks)?;
         let wanted = wire.read_request(&caller.head, body)?;
-        let done = operate(&worker.client, target, wanted.clone(), Some(caller.head.headers)).await?;
-        facts.losses = done.losses;
-        note(call, facts);
-        if let Some(outcome) = call.outcome() {
-            outcome.usage = W::usage(&done.answer);
-            outcome.pieces = done.pieces;
-        }
-        let told = wire.write_answer(&wanted, &done.answer, cx);
-        Ok(reply::told(told, &done.headers, facts))
+        let Done { answer, pieces, losses, headers, .. } =
+            operate(&worker.client, target, wanted.clone(), Some(caller.head.headers)).await?;
+        let (told, usage) = (wire.write_answer(&wanted, &answer, cx), W::usage(&answer));
+        Ok(Answered::Told { told, headers, usage, pieces, losses })
     }
 }
 
 /// A forwarded answer as a reply.
 fn flow(worker: &Worker, passed: Passed, cx: Cx, facts: &Facts, call: OpenCall, errors: &'static Dialect) -> Response<ReplyBody> {
+    let (flow, status, headers) = watch(worker, passed, cx, call, errors);
+    reply::flow(flow, status, &headers, facts)
+}
+
+/// The body of a forwarded answer, observed.
+fn watch(worker: &Worker, passed: Passed, cx: Cx, call: OpenCall, errors: &'static Dialect) -> (Flow, StatusCode, HeaderMap) {
     let Passed { target, dialect, status, headers, body } = passed;
     let media = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (is_events, is_json) = (media.starts_with("text/event-stream"), media.starts_with("application/json"));
-    let mut flow = Flow::new(body, target, call, settings(worker));
+    let mut flow = Flow::new(body, target, call, worker.settings());
     if is_events || is_json {
         flow = flow.watch(&dialect);
     }
     if is_events {
         flow = flow.events(errors, cx);
     }
-    reply::flow(flow, status, &headers, facts)
+    (flow, status, headers)
 }
 
-fn context(worker: &Worker, caller: &Caller<'_>, facts: &Facts) -> Cx {
+fn context(worker: &Worker, caller: &Caller<'_>, id: &str) -> Cx {
     Cx {
-        id: facts.id.clone(),
-        request_id: facts.id.clone(),
+        id: id.to_owned(),
+        request_id: id.to_owned(),
         created: worker.now(),
         model: caller.peek.model.clone(),
         framing: Framing::Sse,
         stream_usage: true,
         asked: None,
-    }
-}
-
-fn note(call: &mut OpenCall, facts: &Facts) {
-    if let Some(outcome) = call.outcome() {
-        outcome.losses = Losses::clone(&facts.losses);
     }
 }

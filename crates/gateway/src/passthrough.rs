@@ -3,7 +3,8 @@
 //! Method, path, query and body go as they came, the path under the provider's base address and nowhere else. What belongs
 //! to the caller's own account or to this one connection stays here.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
@@ -14,13 +15,13 @@ use trunkline::exchange::{Failed, Parcel};
 use trunkline::monitor::OpenCall;
 use trunkline::operate::pass_through;
 use trunkline::relay::Flow;
-use trunkline::transport::Payload;
+use trunkline::route::Need;
+use trunkline::transport::{Payload, Reply};
 
 use crate::edge::body;
 use crate::edge::form::{Fault, Upload};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::identify::without_key;
-use crate::operate::settings;
 use crate::pipeline::introduce;
 use crate::worker::Worker;
 
@@ -79,15 +80,11 @@ pub(crate) async fn answer(
     let mut facts = Facts::new(id, errors);
     facts.target = Some(target.service.provider.id.as_str().into());
     facts.attempts = 1;
-    call.begin(&target);
-    if let Some(outcome) = call.outcome() {
-        outcome.target.clone_from(&facts.target);
-    }
     let mut headers = own_headers(&head.headers);
     // What is encoded cannot be searched for our credential, nor be watched.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let parcel = Parcel { method: head.method.clone(), path, headers, payload };
-    let sent = worker.unless_cut(pass_through(&worker.client, &target, parcel)).await;
+    let sent = worker.unless_cut(pin!(send(worker, &target, parcel, &mut call, &facts))).await;
     let sent = match sent {
         Ok(sent) => sent,
         Err(error) => Err(error.into()),
@@ -100,7 +97,7 @@ pub(crate) async fn answer(
             theirs.headers = own_headers(&theirs.headers);
             theirs.headers.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
             let dialect = target.service.provider.dialects.first().cloned().unwrap_or_default();
-            let mut flow = Flow::new(body, target, call, settings(worker));
+            let mut flow = Flow::new(body, target, call, worker.settings());
             // What is fetched may tell of tokens that another call has taken.
             if head.method == Method::POST {
                 flow = flow.watch(&dialect);
@@ -114,6 +111,30 @@ pub(crate) async fn answer(
             reply
         }
     }
+}
+
+/// Sends it as soon as the provider's limits let it, and waits for the head of the answer.
+async fn send(
+    worker: &Worker,
+    target: &Target,
+    parcel: Parcel,
+    call: &mut OpenCall,
+    facts: &Facts,
+) -> std::result::Result<Reply, Failed> {
+    let mut tries = worker.client.tries_at(target.clone(), &Need { uploads: true, ..Need::default() });
+    let parcel = Mutex::new(Some(parcel));
+    let sent = tries.answer(call, |_| {
+        let parcel = parcel.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move {
+            let parcel = parcel.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, "what is passed through goes once"))?;
+            pass_through(&worker.client, target, parcel).await
+        }
+    });
+    let sent = sent.await;
+    if let Some(outcome) = call.outcome() {
+        outcome.target.clone_from(&facts.target);
+    }
+    sent
 }
 
 /// Whom it goes to, and the path and query there.

@@ -17,20 +17,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Incoming;
 use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
-use trunkline::ir::Request;
-use trunkline::monitor::OpenCall;
-use trunkline::relay::{self, Hold, Pipe, Settings, Whole};
-use trunkline::route::{Leg, Need, Said};
+use trunkline::ir::{Request, Usage};
+use trunkline::monitor::{OpenCall, guess_unread, reckon_whole};
+use trunkline::relay::{self, Hold, Pipe, Whole};
+use trunkline::route::{Leg, Need, Said, Shadow};
 use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Route, body, route};
 use crate::identify::{identify, without_key};
+use crate::mirror::{Kept, Room};
 use crate::shed::Held;
 use crate::worker::Worker;
 use crate::{operate, passthrough, show};
@@ -97,12 +98,7 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
             reply
         }
         Ok(Ready::Stream { answer, cx, facts }) => {
-            let settings = Settings {
-                idle_seconds: worker.client.config().network.idle_seconds,
-                frame_limit: worker.client.config().network.frame_limit,
-                cut: worker.cut.clone(),
-            };
-            reply::stream(answer, &facts, |answer| Pipe::new(answer, dialect, cx, call, settings))
+            reply::stream(answer, &facts, |answer| Pipe::new(answer, dialect, cx, call, worker.settings()))
         }
         Err((failed, facts)) => {
             let reply = reply::failure(dialect, &failed, &facts);
@@ -120,7 +116,7 @@ enum Ready {
 
 /// Peek → plan → exchange → relay.
 async fn run(
-    worker: &Worker,
+    worker: &Arc<Worker>,
     head: &Parts,
     body: Bytes,
     (dialect, operation): (&'static Dialect, Operation),
@@ -144,14 +140,18 @@ async fn run(
     });
     let (peek, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
     facts.task = tries.task().map(str::to_owned);
+    if operation == Operation::Chat {
+        call.prompt(guess_unread(&body));
+    }
     let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body };
-    loop {
-        let leg = tries.next(call).await.map_err(|failed| (failed, facts.clone()))?;
-        facts.begin(&leg.target);
-        let tried = leg.within(pin!(try_target(worker, &leg, &caller, call, &mut facts))).await;
-        if let Some(ready) = tries.hear(leg, tried, call) {
-            return Ok(ready);
-        }
+    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
+        mirror(worker, shadow, &caller);
+    }
+    let answered = tries.answer(call, |leg| try_target(worker, leg, &caller, id)).await;
+    facts.tell(call);
+    match answered {
+        Ok(answered) => Ok(answered.ready(call, facts)),
+        Err(failed) => Err((failed, facts)),
     }
 }
 
@@ -195,6 +195,26 @@ fn patience(value: &HeaderValue) -> Option<Duration> {
     Duration::try_from_secs_f64(told).ok().filter(|patience| !patience.is_zero())
 }
 
+/// Has a copy of the call answered to nobody.
+fn mirror(worker: &Arc<Worker>, shadow: Shadow, caller: &Caller<'_>) {
+    let Some(room) = Room::take(worker, caller.body.len()) else { return shadow.skip() };
+    let (worker, kept, body) = (Arc::clone(worker), Kept::of(&caller.head), caller.body.clone());
+    let (dialect, operation, peek) = (caller.dialect, caller.operation, caller.peek.clone());
+    room.spawn(async move {
+        let caller = Caller { dialect, operation, head: kept.head(), peek: &peek, body: &body };
+        let id = shadow.id().to_owned();
+        let answered = worker.unless_cut(pin!(shadow.answer(|leg| try_target(&worker, leg, &caller, &id)))).await;
+        let Ok(Some((answered, mut call, slot))) = answered else { return };
+        match answered.ready(&mut call, Facts::new(&id, dialect)) {
+            Ready::Reply(_) => call.close(None),
+            Ready::Stream { answer, cx, .. } => {
+                let limit = worker.client.config().network.reply_limit;
+                slot.read_out(Pipe::new(answer, dialect, cx, call, worker.settings()), limit).await;
+            }
+        }
+    });
+}
+
 /// What the caller sent.
 struct Caller<'a> {
     dialect: &'static Dialect,
@@ -204,29 +224,61 @@ struct Caller<'a> {
     body: &'a Bytes,
 }
 
+/// A good answer, before it is a reply.
+struct Answered {
+    what: What,
+    usage: Option<Usage>,
+    losses: Losses,
+}
+
+#[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
+enum What {
+    /// The gateway's own guess.
+    Estimate(Vec<u8>),
+    Whole {
+        bytes: Bytes,
+        media: &'static str,
+        lane: Lane,
+        headers: HeaderMap,
+    },
+    Stream {
+        answer: Answer,
+        cx: Cx,
+    },
+}
+
+impl Answered {
+    /// As it goes to the caller, and into the outcome.
+    fn ready(self, call: &mut OpenCall, mut facts: Facts) -> Ready {
+        let Answered { what, usage, losses } = self;
+        facts.losses = losses;
+        call.note(usage, &facts.losses);
+        match what {
+            What::Estimate(bytes) => {
+                facts.estimated = true;
+                Ready::Reply(reply::json(bytes, &facts))
+            }
+            What::Whole { bytes, media, lane, headers } => Ready::Reply(reply::whole(bytes, media, (lane, &headers), &facts)),
+            What::Stream { answer, cx } => Ready::Stream { answer, cx, facts },
+        }
+    }
+}
+
 /// One exchange with one target, in the lane that its dialects allow.
-async fn try_target(
-    worker: &Worker,
-    leg: &Leg,
-    caller: &Caller<'_>,
-    call: &mut OpenCall,
-    facts: &mut Facts,
-) -> std::result::Result<Ready, Failed> {
+async fn try_target(worker: &Worker, leg: Leg, caller: &Caller<'_>, id: &str) -> std::result::Result<Answered, Failed> {
     let target = &leg.target;
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
-        return Ok(estimate(target, caller, facts)?);
+        return Ok(estimate(target, caller)?);
     };
-    call.speak(dialect.name);
     if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
-        return finish(worker, (answer, leg.hold), caller, call, facts).await;
+        return finish(worker, (answer, leg.hold), caller, id).await;
     }
     let request = read(caller, target)?;
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
-    let mut answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
-    facts.losses = std::mem::take(&mut answer.losses);
-    finish(worker, (answer, leg.hold), caller, call, facts).await
+    let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
+    finish(worker, (answer, leg.hold), caller, id).await
 }
 
 fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
@@ -237,14 +289,14 @@ fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
 }
 
 /// Nobody can count these tokens: a guess that says so.
-fn estimate(target: &Target, caller: &Caller<'_>, facts: &mut Facts) -> Result<Ready> {
+fn estimate(target: &Target, caller: &Caller<'_>) -> Result<Answered> {
     if caller.operation != Operation::CountTokens {
         let what = format!("{} speaks no dialect that can do this", target.service.provider.id);
         return Err(Error::new(Kind::Unsupported, Origin::Gateway, what));
     }
     let count = call::estimate(&read(caller, target)?);
-    facts.estimated = true;
-    Ok(Ready::Reply(reply::json(caller.dialect.downstream().write_count(count), facts)))
+    let what = What::Estimate(caller.dialect.downstream().write_count(count));
+    Ok(Answered { what, usage: None, losses: Losses::default() })
 }
 
 /// The head is good: whole answers are collected, streams are handed over.
@@ -252,44 +304,38 @@ async fn finish(
     worker: &Worker,
     (mut answer, hold): (Answer, Hold),
     caller: &Caller<'_>,
-    call: &mut OpenCall,
-    facts: &mut Facts,
-) -> std::result::Result<Ready, Failed> {
+    id: &str,
+) -> std::result::Result<Answered, Failed> {
     let limit = worker.client.config().network.reply_limit;
-    note(call, facts);
+    let mut losses = std::mem::take(&mut answer.losses);
     let framing = caller.peek.framing;
     let streamed = caller.peek.stream && caller.operation == Operation::Chat;
     if streamed && !relay::is_whole_instead(&answer, framing) {
-        let cx = context(worker, caller, answer.lane, facts);
+        let cx = context(worker, caller, answer.lane, id);
         let answer = relay::hold(answer, framing, hold).await?;
-        return Ok(Ready::Stream { answer, cx, facts: facts.clone() });
+        return Ok(Answered { what: What::Stream { answer, cx }, usage: None, losses });
     }
     let (lane, headers) = (answer.lane, std::mem::take(&mut answer.headers));
-    let finished = if streamed {
-        relay::read(answer, limit).await.map(|response| {
-            facts.losses.extend(caller.dialect.lost_of(&response));
-            let usage = response.usage;
-            let cx = context(worker, caller, lane, facts);
-            (relay::write_as_stream(response, caller.dialect, &cx), usage, framing.content_type())
-        })
+    let (bytes, usage, media) = if streamed {
+        let response = relay::read(answer, limit).await?;
+        losses.extend(caller.dialect.lost_of(&response));
+        let usage = Some(reckon_whole(&response));
+        let cx = context(worker, caller, lane, id);
+        (relay::write_as_stream(response, caller.dialect, &cx), usage, framing.content_type())
     } else if caller.operation == Operation::CountTokens {
-        count(answer, caller.dialect, limit).await.map(|bytes| (bytes, None, "application/json"))
+        (count(answer, caller.dialect, limit).await?, None, "application/json")
     } else {
-        relay::whole(answer, limit).await.map(|whole| match whole {
+        match relay::whole(answer, limit).await? {
             Whole::Same { body, usage } => (body, usage, "application/json"),
             Whole::Read(response) => {
-                facts.losses.extend(caller.dialect.lost_of(&response));
-                let cx = context(worker, caller, lane, facts);
-                (caller.dialect.downstream().write_response(&response, &cx).into(), response.usage, "application/json")
+                losses.extend(caller.dialect.lost_of(&response));
+                let cx = context(worker, caller, lane, id);
+                let used = Some(reckon_whole(&response));
+                (caller.dialect.downstream().write_response(&response, &cx).into(), used, "application/json")
             }
-        })
+        }
     };
-    let (bytes, usage, media) = finished?;
-    note(call, facts);
-    if let Some(outcome) = call.outcome() {
-        outcome.usage = usage;
-    }
-    Ok(Ready::Reply(reply::whole(bytes, media, (lane, &headers), facts)))
+    Ok(Answered { what: What::Whole { bytes, media, lane, headers }, usage, losses })
 }
 
 async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Result<Bytes> {
@@ -301,21 +347,15 @@ async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Resul
     Ok(inbound.downstream().write_count(dialect.upstream.read_count(&body)?).into())
 }
 
-fn context(worker: &Worker, caller: &Caller<'_>, lane: Lane, facts: &Facts) -> Cx {
+fn context(worker: &Worker, caller: &Caller<'_>, lane: Lane, id: &str) -> Cx {
     let asked = if lane == Lane::Translate { caller.dialect.downstream().recall(caller.body) } else { None };
     Cx {
-        id: facts.id.clone(),
-        request_id: facts.id.clone(),
+        id: id.to_owned(),
+        request_id: id.to_owned(),
         created: worker.now(),
         model: caller.peek.model.clone(),
         framing: caller.peek.framing,
         stream_usage: caller.peek.stream_usage,
         asked,
-    }
-}
-
-fn note(call: &mut OpenCall, facts: &Facts) {
-    if let Some(outcome) = call.outcome() {
-        outcome.losses = Losses::clone(&facts.losses);
     }
 }

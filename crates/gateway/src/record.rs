@@ -67,6 +67,10 @@ impl Recorder for Record {
             ledger.record(row(outcome, ledger.next_id(SystemTime::now())));
         }
     }
+
+    fn skip_copy(&self) {
+        self.counters.skip_copy();
+    }
 }
 
 /// What is stored of an outcome.
@@ -112,6 +116,7 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
         elapsed_us: micros(outcome.elapsed),
         bytes_in: outcome.bytes_in,
         losses: outcome.losses.iter().len() as u64,
+        mirror_of: outcome.mirror_of,
         exchanges: outcome.exchanges.iter().map(exchange).collect(),
         ..CallRow::new(id)
     }
@@ -120,13 +125,16 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
 fn exchange(exchange: &Exchange) -> ExchangeRow {
     ExchangeRow {
         target: short(exchange.target.as_ref().to_owned()),
-        dialect: exchange.dialect.map(Word::Borrowed),
+        dialect: None,
         started_us: micros(exchange.started),
         elapsed_us: micros(exchange.elapsed),
         status: exchange.error.as_ref().and_then(|error| error.status),
         error: exchange.error.as_ref().map(|error| word(&error.kind)),
         input: exchange.usage.map(|usage| usage.input),
         output: exchange.usage.map(|usage| usage.output),
+        usage_estimated: exchange.usage.is_some_and(|usage| usage.estimated),
+        cost_micros: exchange.cost.map(|cost| cost.micros),
+        currency: exchange.cost.map(|cost| Word::Borrowed(cost.currency.as_str())),
     }
 }
 

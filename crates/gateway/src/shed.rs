@@ -65,18 +65,23 @@ impl Held {
         Held { shed: Arc::clone(shed), bytes: 0, limit: server.body_memory }
     }
 
+    /// It takes so many bytes in all. Tells whether all requests together take no more than they may.
+    pub fn fits(&mut self, bytes: u64) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return true;
+        }
+        let before = self.shed.bytes.fetch_add(more, Relaxed);
+        self.bytes += more;
+        before.saturating_add(more) <= self.limit
+    }
+
     /// It takes so many bytes in all.
     ///
     /// # Errors
     /// `Unavailable` when all requests together would take more than they may.
     pub fn grow(&mut self, bytes: u64) -> Result<(), Error> {
-        let more = bytes.saturating_sub(self.bytes);
-        if more == 0 {
-            return Ok(());
-        }
-        let before = self.shed.bytes.fetch_add(more, Relaxed);
-        self.bytes += more;
-        if before.saturating_add(more) <= self.limit {
+        if self.fits(bytes) {
             return Ok(());
         }
         Err(self.shed.refuse("the requests that the gateway holds take as much memory as they may ([server] body_memory)"))

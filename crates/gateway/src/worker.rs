@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
+use trunkline::relay::Settings;
 
 use crate::door::Door;
 use crate::record::Record;
@@ -33,6 +34,13 @@ impl Worker {
     /// Unix seconds.
     pub fn now(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    /// What a reply's body is watched with.
+    pub fn settings(&self) -> Settings {
+        let config = self.client.config();
+        let network = &config.network;
+        Settings { idle_seconds: network.idle_seconds, frame_limit: network.frame_limit, cut: self.cut.clone() }
     }
 
     /// The work's result, or an error as soon as running calls must end.

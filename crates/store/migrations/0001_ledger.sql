@@ -42,7 +42,9 @@ CREATE TABLE calls (
     elapsed_us INTEGER NOT NULL,
     bytes_in INTEGER,
     bytes_out INTEGER,
-    losses INTEGER NOT NULL
+    losses INTEGER NOT NULL,
+    -- The request_id of the call that this is a copy of, made to try a target out: none of the calls that anybody made.
+    mirror_of TEXT
 ) WITHOUT ROWID;
 
 CREATE INDEX calls_by_request ON calls (request_id) WHERE request_id <> '';
@@ -63,10 +65,14 @@ CREATE TABLE exchanges (
     error TEXT,
     input INTEGER,
     output INTEGER,
+    usage_estimated INTEGER NOT NULL,
+    cost_micros INTEGER,
+    currency TEXT,
     PRIMARY KEY (call_id, number)
 ) WITHOUT ROWID;
 
--- Sums, so that nobody has to read a million rows. `bucket` is that of a good call's time: together they are a sketch of it.
+-- Sums, so that nobody has to read a million rows. `error` is 'mirror' for copies of calls; a call whose tries are charged
+-- in several currencies has a line of each, and counts in the first. `bucket` is that of a good call's time: together they are a sketch of it.
 CREATE TABLE hours (
     hour INTEGER NOT NULL,
     model TEXT NOT NULL,

@@ -3,7 +3,7 @@
 use crate::row::CallRow;
 
 /// The columns, in the order of [`csv_line`].
-pub const COLUMNS: [&str; 38] = [
+pub const COLUMNS: [&str; 39] = [
     "id",
     "begun_us",
     "request_id",
@@ -41,6 +41,7 @@ pub const COLUMNS: [&str; 38] = [
     "bytes_in",
     "bytes_out",
     "losses",
+    "mirror_of",
     "exchanges",
 ];
 

@@ -152,6 +152,7 @@ fn read_call(row: &SqliteRow) -> std::result::Result<CallRow, sqlx::Error> {
         bytes_in: figure("bytes_in")?,
         bytes_out: figure("bytes_out")?,
         losses: number("losses")?,
+        mirror_of: text("mirror_of")?,
         exchanges: Vec::new(),
     })
 }
@@ -168,6 +169,9 @@ fn read_exchange(row: &SqliteRow) -> std::result::Result<ExchangeRow, sqlx::Erro
         error: word("error")?,
         input: figure("input")?,
         output: figure("output")?,
+        usage_estimated: row.try_get("usage_estimated")?,
+        cost_micros: figure("cost_micros")?,
+        currency: word("currency")?,
     })
 }
 

@@ -86,6 +86,8 @@ pub struct CallRow {
     pub bytes_out: Option<u64>,
     /// How many fields a translation left out.
     pub losses: u64,
+    /// The `request_id` of the call that this is a copy of.
+    pub mirror_of: Option<String>,
     /// Whom it was tried with, in order.
     pub exchanges: Vec<ExchangeRow>,
 }
@@ -109,6 +111,12 @@ pub struct ExchangeRow {
     pub input: Option<u64>,
     /// Tokens.
     pub output: Option<u64>,
+    /// Whether these are a guess.
+    pub usage_estimated: bool,
+    /// What they came to, in millionths.
+    pub cost_micros: Option<u64>,
+    /// Of this currency.
+    pub currency: Option<Word>,
 }
 
 impl CallRow {
@@ -152,6 +160,7 @@ impl CallRow {
             bytes_in: None,
             bytes_out: None,
             losses: 0,
+            mirror_of: None,
             exchanges: Vec::new(),
         }
     }

@@ -13,7 +13,7 @@ use crate::id::Id;
 use crate::logs::count;
 use crate::sketch::{Sketch, bucket};
 use crate::store::Store;
-use crate::write::int;
+use crate::write::{MIRROR, int};
 
 /// What calls are summed up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Totals {
     pub errors: u64,
     /// Of these: left by their caller.
     pub cancelled: u64,
+    /// Copies of calls, made to try a target out. They are no calls, but cost what they cost.
+    pub copies: u64,
     /// Tokens.
     pub input: u64,
     /// Tokens.
@@ -101,6 +103,7 @@ impl Totals {
         self.calls += other.calls;
         self.errors += other.errors;
         self.cancelled += other.cancelled;
+        self.copies += other.copies;
         self.input += other.input;
         self.output += other.output;
         self.cache_read += other.cache_read;
@@ -114,11 +117,16 @@ impl Totals {
     }
 
     fn take(&mut self, sums: &Sums) {
-        self.calls += sums.calls;
+        if sums.error != MIRROR {
+            self.calls += sums.calls;
+        }
         match sums.error.as_str() {
+            MIRROR => self.copies += sums.calls,
             "" => {
                 self.good = (self.good.0 + sums.output, self.good.1 + sums.elapsed_us);
-                self.latency.add(sums.bucket, sums.calls);
+                if sums.calls > 0 {
+                    self.latency.add(sums.bucket, sums.calls);
+                }
             }
             "cancelled" => self.cancelled += sums.calls,
             _ => self.errors += sums.calls,
@@ -168,7 +176,7 @@ macro_rules! rows_by {
         concat!(
             "SELECT ",
             $name,
-            " AS name, COALESCE(error, '') AS error, COALESCE(currency, '') AS currency, elapsed_us, 1 AS calls, \
+            " AS name, CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END AS error, COALESCE(currency, '') AS currency, elapsed_us, 1 AS calls, \
              COALESCE(input, 0) AS input, COALESCE(output, 0) AS output, COALESCE(cache_read, 0) AS cache_read, \
              COALESCE(reasoning, 0) AS reasoning, CAST(usage_estimated AS INTEGER) AS estimated, \
              COALESCE(cost_micros, 0) AS cost_micros FROM calls WHERE id >= $1 AND id < $2"
@@ -183,7 +191,7 @@ impl By {
             By::Model => (hours_by!("model"), rows_by!("CASE WHEN target IS NULL THEN '' ELSE model END")),
             By::Target | By::Provider => (hours_by!("target"), rows_by!("COALESCE(target, '')")),
             By::Task => (hours_by!("task"), rows_by!("COALESCE(task, '')")),
-            By::Error => (hours_by!("error"), rows_by!("COALESCE(error, '')")),
+            By::Error => (hours_by!("error"), rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END")),
             By::Day => (hours_by!("CAST(hour / 24 AS TEXT)"), rows_by!("''")),
         }
     }
@@ -230,7 +238,7 @@ impl Store {
 
     async fn hours(&mut self, from: i64) -> Result<Vec<Moment>> {
         let sql = "SELECT hour, SUM(calls) AS calls, SUM(CASE WHEN error IN ('', 'cancelled') THEN 0 ELSE calls END) AS errors \
-                   FROM hours WHERE hour >= $1 GROUP BY hour ORDER BY hour";
+                   FROM hours WHERE hour >= $1 AND error <> 'mirror' GROUP BY hour ORDER BY hour";
         let rows = sqlx::query::<Sqlite>(sql).bind(from).fetch_all(&mut self.connection).await;
         let read = |row: &SqliteRow| {
             let figure = |name| row.try_get::<i64, _>(name).map(count);
@@ -244,8 +252,9 @@ impl Store {
 
 /// The calls of a part of an hour.
 fn moment(hour: i64, part: &[Sums]) -> Option<Moment> {
-    let errors = part.iter().filter(|sums| !matches!(sums.error.as_str(), "" | "cancelled")).count() as u64;
-    let calls = part.len() as u64;
+    let of_calls = || part.iter().filter(|sums| sums.error != MIRROR);
+    let errors = of_calls().filter(|sums| !matches!(sums.error.as_str(), "" | "cancelled")).count() as u64;
+    let calls = of_calls().count() as u64;
     (calls > 0).then(|| Moment { begin: count(hour) * HOUR.as_secs(), calls, errors })
 }
 

@@ -13,12 +13,12 @@ use crate::store::Store;
 const CALL: &str = "INSERT INTO calls (id, begun_us, request_id, key_id, user_id, tags, operation, dialect, model, task, target, \
     streamed, status, error, blame, input, output, cache_read, cache_write, cache_write_5m, cache_write_1h, reasoning, \
     audio_input, audio_output, usage_estimated, images, audio_ms, characters, requests, cost_micros, currency, price_date, \
-    first_us, elapsed_us, bytes_in, bytes_out, losses) \
+    first_us, elapsed_us, bytes_in, bytes_out, losses, mirror_of) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
-    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37) ON CONFLICT (id) DO NOTHING";
+    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38) ON CONFLICT (id) DO NOTHING";
 
 const EXCHANGE: &str = "INSERT INTO exchanges (call_id, number, target, dialect, started_us, elapsed_us, status, error, input, \
-    output) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    output, usage_estimated, cost_micros, currency) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 const HOUR: &str = "INSERT INTO hours (hour, model, target, task, error, currency, bucket, calls, input, output, cache_read, \
     reasoning, estimated, cost_micros, elapsed_us) \
@@ -61,8 +61,10 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
         for (number, exchange) in (1..).zip(&call.exchanges) {
             add_exchange(&mut transaction, call, number, exchange).await?;
         }
-        let sum = sums.entry(place(call)).or_default();
-        sum.iter_mut().zip(summed(call)).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        for (place, sum) in summed(call) {
+            let sums = sums.entry(place).or_default();
+            sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        }
     }
     for ((hour, model, target, task, error, currency, bucket), sum) in sums {
         let mut query = sqlx::query::<Sqlite>(HOUR);
@@ -115,7 +117,8 @@ async fn add_call(connection: &mut SqliteConnection, call: &CallRow) -> Result<u
         .bind(int(call.elapsed_us))
         .bind(call.bytes_in.map(int))
         .bind(call.bytes_out.map(int))
-        .bind(int(call.losses));
+        .bind(int(call.losses))
+        .bind(&call.mirror_of);
     Ok(connection.execute(query).await?.rows_affected())
 }
 
@@ -136,37 +139,42 @@ async fn add_exchange(
         .bind(exchange.status.map(i64::from))
         .bind(exchange.error.as_deref())
         .bind(exchange.input.map(int))
-        .bind(exchange.output.map(int));
+        .bind(exchange.output.map(int))
+        .bind(exchange.usage_estimated)
+        .bind(exchange.cost_micros.map(int))
+        .bind(exchange.currency.as_deref());
     connection.execute(query).await.map(drop)
 }
 
-/// Where a call is summed up. Names that led nowhere are the caller's own, and without end: they count as one.
-fn place(call: &CallRow) -> Place<'_> {
-    let target = call.target.as_deref().unwrap_or_default();
-    let model = if target.is_empty() { "" } else { call.model.as_str() };
-    let error = call.error.as_deref().unwrap_or_default();
-    let bucket = if error.is_empty() { bucket(call.elapsed_us) } else { 0 };
-    let currency = call.currency.as_deref().unwrap_or_default();
-    (call.id.hour(), model, target, call.task.as_deref().unwrap_or_default(), error, currency, bucket)
-}
+/// The word for what is not a call that anybody made.
+pub(crate) const MIRROR: &str = "mirror";
 
 /// Most that one call adds to a sum.
 const SUMMED_MOST: u64 = 1 << 42;
 
-/// What a call adds to the sums.
-fn summed(call: &CallRow) -> Sums {
+/// Where a call is summed up, and what it adds there. Names that led nowhere are the caller's own, and without end: they
+/// count as one.
+fn summed(call: &CallRow) -> Vec<(Place<'_>, Sums)> {
+    let target = call.target.as_deref().unwrap_or_default();
+    let model = if target.is_empty() { "" } else { call.model.as_str() };
+    let error = if call.mirror_of.is_some() { MIRROR } else { call.error.as_deref().unwrap_or_default() };
+    let bucket = if error.is_empty() { bucket(call.elapsed_us) } else { 0 };
+    let at = |currency| (call.id.hour(), model, target, call.task.as_deref().unwrap_or_default(), error, currency, bucket);
     // What a provider claims must not make sums run over.
-    let told = |tokens: Option<u64>| tokens.unwrap_or(0).min(SUMMED_MOST);
-    [
-        1,
-        told(call.input),
-        told(call.output),
-        told(call.cache_read),
-        told(call.reasoning),
-        u64::from(call.usage_estimated),
-        told(call.cost_micros),
-        call.elapsed_us.min(SUMMED_MOST),
-    ]
+    let told = |figure: Option<u64>| figure.unwrap_or(0).min(SUMMED_MOST);
+    let (input, output, elapsed) = (told(call.input), told(call.output), told(Some(call.elapsed_us)));
+    let rest = |cost| {
+        let estimated = u64::from(call.usage_estimated);
+        [1, input, output, told(call.cache_read), told(call.reasoning), estimated, told(cost), elapsed]
+    };
+    if let Some(currency) = call.currency.as_deref() {
+        return vec![(at(currency), rest(call.cost_micros))];
+    }
+    // Tries in several currencies, or one without a price: what is known of each counts.
+    let mut all = vec![(at(""), rest(None))];
+    let costs = call.exchanges.iter().filter_map(|exchange| Some((exchange.currency.as_deref()?, exchange.cost_micros)));
+    all.extend(costs.map(|(currency, cost)| (at(currency), [0, 0, 0, 0, 0, 0, told(cost), 0])));
+    all
 }
 
 /// Databases count with a sign.

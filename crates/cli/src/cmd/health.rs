@@ -72,8 +72,13 @@ fn show(seen: &Seen, quiet: bool) -> anyhow::Result<()> {
     if !resting.is_empty() {
         print_table(&resting)?;
     }
-    for limit in &seen.limits {
-        println!("{}: {} calls are out and {} wait", limit.provider, limit.in_flight, limit.waiting);
+    let limited = seen.limits.iter().map(|limit| {
+        let state = format!("{} calls are out and {} wait", limit.in_flight, limit.waiting);
+        (Mark::Yes, vec![limit.provider.clone(), state])
+    });
+    let limited: Vec<_> = limited.collect();
+    if !limited.is_empty() {
+        print_table(&limited)?;
     }
     Ok(())
 }

@@ -156,7 +156,8 @@ fn what(call: &CallRow) -> String {
     let tries = (call.exchanges.len() > 1).then(|| format!("{} tries", call.exchanges.len()));
     let task = call.task.as_ref().map(|task| format!("task {task}"));
     let losses = (call.losses > 0).then(|| format!("{} lost", call.losses));
-    [error, operation, tries, task, losses].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let copy = call.mirror_of.as_ref().map(|_| "copy".to_owned());
+    [error, copy, operation, tries, task, losses].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// A time of UTC, with its year or without.
@@ -186,6 +187,7 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
     tell("time", format!("{} UTC", time(call.begun_us, true)));
     tell("operation", format!("{}{}", call.operation, if call.streamed { ", streamed" } else { "" }));
     tell("dialect", ways.join(" → "));
+    tell("copy of", text(&call.mirror_of));
     tell("model", call.model.clone());
     tell("task", text(&call.task));
     tell("target", text(&call.target));
@@ -210,8 +212,10 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
         let status = exchange.status.map_or_else(String::new, |status| format!(" ({status})"));
         let mark = if exchange.error.is_some() { Mark::Bad } else { Mark::Yes };
         let error = exchange.error.as_ref().map_or_else(String::new, |error| format!("{error}{status}"));
+        let cost = exchange.cost_micros.zip(exchange.currency.as_deref());
+        let cost = cost.map_or_else(String::new, |(micros, currency)| money(currency, micros));
         let begin = format!("after {}", duration(exchange.started_us));
-        (mark, vec![exchange.target.clone(), begin, format!("took {}", duration(exchange.elapsed_us)), error])
+        (mark, vec![exchange.target.clone(), begin, format!("took {}", duration(exchange.elapsed_us)), cost, error])
     };
     if !call.exchanges.is_empty() {
         writeln!(io::stdout())?;

@@ -81,7 +81,7 @@ impl Stats {
             print_json(&json!({"since": seconds, "by": head, "all": told(None, &stats.all), "groups": groups, "hours": hours}))?;
             return Ok(End::Done);
         }
-        if stats.all.calls == 0 {
+        if stats.all.calls + stats.all.copies == 0 {
             complain(&format!("no calls in {}", self.since));
             return Ok(End::Done);
         }
@@ -117,10 +117,11 @@ impl Stats {
 fn summarize(all: &Totals, since: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let left = if all.cancelled > 0 { format!(", {} left by their caller", number(all.cancelled)) } else { String::new() };
+    let copies = if all.copies > 0 { format!(", {} copies beside them", number(all.copies)) } else { String::new() };
     let guessed = if all.estimated > 0 { format!(", {} calls estimated", number(all.estimated)) } else { String::new() };
     let cost = costs(all);
     let cost = if cost.is_empty() { cost } else { format!(", {cost}") };
-    writeln!(out, "{} calls in {since}, {} failed{left}", number(all.calls), share(all.errors, all.calls))?;
+    writeln!(out, "{} calls in {since}, {} failed{left}{copies}", number(all.calls), share(all.errors, all.calls))?;
     writeln!(out, "{} tokens in, {} out{guessed}{cost}", number(all.input), number(all.output))?;
     writeln!(out)?;
     Ok(())
@@ -180,6 +181,7 @@ fn told(name: Option<&str>, totals: &Totals) -> Value {
         "calls": totals.calls,
         "errors": totals.errors,
         "cancelled": totals.cancelled,
+        "copies": totals.copies,
         "input_tokens": totals.input,
         "output_tokens": totals.output,
         "cache_read_tokens": totals.cache_read,

@@ -1,13 +1,14 @@
 //! One call of an operation beyond chat.
 
 use std::pin::Pin;
-use std::pin::pin;
 
 use crate::client::Client;
 use crate::codec::Result;
 use crate::codec::dialect::operation::Wanted;
+use crate::exchange::Failed;
+use crate::monitor::OpenCall;
 use crate::operate::{Done, operate};
-use crate::route::{Need, Said};
+use crate::route::{Leg, Need, Said, Shadow};
 
 /// A call of an operation that has not been sent: await it for the answer.
 ///
@@ -58,17 +59,30 @@ impl<W: Wanted> OperationCall<W> {
         let need = Need { repeatable: operation.may_be_repeated(), task: task.as_deref(), said, ..Need::of(&model) };
         let mut call = client.open_call(operation, &model);
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
-        loop {
-            let leg = tries.next(&mut call).await.map_err(|failed| call.end(failed.error))?;
-            let tried = leg.within(pin!(operate(client, &leg.target, wanted.clone(), None))).await;
-            if let Some(done) = tries.hear(leg, tried, &mut call) {
-                call.note(W::usage(&done.answer), &done.losses);
-                call.note_pieces(done.pieces);
-                call.close(None);
-                return Ok(done);
-            }
+        if let Some(shadow) = client.shadow(&mut tries, &call, String::new) {
+            tokio::spawn(mirror(client.clone(), wanted.clone(), shadow));
         }
+        let done = tries.answer(&mut call, |leg| ask(client, leg, wanted)).await;
+        let done = done.map_err(|failed| call.end(failed.error))?;
+        close::<W>(&mut call, &done);
+        Ok(done)
     }
+}
+
+async fn ask<W: Wanted>(client: &Client, leg: Leg, wanted: &W) -> Result<Done<W::Answer>, Failed> {
+    operate(client, &leg.target, wanted.clone(), None).await
+}
+
+async fn mirror<W: Wanted>(client: Client, wanted: W, shadow: Shadow) {
+    if let Some((done, mut call, _slot)) = shadow.answer(|leg| ask(&client, leg, &wanted)).await {
+        close::<W>(&mut call, &done);
+    }
+}
+
+fn close<W: Wanted>(call: &mut OpenCall, done: &Done<W::Answer>) {
+    call.note(W::usage(&done.answer), &done.losses);
+    call.note_pieces(done.pieces);
+    call.close(None);
 }
 
 impl<W: Wanted> IntoFuture for OperationCall<W> {

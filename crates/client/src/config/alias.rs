@@ -24,6 +24,21 @@ pub struct Alias {
     pub attempts: Option<u32>,
     /// Instead of that of `[calls]`.
     pub hold_back: Option<HoldBack>,
+    /// Milliseconds without the head of an answer, after which another target is asked beside the first; the first good
+    /// answer counts. 0: both at once.
+    pub hedge_ms: Option<u64>,
+    /// Who gets copies of some of its calls.
+    pub mirror: Option<Mirror>,
+}
+
+/// A target that calls are tried out on: it gets copies, and nobody gets its answers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    /// `provider/model`, or a bare model name.
+    pub target: String,
+    /// Of a hundred calls, how many are sent there, too; 0: none.
+    pub percent: u32,
 }
 
 /// How much of a streamed answer is kept back until it is clear that it begins well. A caller sees no error that comes

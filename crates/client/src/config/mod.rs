@@ -20,7 +20,7 @@ use crate::codec::catalog::{ModelPatch, ProviderPatch, SecretRef};
 use crate::transport::FaultPlan;
 
 pub use crate::credential::resolve as resolve_secret;
-pub use alias::{Alias, Calls, Choice, HoldBack, Sticky};
+pub use alias::{Alias, Calls, Choice, HoldBack, Mirror, Sticky};
 pub use environment::Environment;
 pub(crate) use file::wrong;
 pub use file::{FILE_NAME, PRICES_NAME, locate};

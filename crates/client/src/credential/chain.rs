@@ -1,6 +1,9 @@
 //! Where AWS's own tools look for keys without being told: variables, then the shared files, then addresses that
 //! variables name. An address that nobody named is not contacted.
 
+use serde_json::Value;
+
+use super::digest::sha1_hex;
 use super::lookup::Lookup;
 use super::profile::{Profile, files, read_keys, with_token};
 use super::sign::{AccessKey, refuse};
@@ -14,6 +17,8 @@ pub(super) enum Found {
     Keys(AccessKey),
     /// They belong to a role and must be asked for.
     Role(Role),
+    /// Whoever has signed on gets them.
+    SignOn(SignOn),
     /// A container's address gives them.
     Container {
         /// The address.
@@ -46,6 +51,16 @@ pub(super) enum Identity {
     Keys(AccessKey),
 }
 
+/// Whose keys are asked for by whoever has signed on.
+pub(super) struct SignOn {
+    /// The profile, for messages.
+    pub(super) profile: String,
+    pub(super) region: String,
+    pub(super) account: String,
+    pub(super) role: String,
+    pub(super) token: Secret,
+}
+
 /// The host of the address that a container's variable has the path of.
 const CONTAINER: &str = "http://169.254.170.2";
 /// The name of a session where none is given.
@@ -63,13 +78,16 @@ pub(super) fn find(profile: Option<&str>, lookup: &mut Lookup<'_>) -> Result<(Fo
     let region = settings.get("region").map(str::to_owned);
     let found = match of_role(&name, &settings, profile.is_none(), lookup)? {
         Some(role) => Some(Found::Role(role)),
-        None => match of_profile(&settings, lookup)? {
-            Some(key) => Some(Found::Keys(hide(key, lookup))),
-            None if profile.is_none() => of_address(lookup)?,
-            None => None,
+        None => match of_sign_on(&name, &settings, lookup)? {
+            Some(sign_on) => Some(Found::SignOn(sign_on)),
+            None => match of_profile(&settings, lookup)? {
+                Some(key) => Some(Found::Keys(hide(key, lookup))),
+                None if profile.is_none() => of_address(lookup)?,
+                None => None,
+            },
         },
     };
-    found.map(|found| (found, region)).ok_or_else(|| nothing(&name, &settings))
+    found.map(|found| (found, region)).ok_or_else(|| nothing(&name))
 }
 
 /// Whether keys may be found, as far as a look from outside tells.
@@ -111,6 +129,7 @@ pub(super) const VARIABLES: &[&str] = &[
     "AWS_ROLE_SESSION_NAME",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_SSO",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
@@ -180,6 +199,29 @@ fn of_source(name: &str, settings: &Profile, lookup: &mut Lookup<'_>) -> Result<
     key.map(Some).ok_or_else(|| unable("has a role, but whoever shall ask for its keys has none"))
 }
 
+/// Where the token is kept that `aws sso login` gets, under the hash of its session's name, or of its address.
+const SIGN_ONS: &str = "~/.aws/sso/cache";
+
+/// The single sign-on that a profile names.
+fn of_sign_on(name: &str, settings: &Profile, lookup: &mut Lookup<'_>) -> Result<Option<SignOn>> {
+    let (session, start) = (settings.get("sso_session"), settings.get("sso_start_url"));
+    let Some(hashed) = session.or(start) else { return Ok(None) };
+    let shared = session.map(|session| Profile::read_sign_on(session, lookup)).transpose()?;
+    let region = shared.as_ref().map_or_else(|| settings.get("sso_region"), |shared| shared.get("sso_region"));
+    let lacks = |what: &str| refuse(format!("the profile `{name}` is one of a single sign-on and lacks `{what}`"));
+    let need = |what: &'static str| settings.get(what).map(str::to_owned).ok_or_else(|| lacks(what));
+    let (account, role) = (need("sso_account_id")?, need("sso_role_name")?);
+    let region = region.ok_or_else(|| lacks("sso_region"))?.to_owned();
+    let over = || refuse(format!("nobody has signed on for the profile `{name}`; run `aws sso login --profile {name}`"));
+    let file = lookup.expand(SIGN_ONS).join(format!("{}.json", sha1_hex(hashed)));
+    // Whoever signs on again writes it anew: read each time.
+    let kept = lookup.read(&file).map_err(|_| over())?;
+    let kept: Value = serde_json::from_str(kept.expose()).unwrap_or_default();
+    let token = kept.get("accessToken").and_then(Value::as_str).map(Secret::new).ok_or_else(over)?;
+    lookup.secrets.push(token.clone());
+    Ok(Some(SignOn { profile: name.to_owned(), region, account, role, token }))
+}
+
 /// The address that variables name.
 fn of_address(lookup: &mut Lookup<'_>) -> Result<Option<Found>> {
     let whole = lookup.variable("AWS_CONTAINER_CREDENTIALS_FULL_URI").map(str::to_owned);
@@ -209,12 +251,7 @@ fn named_profile(lookup: &Lookup<'_>) -> String {
     named.unwrap_or("default").to_owned()
 }
 
-fn nothing(name: &str, settings: &Profile) -> crate::Error {
-    if settings.get("sso_session").or_else(|| settings.get("sso_start_url")).is_some() {
-        return refuse(format!(
-            "the profile `{name}` is one of a single sign-on, whose keys `credential_process = aws configure export-credentials --profile {name}` of another profile gives"
-        ));
-    }
+fn nothing(name: &str) -> crate::Error {
     refuse(format!(
         "no AWS keys: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set, nor does the profile `{name}` of the shared files hold any"
     ))
@@ -242,6 +279,9 @@ mod tests {
             Found::Role(Role { arn, external_id, identity: Identity::Keys(key), .. }) => {
                 format!("{arn} {external_id:?} by {}", words(key))
             }
+            Found::SignOn(SignOn { region, account, role, token, .. }) => {
+                format!("{region} {account} {role} by {}", token.expose())
+            }
             Found::Container { url, token } => format!("{url} {}", token.as_ref().map_or("", Secret::expose)),
             Found::Instance { url } => url.clone(),
         };
@@ -254,7 +294,9 @@ mod tests {
         printf '{\"Version\":1,\"AccessKeyId\":\"M1\",\"SecretAccessKey\":\"m-secret\",\"SessionToken\":\"m-token\"}'\n\
         [profile role]\nrole_arn = arn:r\nsource_profile = work\nexternal_id = x\n[profile lost]\nrole_arn = arn:l\nsource_profile = nobody\n\
         [profile typed]\nrole_arn = arn:l\nsource_profile = work\nmfa_serial = m\n[profile env]\nrole_arn = arn:e\ncredential_source = Environment\n\
-        [profile sso]\nsso_session = s\n";
+        [profile sso]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[profile old]\nsso_start_url = https://s\n\
+        sso_region = r-2\nsso_account_id = 2\nsso_role_name = r\n[profile half]\nsso_session = s\n[profile nosession]\n\
+        sso_session = t\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\nsso_region = r-1\n";
 
     #[test]
     fn of_a_profile_in_both_files_the_secrets_come_first_then_its_process_then_the_rest() {
@@ -309,10 +351,22 @@ mod tests {
             ("nobody", "the profile `nobody`"),
             ("lost", "whoever shall ask for its keys has none"),
             ("typed", "mfa_serial"),
-            ("sso", "export-credentials --profile sso"),
+            ("sso", "aws sso login --profile sso"),
+            ("half", "lacks `sso_account_id`"),
+            ("nosession", "lacks `sso_region`"),
         ] {
             assert!(chain(Some(profile), &files).unwrap_err().message.contains(words), "{words}");
         }
+        let kept = folder.join(".aws/sso/cache");
+        std::fs::create_dir_all(&kept).unwrap();
+        // SHA-1 of `s`, and of `https://s`.
+        let names = ["a0f1490a20d0211c997b44bc357e1972deab8ae3", "9ea3c043881f6bad486147713ae23b0b566d0360"];
+        for (name, token) in names.iter().zip(["new-token", "old-token"]) {
+            std::fs::write(kept.join(format!("{name}.json")), format!("{{\"accessToken\":\"{token}\"}}")).unwrap();
+        }
+        let home = [&files[..], &[("HOME", folder.to_str().unwrap())]].concat();
+        assert_eq!(chain(Some("sso"), &home).unwrap().0, "r-1 1 r by new-token");
+        assert_eq!(chain(Some("old"), &home).unwrap().0, "r-2 2 r by old-token");
         let web = [("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()), ("AWS_ROLE_ARN", "arn:w")];
         let named = [&files[..], &web, &[("AWS_ROLE_SESSION_NAME", "me")]].concat();
         assert_eq!(chain(None, &named).unwrap().0, "arn:w me by a.web.token", "before the profile's own keys");

@@ -28,6 +28,11 @@ pub(super) fn sha256_of(body: &Payload) -> Result<[u8; 32]> {
     Ok(fixed(context.finish().as_ref()))
 }
 
+/// SHA-1 of a text, in hexadecimal: where names of files are made so, and for nothing that must be safe.
+pub(crate) fn sha1_hex(text: &str) -> String {
+    hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+}
+
 /// HMAC-SHA256.
 pub(super) fn hmac_sha256(key: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> [u8; 32] {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());

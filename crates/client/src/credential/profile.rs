@@ -33,6 +33,15 @@ impl Profile {
         Ok(Profile { shared: settings(&shared, |title, name| title == name)?, config: settings(&config, is_profile)? })
     }
 
+    /// The settings of a single sign-on that profiles name: `[sso-session name]`.
+    pub(super) fn read_sign_on(name: &str, lookup: &mut Lookup<'_>) -> Result<Self> {
+        let [_, config] = files(lookup);
+        let text = config.is_file().then(|| lookup.read_shared(&config)).transpose()?;
+        let is_title = |title: &str| title.strip_prefix("sso-session").is_some_and(|rest| unquote(rest.trim()) == name);
+        let config = text.map(|text| section(text.expose(), is_title)).unwrap_or_default();
+        Ok(Profile { shared: Settings::new(), config })
+    }
+
     /// One setting.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.shared.get(name).or_else(|| self.config.get(name)).map(String::as_str)
@@ -68,9 +77,12 @@ fn is_profile(title: &str, name: &str) -> bool {
     let Some(rest) = title.strip_prefix("profile").filter(|rest| rest.starts_with([' ', '\t'])) else {
         return title == "default" && name == title;
     };
-    let rest = rest.trim();
-    let within = |quote: char| rest.strip_prefix(quote)?.strip_suffix(quote);
-    within('"').or_else(|| within('\'')).unwrap_or(rest) == name
+    unquote(rest.trim()) == name
+}
+
+fn unquote(title: &str) -> &str {
+    let within = |quote: char| title.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\'')).unwrap_or(title)
 }
 
 /// The settings of the sections with such a title, the first of each name. A title ends with the last bracket of its line;

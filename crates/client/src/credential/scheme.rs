@@ -143,6 +143,11 @@ fn keys_of(sigv4: &SigV4, lookup: &mut Lookup<'_>) -> Result<Built> {
             let url = url.ok_or_else(|| refuse("auth: `sigv4` lacks `sts_url`, where the keys of a role are asked for"))?;
             Exchange::role(&role, url, scope)
         }
+        Found::SignOn(sign_on) => {
+            let url = lookup.variable("AWS_ENDPOINT_URL_SSO").or(sigv4.sso_url.as_deref());
+            let url = url.ok_or_else(|| refuse("auth: `sigv4` lacks `sso_url`, where whoever has signed on gets keys"))?;
+            Exchange::sign_on(&sign_on, url, scope)?
+        }
     })))
 }
 

@@ -1,18 +1,21 @@
 //! What is known when a call is over, and who is told.
 
 mod counter;
+mod tally;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::catalog::{Cost, Models, Pieces, Work};
 use crate::codec::dialect::Operation;
-use crate::codec::{Error, Kind, Losses, Origin};
+use crate::codec::{Error, Kind, Losses, Origin, Phase};
 use crate::ir::Usage;
 use crate::route::Pass;
 use crate::target::Target;
 
-pub use counter::{Counters, Snapshot};
+pub use counter::{Copies, Counters, Snapshot};
+pub(crate) use tally::reckon;
+pub use tally::{Tally, guess_unread, reckon_whole};
 
 /// One finished call.
 #[derive(Clone, Debug)]
@@ -41,11 +44,12 @@ pub struct Outcome {
     pub target: Option<Arc<str>>,
     /// Every exchange of it, failed ones included, in their order.
     pub exchanges: Vec<Exchange>,
-    /// Tokens, as far as they were told.
+    /// Tokens of all exchanges together: as the provider told them or, marked as estimated, as far as they can be guessed
+    /// where it did not, or not to the end. `None`: none were used.
     pub usage: Option<Usage>,
     /// What it took that is not counted in tokens, as far as it was seen.
     pub pieces: Pieces,
-    /// What it came to, where usage and price are known.
+    /// What all exchanges came to, where usage and price of each are known.
     pub cost: Option<Cost>,
     /// The day on which the price was looked up that was applied: its version.
     pub price_date: Option<String>,
@@ -57,6 +61,9 @@ pub struct Outcome {
     pub error: Option<Error>,
     /// What the translation left out.
     pub losses: Losses,
+    /// The `request_id` of the call that this is a copy of: made to try a target out, and answered to nobody. Such a copy
+    /// is none of the calls that anybody made.
+    pub mirror_of: Option<String>,
 }
 
 /// One try against one target.
@@ -64,14 +71,15 @@ pub struct Outcome {
 pub struct Exchange {
     /// Who was asked, `provider/model`.
     pub target: Arc<str>,
-    /// In which dialect, where the gateway chose it: with the caller's it tells the lane.
-    pub dialect: Option<&'static str>,
     /// From the call's arrival to its begin.
     pub started: Duration,
     /// From its begin to its last byte.
     pub elapsed: Duration,
-    /// Tokens, as far as they were told.
+    /// Tokens: measured, or marked as estimated when the provider did not tell, or not to the end. `None`: none, because it
+    /// was not reached, refused by status, or did what is not counted in tokens.
     pub usage: Option<Usage>,
+    /// What these came to, where the price is known.
+    pub cost: Option<Cost>,
     /// What went wrong.
     pub error: Option<Error>,
 }
@@ -80,6 +88,10 @@ pub struct Exchange {
 pub trait Recorder: Send + Sync {
     /// Takes one outcome. Must not block.
     fn record(&self, outcome: Outcome);
+
+    /// A call should have been mirrored, but its copy was not sent: too many were out, or the target did not take it. Must
+    /// not block.
+    fn skip_copy(&self) {}
 }
 
 /// A call that is not over yet: closes into exactly one [`Outcome`], whatever happens.
@@ -92,6 +104,8 @@ pub struct OpenCall {
     started: Instant,
     recorder: Arc<dyn Recorder>,
     models: Arc<Models>,
+    /// About how many tokens the prompt has; `None`: it is not what counts.
+    prompt: Option<u64>,
 }
 
 impl OpenCall {
@@ -118,8 +132,9 @@ impl OpenCall {
             elapsed: Duration::ZERO,
             error: None,
             losses: Losses::default(),
+            mirror_of: None,
         };
-        OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models }
+        OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models, prompt: None }
     }
 
     /// The call asks for this, and of this model.
@@ -137,6 +152,16 @@ impl OpenCall {
         self.outcome.as_mut()
     }
 
+    /// Its `request_id`; nothing once it is closed.
+    pub(crate) fn id(&self) -> &str {
+        self.outcome.as_ref().map(|outcome| outcome.request_id.as_str()).unwrap_or_default()
+    }
+
+    /// The prompt has about so many tokens, which count where nobody tells how many there are.
+    pub fn prompt(&mut self, tokens: u64) {
+        self.prompt = Some(tokens.max(1));
+    }
+
     /// What the answer has shown.
     pub fn note(&mut self, usage: Option<Usage>, losses: &Losses) {
         if let Some(outcome) = &mut self.outcome {
@@ -152,74 +177,137 @@ impl OpenCall {
         }
     }
 
-    /// An exchange with this target begins.
-    pub fn begin(&mut self, target: &Target) {
+    /// An exchange with this target begins. Gives its number.
+    pub fn begin(&mut self, target: &Target) -> usize {
         let started = self.started.elapsed();
-        if let Some(outcome) = &mut self.outcome {
-            let target = target.shared_name();
-            outcome.target = Some(Arc::clone(&target));
-            // What the one before could not be told is nobody's loss now.
-            outcome.losses = Losses::default();
-            outcome.exchanges.push(Exchange {
-                target,
-                dialect: None,
-                started,
-                elapsed: Duration::ZERO,
-                usage: None,
-                error: None,
-            });
-        }
+        let Some(outcome) = &mut self.outcome else { return 0 };
+        let target = target.shared_name();
+        outcome.target = Some(Arc::clone(&target));
+        // What the one before could not be told is nobody's loss now.
+        outcome.losses = Losses::default();
+        outcome.usage = None;
+        outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, cost: None, error: None });
+        outcome.exchanges.len() - 1
     }
 
-    /// The exchange that was begun speaks this dialect.
-    pub fn speak(&mut self, dialect: &'static str) {
-        if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.last_mut()) {
-            exchange.dialect = Some(dialect);
-        }
-    }
-
-    /// The exchange that was begun has failed.
-    pub fn failed(&mut self, error: &Error) {
+    /// The exchange of this number has failed, after it had used so much.
+    pub fn failed(&mut self, exchange: usize, error: &Error, used: Option<Usage>) {
         let now = self.started.elapsed();
-        if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.last_mut()) {
+        let used = if used.is_none() && is_unused(error) { None } else { self.spent(used) };
+        if let Some(exchange) = self.outcome.as_mut().and_then(|outcome| outcome.exchanges.get_mut(exchange)) {
             exchange.elapsed = now.saturating_sub(exchange.started);
             exchange.error = Some(error.clone());
+            exchange.usage = used;
+            exchange.cost = price(&self.models, &exchange.target, used, Pieces::default());
         }
     }
 
-    /// The exchange that was begun gives the answer, which ends when the call does.
-    pub fn answered(&mut self, pass: Pass) {
-        self.pass = Some(pass);
+    /// What an exchange has used that has told or shown this.
+    fn spent(&self, used: Option<Usage>) -> Option<Usage> {
+        let Some(prompt) = self.prompt else { return used };
+        match used {
+            None => Some(Usage { input: prompt, estimated: true, ..Usage::default() }),
+            Some(used) if used.estimated && used.input == 0 => Some(Usage { input: prompt, ..used }),
+            told => told,
+        }
+    }
+
+    /// The exchange of this number gives the answer, which ends when the call does.
+    pub(crate) fn answered(&mut self, exchange: usize, pass: Pass) {
         if let Some(outcome) = &mut self.outcome {
             outcome.first = Some(self.started.elapsed());
+            if let Some(answers) = outcome.exchanges.get(exchange) {
+                outcome.target = Some(Arc::clone(&answers.target));
+            }
         }
+        self.pass = Some(pass);
     }
 
     /// The call is over.
     pub fn close(&mut self, error: Option<Error>) {
+        let used = self.outcome.as_ref().and_then(|outcome| self.spent(outcome.usage));
         if let Some(mut pass) = self.pass.take() {
-            let usage = self.outcome.as_ref().and_then(|outcome| outcome.usage);
-            pass.settle(usage.map(|usage| usage.input.saturating_add(usage.output)));
+            pass.settle(used.map(|used| used.total()));
             pass.over(error.as_ref());
         }
-        if let Some(mut outcome) = self.outcome.take() {
-            outcome.elapsed = self.started.elapsed();
-            // The last exchange ends with the call, unless it had failed before.
-            if let Some(last) = outcome.exchanges.last_mut().filter(|last| last.error.is_none()) {
-                last.elapsed = outcome.elapsed.saturating_sub(last.started);
-                last.usage = outcome.usage;
-                last.error.clone_from(&error);
-            }
-            outcome.error = error;
-            let target = outcome.target.as_deref();
-            outcome.cost = target.and_then(|target| price(&self.models, target, outcome.usage, outcome.pieces));
-            if outcome.cost.is_some() {
-                let row = target.and_then(|target| target.split_once('/'));
-                let row = row.and_then(|(provider, model)| self.models.find(provider, model));
-                outcome.price_date = row.map(|row| row.date.clone()).filter(|date| !date.is_empty());
-            }
-            self.recorder.record(outcome);
+        let Some(mut outcome) = self.outcome.take() else { return };
+        outcome.elapsed = self.started.elapsed();
+        // Those end with the call that have not failed before: the one that answers, or, of a call that breaks off, all.
+        for open in outcome.exchanges.iter_mut().filter(|exchange| exchange.error.is_none()) {
+            open.elapsed = outcome.elapsed.saturating_sub(open.started);
+            open.usage = used;
+            open.cost = price(&self.models, &open.target, used, outcome.pieces);
+            open.error.clone_from(&error);
         }
+        outcome.error = error;
+        match outcome.exchanges.as_slice() {
+            [] => outcome.cost = outcome.target.as_deref().and_then(|it| price(&self.models, it, outcome.usage, outcome.pieces)),
+            [one] => (outcome.usage, outcome.cost) = (one.usage, one.cost),
+            many => (outcome.usage, outcome.cost) = (sum_usage(many), sum_cost(many)),
+        }
+        if outcome.cost.is_some() {
+            let row = outcome.target.as_deref().and_then(|target| target.split_once('/'));
+            let row = row.and_then(|(provider, model)| self.models.find(provider, model));
+            outcome.price_date = row.map(|row| row.date.clone()).filter(|date| !date.is_empty());
+        }
+        self.recorder.record(outcome);
+    }
+}
+
+/// What all exchanges have used.
+fn sum_usage(exchanges: &[Exchange]) -> Option<Usage> {
+    exchanges.iter().filter_map(|exchange| exchange.usage).reduce(Usage::plus)
+}
+
+/// What all exchanges came to; not known when one of them is not.
+fn sum_cost(exchanges: &[Exchange]) -> Option<Cost> {
+    let mut sum: Option<Cost> = None;
+    for exchange in exchanges.iter().filter(|exchange| exchange.usage.is_some() || exchange.cost.is_some()) {
+        let cost = exchange.cost?;
+        sum = Some(match sum {
+            None => cost,
+            Some(sum) if sum.currency == cost.currency => Cost { micros: sum.micros.saturating_add(cost.micros), ..cost },
+            Some(_) => return None,
+        });
+    }
+    sum
+}
+
+/// Whether an exchange that ended like this, before its answer began, has used nothing: it was not reached, was refused,
+/// or was not sent at all.
+pub(crate) fn is_unused(error: &Error) -> bool {
+    let may_be_used = match error.kind {
+        Kind::Timeout | Kind::Cancelled | Kind::Unavailable => true,
+        Kind::Network | Kind::Truncated | Kind::Malformed | Kind::Server => error.provider.is_some(),
+        _ => false,
+    };
+    error.status.is_some() || error.phase == Some(Phase::Connect) || !may_be_used
+}
+
+impl OpenCall {
+    /// A copy of this call, to be recorded on its own.
+    pub(crate) fn copy(&self, request_id: String, task: Option<&str>) -> Option<Self> {
+        let Outcome { request_id: of, model, operation, dialect, user, tags, .. } = self.outcome.as_ref()?;
+        let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models));
+        copy.prompt = self.prompt;
+        if let Some(outcome) = &mut copy.outcome {
+            outcome.mirror_of = Some(of.clone());
+            outcome.model.clone_from(model);
+            (outcome.operation, outcome.dialect) = (*operation, *dialect);
+            (outcome.user, outcome.tags) = (user.clone(), tags.clone());
+            outcome.task = task.map(str::to_owned);
+        }
+        Some(copy)
+    }
+
+    /// Its copy is not sent.
+    pub(crate) fn skip_copy(&self) {
+        self.recorder.skip_copy();
+    }
+
+    /// It has never been a call.
+    pub(crate) fn forget(&mut self) {
+        self.outcome = None;
     }
 }
 
@@ -235,9 +323,12 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         // Whoever left says nothing about the target.
         self.pass = None;
-        if self.outcome.is_some() {
-            self.close(Some(Error::new(Kind::Cancelled, Origin::Caller, "the caller left before the answer was complete")));
-        }
+        let Some(outcome) = &self.outcome else { return };
+        let (origin, what) = match outcome.mirror_of {
+            None => (Origin::Caller, "the caller left before the answer was complete"),
+            Some(_) => (Origin::Gateway, "the copy was given up before its answer was complete"),
+        };
+        self.close(Some(Error::new(Kind::Cancelled, origin, what)));
     }
 }
 

@@ -9,8 +9,9 @@ use super::{Reader, stalled};
 use crate::codec::Error;
 use crate::codec::dialect::Framing;
 use crate::config::HoldBack;
-use crate::exchange::{Answer, Lane, explain};
+use crate::exchange::{Answer, Failed, Lane, explain};
 use crate::ir::{Delta, Event};
+use crate::monitor::Tally;
 use crate::transport::{Body, Failure};
 
 /// How much is kept back, and the most that may be.
@@ -31,18 +32,18 @@ pub struct Hold {
 ///
 /// # Errors
 /// The provider's, or that the answer broke off, before that.
-pub async fn hold(answer: Answer, framing: Framing, hold: Hold) -> Result<Answer, Error> {
+pub async fn hold(answer: Answer, framing: Framing, hold: Hold) -> Result<Answer, Failed> {
     let Hold { until, frame_limit, limit, idle_seconds } = hold;
     match until {
         HoldBack::None => return Ok(answer),
-        HoldBack::FirstByte => return first_byte(answer, idle_seconds).await,
+        HoldBack::FirstByte => return Ok(first_byte(answer, idle_seconds).await?),
         HoldBack::FirstToken | HoldBack::Bytes(_) | HoldBack::Ms(_) | HoldBack::All => {}
     }
     let reader = match answer.lane {
         Lane::Same => Reader::framed(&answer, framing, frame_limit),
         Lane::Translate => Reader::new(&answer, frame_limit),
     };
-    let mut held = Held { reader, bytes: BytesMut::new(), events: Vec::new() };
+    let mut held = Held { reader, bytes: BytesMut::new(), events: Vec::new(), tally: Tally::default() };
     let Answer { mut body, target, .. } = answer;
     let time = async {
         match until {
@@ -57,9 +58,10 @@ pub async fn hold(answer: Answer, framing: Framing, hold: Hold) -> Result<Answer
             chunk = tokio::time::timeout(Duration::from_secs(idle_seconds), body.chunk()) => chunk,
             () = &mut time => break,
         };
-        let chunk = chunk.map_err(|_| target.service.sign(stalled(idle_seconds)))?;
+        let chunk = chunk.map_err(|_| held.failed(target.service.sign(stalled(idle_seconds))))?;
         let failed = |failure: Failure| explain(&failure, &target);
-        match held.take(chunk, until, limit, failed).map_err(|error| target.service.sign(error))? {
+        let taken = held.take(chunk, until, limit, failed);
+        match taken.map_err(|error| held.failed(target.service.sign(error)))? {
             Step::More => {}
             Step::Enough => break,
             Step::Whole => {
@@ -86,6 +88,7 @@ struct Held {
     reader: Reader,
     bytes: BytesMut,
     events: Vec<Event>,
+    tally: Tally,
 }
 
 enum Step {
@@ -96,6 +99,12 @@ enum Step {
 }
 
 impl Held {
+    /// It has failed after what came.
+    fn failed(&self, error: Error) -> Failed {
+        let used = (!self.tally.is_empty()).then(|| self.tally.usage());
+        Failed { used, ..error.into() }
+    }
+
     fn take(
         &mut self,
         chunk: Option<Result<Bytes, Failure>>,
@@ -111,7 +120,11 @@ impl Held {
         };
         self.bytes.extend_from_slice(&chunk);
         let fed = self.reader.feed(&chunk, &mut self.events);
-        let spoken = self.events.drain(..).any(|event| speaks(&event));
+        let mut spoken = false;
+        for event in self.events.drain(..) {
+            spoken |= speaks(&event);
+            self.tally.hear(&event);
+        }
         // What follows a word in one packet is as late as what follows it in the next.
         if !(spoken && until == HoldBack::FirstToken) {
             fed?;

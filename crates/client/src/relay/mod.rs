@@ -16,6 +16,7 @@ use crate::codec::dialect::{Cx, Dialect, Framing};
 use crate::codec::{Error, Kind, Origin, Phase, Result};
 use crate::exchange::{Answer, Lane, explain};
 use crate::ir::{Response, Usage, fold};
+use crate::monitor::reckon_whole;
 
 pub use events::{Events, Reader};
 pub use flow::Flow;
@@ -29,7 +30,7 @@ pub enum Whole {
     Same {
         /// The body.
         body: Bytes,
-        /// The usage in it.
+        /// The usage in it, or a guess that is marked as one.
         usage: Option<Usage>,
     },
     /// In canonical form.
@@ -55,7 +56,7 @@ pub async fn whole(answer: Answer, limit: usize) -> Result<Whole> {
             let usage = match usage {
                 Some(usage) => Some(usage),
                 // Good answers tell their usage, mostly; one that does not gets a closer look.
-                None => read()?.usage,
+                None => Some(reckon_whole(&read()?)),
             };
             Ok(Whole::Same { body: body.clone(), usage })
         }

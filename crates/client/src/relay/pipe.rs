@@ -13,8 +13,8 @@ use super::sift::Sift;
 use crate::codec::dialect::{Cx, Dialect, Upstream, WriteStream};
 use crate::codec::{Error, Losses, Origin};
 use crate::exchange::{Answer, Lane, explain};
-use crate::ir::{Event, Usage};
-use crate::monitor::OpenCall;
+use crate::ir::Event;
+use crate::monitor::{OpenCall, Tally};
 use crate::target::Target;
 use crate::transport::Body;
 
@@ -44,7 +44,7 @@ struct Translation {
     writer: Box<dyn WriteStream>,
     inbound: &'static Dialect,
     events: Vec<Event>,
-    usage: Option<Usage>,
+    tally: Tally,
     /// What the caller's dialect had no words for: the head is long gone when it is known.
     losses: Losses,
 }
@@ -63,7 +63,7 @@ impl Pipe {
                 writer: inbound.downstream().write_stream(&cx),
                 inbound,
                 events: Vec::new(),
-                usage: None,
+                tally: Tally::default(),
                 losses: Losses::default(),
             }),
         };
@@ -148,18 +148,18 @@ impl Pipe {
 
     fn close(&mut self, error: Option<Error>) {
         self.done = true;
-        self.note();
+        self.note(error.is_some());
         self.call.close(error);
         self.body = Body::empty();
     }
 
-    /// Tells the outcome what the stream has shown.
-    fn note(&mut self) {
+    /// Tells the outcome what the stream has shown, whose end, if it has come, is that of an answer that is `broken` or not.
+    fn note(&mut self, broken: bool) {
         let Some(outcome) = self.call.outcome() else { return };
         match &mut self.stage {
-            Stage::Same(sift) => outcome.usage = sift.observe.usage(),
+            Stage::Same(sift) => outcome.usage = Some(sift.used(broken)),
             Stage::Translate(translation) => {
-                outcome.usage = translation.usage;
+                outcome.usage = Some(translation.tally.usage());
                 outcome.losses.extend(std::mem::take(&mut translation.losses));
             }
         }
@@ -174,9 +174,7 @@ impl Translation {
         }
         let mut bytes = Vec::with_capacity(256 * self.events.len().min(64));
         for event in self.events.drain(..) {
-            if let Event::Usage { usage } = &event {
-                self.usage = Some(*usage);
-            }
+            self.tally.hear(&event);
             self.inbound.note_lost(&event, &mut self.losses);
             self.writer.push(&event, &mut bytes);
         }
@@ -221,7 +219,11 @@ impl http_body::Body for Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        self.note();
+        if !self.done {
+            let read = || self.upstream.read_stream(self.target.quirks());
+            let broken = matches!(&self.stage, Stage::Same(sift) if sift.fault(read()).is_some());
+            self.note(broken);
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::codec::dialect::{Framing, Observe, ReadStream};
+use crate::codec::dialect::{Framing, Observe, ReadStream, Said};
 use crate::codec::frame::event_stream::{Fault, message_len, read_message};
 use crate::codec::frame::{ArrayReader, Frame, Part, ReadFrame, Splitter, SseSplitter, TooLong};
 use crate::codec::{Error, Kind, json};
+use crate::ir::Usage;
+use crate::monitor::reckon;
 
 /// Forwards the bytes of a stream. Only whole blocks leave, so that an error frame can follow a cut cleanly; a caller
 /// could not use half a block anyway.
@@ -14,6 +16,7 @@ pub(super) struct Sift {
     drop_usage: bool,
     blocks: Blocks,
     suspect: Suspect,
+    said: Said,
 }
 
 /// The last frame that may be an error: copied, because most streams have none and reading is for the end.
@@ -70,7 +73,8 @@ impl Sift {
             Framing::Array => Blocks::Array { reader: ArrayReader::new(limit), held: Vec::new(), begun: false, is_list: false },
             Framing::EventStream => Blocks::EventStream { held: Vec::new(), scratch: Vec::new(), limit },
         };
-        Sift { observe, drop_usage, blocks, suspect: Suspect::default() }
+        let said = Said::new(observe.said_in());
+        Sift { observe, drop_usage, blocks, suspect: Suspect::default(), said }
     }
 
     /// The error that the provider ended its stream with, if it did: it has reached the caller as it came, but the
@@ -82,6 +86,11 @@ impl Sift {
         }
         let frame = Frame { event: event.as_deref(), data };
         read.push(frame, &mut Vec::new()).err().filter(|error| error.kind != Kind::Malformed)
+    }
+
+    /// What the answer took so far, unless it is `broken` by what was told so far.
+    pub(super) fn used(&self, broken: bool) -> Usage {
+        reckon(self.observe.usage(), self.said.bytes(), !broken && self.observe.is_complete())
     }
 
     /// Whether that error is told in words of the dialect. If not, callers would take its frame for one that they need not
@@ -97,7 +106,7 @@ impl Sift {
 
     /// What of the stream may leave now that `chunk` has come, also when a block in it is too long.
     pub(super) fn feed(&mut self, chunk: Bytes) -> (Bytes, Result<(), Fault>) {
-        let Sift { observe, drop_usage, blocks, suspect } = self;
+        let Sift { observe, drop_usage, blocks, suspect, said } = self;
         let (split, held, joined, limit) = match blocks {
             Blocks::Array { reader, held, begun, is_list } => {
                 let (mut rest, mut good) = (&chunk[..], 0);
@@ -106,6 +115,7 @@ impl Sift {
                         Ok(Some(frame)) => {
                             observe.frame(frame);
                             suspect.look(frame, &**observe);
+                            said.frame(frame.data);
                             good = chunk.len() - rest.len();
                         }
                         Ok(None) => break Ok(()),
@@ -128,6 +138,7 @@ impl Sift {
                     let frame = read_message(bytes)?.frame(scratch);
                     observe.frame(frame);
                     suspect.look(frame, &**observe);
+                    said.frame(frame.data);
                     Ok(())
                 });
             }
@@ -152,6 +163,7 @@ impl Sift {
             if let Some(frame) = read(if is_begun { held } else { part }, joined) {
                 observe.frame(frame);
                 suspect.look(frame, &**observe);
+                said.frame(frame.data);
             }
             let dropped = *drop_usage && observe.is_usage_only();
             if is_begun && !dropped {
@@ -178,6 +190,7 @@ impl Sift {
                 if let Some(frame) = last {
                     self.observe.frame(frame);
                     self.suspect.look(frame, &*self.observe);
+                    self.said.frame(frame.data);
                 }
                 // Half a block of a stream that was cut would swallow the error that follows it.
                 let dropped = !self.observe.is_complete() || (self.drop_usage && self.observe.is_usage_only());
@@ -196,6 +209,7 @@ impl Sift {
                 if let Some(frame) = reader.finish().frame.filter(|frame| is_whole(frame.data)) {
                     self.observe.frame(frame);
                     self.suspect.look(frame, &*self.observe);
+                    self.said.frame(frame.data);
                 }
                 if !self.observe.is_complete() {
                     // The error that follows closes it.

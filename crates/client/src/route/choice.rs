@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use super::dice::mix;
 use super::lineup::Lineup;
+use super::need::Need;
 use super::plan::{Candidate, Strategy, plan};
 use super::said::Sight;
 use super::task::{Chosen, choose};
-use super::tries::{Need, Rules};
+use super::tries::Rules;
 use crate::codec::Result;
-use crate::config::{Alias, Sticky};
+use crate::codec::dialect::Operation;
+use crate::config::{Alias, Mirror, Sticky};
 use crate::relay::Hold;
 use crate::runtime::State;
 use crate::target::Target;
+
+/// Tells the throw for a call's copy from that for its order.
+const MIRRORED: u64 = 0x6D69_7272_6F72;
 
 /// Where a call goes.
 pub(crate) struct Routed {
@@ -22,6 +27,8 @@ pub(crate) struct Routed {
     pub(crate) rules: Rules,
     /// Its task.
     pub(crate) task: Option<String>,
+    /// Who gets a copy of it.
+    pub(crate) mirror: Option<Target>,
 }
 
 impl State {
@@ -35,7 +42,15 @@ impl State {
             let order = self.order(model, alias, &targets, need, &sight, (now, seed));
             targets = order.iter().filter_map(|at| targets.get(*at).cloned()).collect();
         }
-        Ok(Routed { rules: self.rules(need, alias), targets, task })
+        let mirror = alias.and_then(|alias| alias.mirror.as_ref());
+        let mirror = mirror.filter(|mirror| mirror.takes(need, seed)).and_then(|mirror| self.target(&mirror.target).ok());
+        Ok(Routed { rules: self.rules(need, alias, targets.len()), targets, task, mirror })
+    }
+
+    /// One target, and nobody else; it may take as long as it likes, as the transport goes.
+    pub(crate) fn route_to(&self, target: Target, need: &Need<'_>) -> Routed {
+        let rules = Rules { attempts: 1, deadline: Duration::MAX, ..self.rules(need, None, 1) };
+        Routed { rules, targets: vec![target], task: None, mirror: None }
     }
 
     fn order(
@@ -69,7 +84,7 @@ impl State {
         plan(alias.strategy, &candidates, sticky, seed)
     }
 
-    fn rules(&self, need: &Need<'_>, alias: Option<&Alias>) -> Rules {
+    fn rules(&self, need: &Need<'_>, alias: Option<&Alias>, targets: usize) -> Rules {
         let calls = &self.config.calls;
         let deadline = alias.and_then(|alias| alias.deadline_seconds).unwrap_or(calls.deadline_seconds);
         let deadline = Duration::from_secs(deadline);
@@ -89,7 +104,22 @@ impl State {
             streamed: need.streamed,
             repeatable: need.repeatable,
             tokens: need.tokens,
+            // What is still coming can be told to one only.
+            hedge: alias
+                .and_then(|alias| alias.hedge_ms)
+                .map(Duration::from_millis)
+                .filter(|_| targets > 1 && need.repeatable && !need.uploads),
         }
+    }
+}
+
+impl Mirror {
+    /// Whether this call is one of those that are mirrored. A count of tokens tells nothing of a model, and what is still
+    /// coming can be told to one only.
+    fn takes(&self, need: &Need<'_>, seed: u64) -> bool {
+        // Not the number that the order of targets follows from.
+        let drawn = (u128::from(mix(seed ^ MIRRORED)) * 100) >> 64;
+        drawn < u128::from(self.percent) && !need.uploads && need.said.operation() != Operation::CountTokens
     }
 }
 

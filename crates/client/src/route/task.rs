@@ -169,6 +169,12 @@ pub(crate) fn model_of(config: &Config, name: &str) -> Result<String> {
     choose(config, &TaskRules::default(), (None, name), &Sight::new(Said::default())).map(|chosen| chosen.model.to_owned())
 }
 
+/// The names of models by which tasks are asked for.
+pub(crate) fn names(config: &Config) -> impl Iterator<Item = String> {
+    let auto = (!config.task_rules.is_empty()).then_some(AUTO);
+    config.tasks.keys().map(String::as_str).chain(auto).map(|task| format!("{PREFIX}{task}"))
+}
+
 fn not_found(what: String) -> Error {
     Error::new(Kind::NotFound, Origin::Caller, what).at("model")
 }

@@ -1,16 +1,5 @@
 //! The exchanges of one call: who is asked next, when, and when to give up.
 //!
-//! ```text
-//! let mut tries = client.tries(&need)?;
-//! loop {
-//!     let leg = tries.next(&mut call).await?;        // waits where waiting may help; an error when nobody is left
-//!     let tried = leg.within(exchange(&leg.target, …)).await;
-//!     if let Some(answer) = tries.hear(leg, tried, &mut call) {
-//!         return Ok(answer);
-//!     }
-//! }
-//! ```
-//!
 //! Whoever has not been asked is asked before anybody is asked again, and a wait that is too long moves on at once. So a
 //! call fails only when every target that may be asked has failed, or asks for more patience than the call has.
 
@@ -22,14 +11,13 @@ use tokio::time::Instant;
 use super::backoff;
 use super::choice::Routed;
 use super::dice::Dice;
+use super::leg::{Entry, Headed, Leg, Out, Time};
 use super::limit::Place;
-use super::said::Said;
-use super::standing::{Closed, Pass};
+use super::prognosis::{is_final, may_be_done, may_help, mendable};
+use super::standing::{Closed, Fitness, Pass};
 use crate::clock::Clock;
-use crate::codec::dialect::Operation;
 use crate::codec::{Error, Kind, Origin, Phase, Retry};
 use crate::exchange::Failed;
-use crate::ir::Request;
 use crate::monitor::OpenCall;
 use crate::relay::Hold;
 use crate::target::Target;
@@ -39,51 +27,6 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// Who has had all of a call's time but this has had it all.
 const SCANT: Duration = Duration::from_millis(100);
-
-/// What a call asks for, as far as it matters for where it goes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Need<'a> {
-    /// The model's name as asked for.
-    pub model: &'a str,
-    /// Whether the answer comes as a stream.
-    pub streamed: bool,
-    /// Whether a request that may have been carried out may be sent again.
-    pub repeatable: bool,
-    /// The task whose model is asked for, whatever `model` says.
-    pub task: Option<&'a str>,
-    /// Whose calls shall always find the same target, if the model's alias wants that.
-    pub session: Option<&'a str>,
-    /// What the call says, to be looked into if that matters.
-    pub said: Said<'a>,
-    /// When the caller gives up, if it says; counted from now.
-    pub patience: Option<Duration>,
-    /// The request's body is still coming.
-    pub uploads: bool,
-    /// What it may take in tokens, of input and output together: an estimate.
-    pub tokens: u64,
-}
-
-/// Output tokens of a call that does not say how many it wants at most. What it really took counts in the end.
-const USUAL_OUTPUT: u64 = 500;
-
-impl<'a> Need<'a> {
-    /// It will take about as many tokens as there are in a text of so many bytes, and as many as it wants at most.
-    #[must_use]
-    pub fn taking(self, bytes: usize, output: Option<u64>) -> Self {
-        let input = u64::try_from(bytes / 4).unwrap_or(u64::MAX);
-        Need { tokens: input.saturating_add(output.unwrap_or(USUAL_OUTPUT)), ..self }
-    }
-
-    /// A whole answer of this model to a request that may be sent again.
-    pub fn of(model: &'a str) -> Self {
-        Need { model, repeatable: true, ..Need::default() }
-    }
-
-    /// A whole answer to this chat.
-    pub fn to(request: &'a Request) -> Self {
-        Need { said: Said::Request(request, Operation::Chat), ..Need::of(&request.model) }
-    }
-}
 
 /// How a call goes on when targets fail.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +42,8 @@ pub(crate) struct Rules {
     /// The deadline is the configuration's, and the caller is done with its request.
     pub(crate) all: bool,
     pub(crate) tokens: u64,
+    /// When another target is asked beside one that has not answered.
+    pub(crate) hedge: Option<Duration>,
 }
 
 /// The exchanges of one call.
@@ -115,6 +60,8 @@ pub struct Tries {
     glancing: Option<Instant>,
     over: bool,
     task: Option<String>,
+    /// Who gets a copy of the call.
+    pub(super) mirror: Option<Target>,
 }
 
 /// One target on the way of a call.
@@ -127,31 +74,24 @@ struct Stop {
     place: Option<Place>,
 }
 
-/// One exchange with one target that may begin now.
-pub struct Leg {
-    /// Whom to ask.
-    pub target: Target,
-    /// How much of a streamed answer is kept back.
-    pub hold: Hold,
-    pass: Pass,
-    at: usize,
-    /// To the end of the call's time.
-    left: Duration,
-    /// Whether that is as much as the configuration gives one target.
-    all: bool,
-    /// To the head of the answer.
-    first_byte: Option<Duration>,
-}
-
 /// Why an exchange cannot begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     /// The target must not be asked now.
     Closed,
     /// It has as many calls as it may.
     Full,
     /// It may not be asked again.
     Spent,
+}
+
+/// Why a target is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It is the next one.
+    Next,
+    /// Another one takes too long.
+    Beside,
 }
 
 /// When and where a call may go on.
@@ -166,11 +106,11 @@ struct Prospect {
 impl Tries {
     /// The exchanges of a call.
     pub(crate) fn new(routed: Routed, clock: Arc<dyn Clock>, dice: Arc<Dice>) -> Self {
-        let Routed { targets, rules, task } = routed;
+        let Routed { targets, rules, task, mirror } = routed;
         let now = Instant::now();
         let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now), place: None }).collect();
         let until = later(now, rules.deadline);
-        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task }
+        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task, mirror }
     }
 
     /// The task that the call is, if it asked for one.
@@ -178,37 +118,73 @@ impl Tries {
         self.task.as_deref()
     }
 
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// The next exchange of `call`, as soon as it may begin.
     ///
     /// # Errors
     /// The last failure when nobody may be asked any more; `RateLimited` or `Unavailable` when nobody was, with the time
     /// after which somebody may be.
-    pub async fn next(&mut self, call: &mut OpenCall) -> Result<Leg, Failed> {
+    pub(super) async fn next(&mut self, call: &mut OpenCall) -> Result<Entry, Failed> {
         if let (Some(task), Some(outcome)) = (&self.task, call.outcome()) {
             outcome.task = Some(task.clone());
         }
-        let leg = self.advance().await?;
-        call.begin(&leg.target);
-        Ok(leg)
+        let mut entry = self.advance().await?;
+        entry.out.exchange = call.begin(&entry.leg.target);
+        Ok(entry)
     }
 
-    /// Hears how the exchange of a leg went. Gives the answer, if it is one: as far as `call` is concerned the leg is
-    /// answered, but the call stays open, because the answer's body may be still to come.
-    pub fn hear<T>(&mut self, leg: Leg, tried: Result<T, Failed>, call: &mut OpenCall) -> Option<T> {
+    /// An exchange of `call` beside the one that takes too long, with the next target that has not been asked, is fit, and
+    /// has a retry to spare.
+    pub(super) fn beside(&mut self, call: &mut OpenCall) -> Option<Entry> {
+        let (now, ticks) = (Instant::now(), self.clock.ticks());
+        if self.over || now >= self.until {
+            return None;
+        }
+        for at in 0..self.stops.len() {
+            let Some(stop) = self.stops.get(at).filter(|stop| stop.asked == 0) else { continue };
+            let fitness = stop.target.look(self.rules.streamed, ticks).fitness;
+            if matches!(fitness, Fitness::Fit | Fitness::Recovering(_))
+                && let Ok(mut entry) = self.enter(at, now, Turn::Beside)
+            {
+                entry.out.exchange = call.begin(&entry.leg.target);
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// A call begins that may be hedged: as one that goes out for the first time it brings a share of a retry, to whoever
+    /// would be asked beside the first.
+    pub(super) fn earn_beside(&self) {
+        if let Some(stop) = self.stops.iter().find(|stop| stop.asked == 0) {
+            stop.target.standing().earn(self.rules.retry_percent);
+        }
+    }
+
+    /// Hears how an exchange went. Gives the answer, if it is one: as far as `call` is concerned the exchange is answered,
+    /// but the call stays open, because the answer's body may be still to come.
+    pub(super) fn hear<T>(&mut self, out: Out, tried: Result<T, Failed>, call: &mut OpenCall) -> Option<T> {
         match tried {
             Ok(answer) => {
-                call.answered(leg.answered());
+                call.answered(out.exchange, out.answered());
                 Some(answer)
             }
             Err(failed) => {
-                call.failed(&failed.error);
-                self.failed(leg, failed);
+                call.failed(out.exchange, &failed.error, failed.used);
+                self.failed(out, failed);
                 None
             }
         }
     }
 
-    async fn advance(&mut self) -> Result<Leg, Failed> {
+    async fn advance(&mut self) -> Result<Entry, Failed> {
         loop {
             let now = Instant::now();
             if self.over || now >= self.until {
@@ -216,8 +192,8 @@ impl Tries {
             }
             for at in 0..self.stops.len() {
                 let fresh = self.stops.get(at).is_some_and(|stop| stop.asked == 0);
-                if fresh && let Ok(leg) = self.enter(at, now) {
-                    return Ok(self.leave_queues(leg));
+                if fresh && let Ok(entry) = self.enter(at, now, Turn::Next) {
+                    return Ok(self.leave_queues(entry));
                 }
             }
             let Some(prospect) = self.prospect(now) else { return Err(self.give_up(None, now)) };
@@ -235,8 +211,8 @@ impl Tries {
             for at in 0..self.stops.len() {
                 let again = self.stops.get(at).is_some_and(|stop| stop.asked > 0 && stop.due.is_some_and(|due| due <= now));
                 if again {
-                    match self.enter(at, now) {
-                        Ok(leg) => return Ok(self.leave_queues(leg)),
+                    match self.enter(at, now, Turn::Next) {
+                        Ok(entry) => return Ok(self.leave_queues(entry)),
                         Err(refusal) => spent |= refusal == Refusal::Spent,
                     }
                 }
@@ -258,14 +234,11 @@ impl Tries {
         now.saturating_duration_since(since) > self.rules.longest_wait
     }
 
-    /// The exchange of this leg has failed.
-    fn failed(&mut self, leg: Leg, failed: Failed) {
+    /// An exchange has failed.
+    fn failed(&mut self, out: Out, failed: Failed) {
         let now = Instant::now();
-        let Leg { mut pass, at, .. } = leg;
-        // Who refuses by status has used nothing, nor has who was never reached.
-        let unused = failed.error.status.is_some() || failed.error.phase == Some(Phase::Connect);
-        pass.settle(unused.then_some(0));
-        pass.over(Some(&failed.error));
+        let at = out.at;
+        out.failed(&failed.error, failed.used);
         let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
@@ -284,42 +257,29 @@ impl Tries {
         }
     }
 
-    fn enter(&mut self, at: usize, now: Instant) -> Result<Leg, Refusal> {
-        let Rules { streamed, retry_percent, first_byte, tokens, .. } = self.rules;
+    fn enter(&mut self, at: usize, now: Instant, turn: Turn) -> Result<Entry, Refusal> {
         let stop = self.stops.get_mut(at).ok_or(Refusal::Closed)?;
-        let standing = Arc::clone(stop.target.standing());
-        let gate = &stop.target.service.gate;
-        if gate.holds() && standing.closed(self.clock.ticks()).is_some() {
-            // Nobody's turn is kept from others for a target that must not be asked.
-            stop.place = None;
-            return Err(Refusal::Closed);
-        }
-        let seat = match &mut stop.place {
-            Some(place) => Some(place.seat().ok_or(Refusal::Full)?),
-            None => gate.enter(&stop.target.model, tokens, &self.clock).map_err(|()| Refusal::Full)?,
-        };
-        stop.place = None;
-        let pass = standing.enter(streamed, &self.clock).map_err(|_| Refusal::Closed)?;
-        // Without a retry in the target's budget it is not asked again.
-        if stop.asked > 0 && !standing.spend(self.clock.ticks()) {
-            stop.due = None;
+        let pass = admit(&stop.target, &mut stop.place, &self.rules, &self.clock)?;
+        let standing = stop.target.standing();
+        // Without a retry in the target's budget it is not asked again, nor beside another.
+        if (stop.asked > 0 || turn == Turn::Beside) && !standing.spend(self.clock.ticks()) {
+            stop.due = stop.due.filter(|_| turn == Turn::Beside);
             return Err(Refusal::Spent);
         }
-        let pass = pass.seated(seat);
-        standing.learned().take(tokens);
-        if stop.asked == 0 {
-            standing.earn(retry_percent);
+        standing.learned().take(self.rules.tokens);
+        if stop.asked == 0 && turn == Turn::Next {
+            standing.earn(self.rules.retry_percent);
         }
         stop.asked += 1;
         let left = self.until.saturating_duration_since(now);
         let all = self.rules.all && self.rules.deadline.saturating_sub(left) < SCANT;
-        Ok(Leg { target: stop.target.clone(), hold: self.rules.hold, pass, at, left, all, first_byte })
+        Ok(self.rules.entry(stop.target.clone(), (left, all), (pass, at)))
     }
 
     /// Who goes waits nowhere any more.
-    fn leave_queues(&mut self, leg: Leg) -> Leg {
+    fn leave_queues(&mut self, entry: Entry) -> Entry {
         self.stops.iter_mut().for_each(|stop| stop.place = None);
-        leg
+        entry
     }
 
     /// Who may be asked next, and when.
@@ -424,80 +384,34 @@ impl Tries {
     }
 }
 
-impl Leg {
-    /// The work's result, or that the call's time is over.
-    ///
-    /// # Errors
-    /// Its own, and `Timeout`: the target's fault only if it had all the time that there is.
-    pub async fn within<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
-        if let Ok(done) = tokio::time::timeout(self.left, work).await {
-            return done;
-        }
-        let (phase, origin) = if self.all { (Phase::FirstByte, Origin::Provider) } else { (Phase::Whole, Origin::Gateway) };
-        Err(self.late(phase, origin, self.left))
-    }
-
-    /// The head of an answer, or that it took too long.
-    ///
-    /// # Errors
-    /// Its own, and `Timeout`.
-    pub async fn begin<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
-        let Some(patience) = self.first_byte else { return work.await };
-        match tokio::time::timeout(patience, work).await {
-            Ok(done) => done,
-            Err(_) => Err(self.late(Phase::FirstByte, Origin::Provider, patience)),
-        }
-    }
-
-    fn late(&self, phase: Phase, origin: Origin, patience: Duration) -> Failed {
-        let provider = &self.target.service.provider.id;
-        let what = match origin {
-            Origin::Gateway => {
-                format!("the call's time was over before {provider} answered, which had {} ms", patience.as_millis())
-            }
-            _ => format!("gave no answer within {} ms", patience.as_millis()),
-        };
-        Error::timeout(phase, origin, what).from_provider(provider).into()
-    }
-
-    fn answered(mut self) -> Pass {
-        self.pass.head();
-        self.pass
+impl Rules {
+    /// An exchange that may begin, with this much time, and whether that is all there is.
+    pub(super) fn entry(&self, target: Target, (left, all): (Duration, bool), (pass, at): (Pass, usize)) -> Entry {
+        let time = Time { service: Arc::clone(&target.service), left, all };
+        let headed = self.hedge.map(|_| Headed::default());
+        let leg = Leg { target, hold: self.hold, first_byte: self.first_byte, headed };
+        Entry { leg, time, out: Out { pass, at, exchange: 0 } }
     }
 }
 
-/// No other target would do better: the request itself is at fault, or nobody waits any more.
-fn is_final(error: &Error) -> bool {
-    match error.kind {
-        Kind::BadRequest | Kind::Filtered | Kind::Cancelled | Kind::MethodNotAllowed => true,
-        // A window or a limit of one target says nothing about the next one's, nor does a model that it has not.
-        Kind::NotFound | Kind::TooLarge | Kind::ContextTooLong => error.origin == Origin::Caller,
-        _ => false,
+/// Lets a call go to a target now, past whoever waits at `place` if it waits there itself.
+pub(super) fn admit(target: &Target, place: &mut Option<Place>, rules: &Rules, clock: &Arc<dyn Clock>) -> Result<Pass, Refusal> {
+    let (standing, gate) = (target.standing(), &target.service.gate);
+    if gate.holds() && standing.closed(clock.ticks()).is_some() {
+        // Nobody's turn is kept from others for a target that must not be asked.
+        *place = None;
+        return Err(Refusal::Closed);
     }
-}
-
-/// Whether the caller could do something about it.
-fn mendable(error: &Error) -> bool {
-    matches!(error.kind, Kind::ContextTooLong | Kind::TooLarge)
-}
-
-/// Whether the same target may do better later.
-fn may_help(error: &Error, repeatable: bool) -> bool {
-    let passing = matches!(
-        error.kind,
-        Kind::RateLimited | Kind::Overloaded | Kind::Server | Kind::Timeout | Kind::Network | Kind::Truncated | Kind::Conflict
-    );
-    passing && error.retry != Retry::Never && (repeatable || !may_be_done(error))
+    let seat = match place {
+        Some(place) => Some(place.seat().ok_or(Refusal::Full)?),
+        None => gate.enter(&target.model, rules.tokens, clock).map_err(|()| Refusal::Full)?,
+    };
+    *place = None;
+    let pass = standing.enter(rules.streamed, clock).map_err(|_| Refusal::Closed)?;
+    Ok(pass.seated(seat))
 }
 
 /// Times that are too far away to be told are as good as a month.
 fn later(now: Instant, wait: Duration) -> Instant {
     now + wait.min(Duration::from_secs(30 * 24 * 3600))
-}
-
-/// Whether the request may have been carried out all the same. Who refuses by status has done nothing, unless it speaks for
-/// somebody behind it; nor has who was never reached.
-fn may_be_done(error: &Error) -> bool {
-    let sent = matches!(error.origin, Origin::Provider | Origin::Network) && error.phase != Some(Phase::Connect);
-    sent && error.status.is_none_or(|status| matches!(status, 408 | 502 | 504))
 }

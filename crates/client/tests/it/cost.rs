@@ -6,7 +6,7 @@ use trunkline::codec::catalog::{Cost, Currency, Models};
 use trunkline::config::Environment;
 use trunkline::ir::Usage;
 use trunkline::monitor::{OpenCall, Outcome, Recorder};
-use trunkline::{Client, Config};
+use trunkline::{Client, Config, Error, Kind, Origin, Phase, Target};
 
 fn client(config: &str) -> Client {
     let none = Environment::of::<String, String>([]);
@@ -65,4 +65,65 @@ fn an_outcome_has_the_cost_of_its_target() {
     }
     let costs: Vec<Option<u64>> = kept.0.lock().unwrap().iter().map(|outcome| outcome.cost.map(|cost| cost.micros)).collect();
     assert_eq!(costs, [Some(18_000_000), None, None, None]);
+}
+
+/// Whoever was asked, and failed on the way, is paid, too; who refused is not.
+#[test]
+fn every_exchange_is_counted_and_an_estimate_is_marked() {
+    let of = |kind, origin| Error { provider: Some("sim".to_owned()), ..Error::new(kind, origin, "failed") };
+    let refused = Error { status: Some(500), ..of(Kind::Server, Origin::Provider) };
+    let unreached = Error { phase: Some(Phase::Connect), ..of(Kind::Network, Origin::Network) };
+    let unsent = Error::bad_request("cannot be said");
+    let said = Usage { output: 40, estimated: true, ..Usage::default() };
+    let guess = |output| Some((100, output, true));
+    let config = "[prices.'sim/*']\ninput = '1000000'\noutput = '2000000'\ncurrency = 'CNY'";
+    let client = client(config);
+    let target = Target::new(client.service("sim").unwrap(), "lorem");
+    for (error, used, expected) in [
+        (refused, None, None),
+        (unreached, None, None),
+        (unsent, None, None),
+        (of(Kind::Truncated, Origin::Network), None, guess(0)),
+        (of(Kind::Truncated, Origin::Network), Some(said), guess(40)),
+        (of(Kind::Overloaded, Origin::Provider), Some(said), guess(40)),
+        (of(Kind::Overloaded, Origin::Provider), None, None),
+        (of(Kind::Timeout, Origin::Network), None, guess(0)),
+    ] {
+        let kept = Arc::new(Kept::default());
+        let mut call = OpenCall::new("id".to_owned(), Arc::clone(&kept) as _, client.model_data());
+        call.prompt(100);
+        let first = call.begin(&target);
+        call.failed(first, &error, used);
+        call.begin(&target);
+        call.outcome().unwrap().usage = Some(Usage { input: 7, output: 3, ..Usage::default() });
+        call.close(None);
+        let outcome = kept.0.lock().unwrap().pop().unwrap();
+        let seen = |usage: Option<Usage>| usage.map(|usage| (usage.input, usage.output, usage.estimated));
+        let usages: Vec<_> = outcome.exchanges.iter().map(|exchange| seen(exchange.usage)).collect();
+        assert_eq!(usages, [expected, Some((7, 3, false))], "{error:?}");
+        let (input, output, estimated) = expected.unwrap_or_default();
+        assert_eq!(seen(outcome.usage), Some((input + 7, output + 3, estimated)), "{error:?}");
+        let micros = outcome.exchanges.iter().filter_map(|exchange| exchange.cost).map(|cost| cost.micros).sum::<u64>();
+        assert_eq!(outcome.cost.map(|cost| cost.micros), Some(micros), "{error:?}");
+        assert_eq!(micros, (input + 7 + 2 * (output + 3)) * 1_000_000, "{error:?}");
+    }
+}
+
+/// A call that ends before anything is known of its answer has asked for it all the same.
+#[test]
+fn who_leaves_early_has_used_the_prompt() {
+    let client = client("");
+    let target = Target::new(client.service("sim").unwrap(), "lorem");
+    for prompt in [Some(100), None] {
+        let kept = Arc::new(Kept::default());
+        let mut call = OpenCall::new("id".to_owned(), Arc::clone(&kept) as _, client.model_data());
+        if let Some(prompt) = prompt {
+            call.prompt(prompt);
+        }
+        call.begin(&target);
+        drop(call);
+        let outcome = kept.0.lock().unwrap().pop().unwrap();
+        let expected = prompt.map(|input| Usage { input, estimated: true, ..Usage::default() });
+        assert_eq!((outcome.usage, outcome.exchanges[0].usage), (expected, expected));
+    }
 }

@@ -10,6 +10,7 @@
 //! stream's. With `CUTS=all` in the environment each gets everything, which takes ten times as long.
 
 mod told;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
@@ -101,7 +102,12 @@ enum Ending {
     Quiet,
     /// It breaks.
     Broken,
+    /// It does not, but the caller leaves.
+    HungUp,
 }
+
+/// What the prompt is estimated at.
+const PROMPT: u64 = 17;
 
 impl Case {
     fn lane(&self, caller: &Dialect) -> Lane {
@@ -137,6 +143,7 @@ impl Case {
                 let broken = Failure::new(Phase::Body, "the connection broke in the middle of the reply");
                 Body::stream(futures_util::stream::iter([Ok(bytes), Err(broken)]))
             }
+            Ending::HungUp => Body::stream(futures_util::stream::iter([Ok(bytes)]).chain(futures_util::stream::pending())),
         };
         let answer = Answer {
             target: self.target.clone(),
@@ -150,7 +157,8 @@ impl Case {
         };
         // None of these streams keeps anybody waiting.
         let hold = Hold { until, frame_limit: 1 << 20, limit: 1 << 20, idle_seconds: 60 };
-        let answer = relay::hold(answer, framing, hold).now_or_never().expect("nothing to wait for")?;
+        let held = relay::hold(answer, framing, hold).now_or_never().expect("nothing to wait for");
+        let answer = held.map_err(|failed| failed.error)?;
         let cx = Cx {
             id: "abcdefghijklmnopqrstuvwx".to_owned(),
             request_id: "req_1".to_owned(),
@@ -161,7 +169,9 @@ impl Case {
             asked: None,
         };
         let outcomes = Arc::new(Outcomes::default());
-        let call = OpenCall::new("req_1".to_owned(), Arc::clone(&outcomes) as _, self.client.model_data());
+        let mut call = OpenCall::new("req_1".to_owned(), Arc::clone(&outcomes) as _, self.client.model_data());
+        call.prompt(PROMPT);
+        call.begin(&self.target);
         let settings = Settings { idle_seconds: 60, frame_limit: 1 << 20, cut: tokio::sync::watch::channel(false).1 };
         let mut pipe = Pipe::new(answer, caller, cx, call, settings);
         let mut out = Vec::new();
@@ -171,6 +181,7 @@ impl Case {
                 Poll::Ready(Some(Ok(frame))) => out.extend_from_slice(&frame.into_data().unwrap()),
                 Poll::Ready(Some(Err(never))) => match never {},
                 Poll::Ready(None) => break,
+                Poll::Pending if ending == Ending::HungUp => break,
                 Poll::Pending => panic!("{}: waits for more", self.name),
             }
         }

@@ -13,6 +13,7 @@ use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::frame::{ArrayReader, EventStreamReader, Frame, NdjsonReader, ReadFrame, SseReader, event_stream};
 use crate::ir::{Event, Model, Request, Response, TokenCount, Usage};
+use crate::json::KeyFinder;
 use crate::loss::Losses;
 
 pub mod advice;
@@ -37,6 +38,7 @@ mod openai_responses;
 pub mod operation;
 mod qianfan;
 mod queue;
+mod said;
 mod shared;
 mod spark;
 mod time;
@@ -47,6 +49,7 @@ pub use crate::json::Edit;
 pub use aside::{Aside, ReadName, aside};
 pub use asked::Asked;
 pub use feature::Feature;
+pub use said::Said;
 
 /// A wire format, both ways.
 pub struct Dialect {
@@ -435,6 +438,11 @@ pub trait Observe: Send {
     fn may_be_error(&self, frame: Frame<'_>) -> bool {
         let _ = frame;
         false
+    }
+
+    /// The members of a frame that hold what the model says: text, thinking, arguments of tools.
+    fn said_in(&self) -> &'static [KeyFinder] {
+        &[]
     }
 
     /// True when the frame just seen is the extra usage chunk that the caller did not ask for.

@@ -1,12 +1,20 @@
 //! Messages, their parts, and what travels along with them.
 
+use std::borrow::Cow;
+
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+/// A [dialect](crate::dialect::ALL)'s name.
+// Written out, the type would have to be borrowed from what is read.
+pub type DialectName = &'static str;
+
 /// One turn. System and developer texts are messages too, wherever they stand.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// What [`Serialize`] writes, [`Deserialize`] reads again: a conversation can be kept. Dialects are found by their names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -16,12 +24,12 @@ pub struct Message {
     /// What is said, in order. Tool results are parts of a [`Role::User`] message, before any other part.
     pub parts: Vec<Part>,
     /// What we do not act on.
-    #[serde(skip_serializing_if = "Extra::is_empty")]
+    #[serde(skip_serializing_if = "Extra::is_empty", default)]
     pub extra: Extra,
 }
 
 /// Who speaks. `developer` is read as [`Role::System`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Instructions.
@@ -33,7 +41,7 @@ pub enum Role {
 }
 
 /// One piece of content.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// What it is.
     #[serde(flatten)]
@@ -45,7 +53,7 @@ pub struct Part {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
     /// What we do not act on.
-    #[serde(skip_serializing_if = "Extra::is_empty")]
+    #[serde(skip_serializing_if = "Extra::is_empty", default)]
     pub extra: Extra,
 }
 
@@ -81,7 +89,7 @@ impl Message {
 }
 
 /// The kinds of content.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Content {
     /// Text, in an answer possibly with its sources.
@@ -89,7 +97,7 @@ pub enum Content {
         /// The text.
         text: String,
         /// Where it comes from.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
         citations: Vec<Citation>,
     },
     /// A picture, sent or made.
@@ -132,7 +140,7 @@ pub enum Content {
         /// The text; empty when it is withheld and only the signature is given.
         text: String,
         /// True when the text is encrypted: then the signature is the content.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         redacted: bool,
     },
     /// The model wants a tool to be called.
@@ -155,7 +163,7 @@ pub enum Content {
         /// Texts, images, documents.
         parts: Vec<Part>,
         /// True when the tool failed.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         failed: bool,
     },
     /// The model declines.
@@ -166,14 +174,16 @@ pub enum Content {
     /// A block that only its own dialect knows (server tools, search results, code execution, …).
     Foreign {
         /// The dialect that it comes from.
-        from: &'static str,
+        #[serde(deserialize_with = "read_dialect")]
+        from: DialectName,
         /// The block as it came.
+        #[serde(deserialize_with = "read_kept")]
         value: Raw,
     },
 }
 
 /// Where media is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// An `https:` address (or a provider's own scheme).
@@ -204,7 +214,7 @@ pub enum Source {
 }
 
 /// Keep the prompt up to here in the provider's cache.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheMark {
     /// For how long: `5m`, `1h`, `30m`, `12h`; `None`: the provider's default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,10 +225,11 @@ pub struct CacheMark {
 ///
 /// Towards a caller whose dialect is not the owner's, the value travels as `tl.<owner>.<value>`
 /// ([`Signature::sealed`]) in the field where that dialect keeps its own, and is recognised when it comes back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// The dialect that it belongs to.
-    pub owner: &'static str,
+    #[serde(deserialize_with = "read_dialect")]
+    pub owner: DialectName,
     /// As it came.
     pub value: String,
 }
@@ -242,7 +253,7 @@ impl Signature {
 }
 
 /// Where a piece of an answer comes from. Fields that the wire did not give are `None`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Citation {
     /// The address of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,19 +271,20 @@ pub struct Citation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<u64>,
     /// The dialect that `raw` is written in.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub from: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty", default, deserialize_with = "read_dialect")]
+    pub from: DialectName,
     /// As it came.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "read_kept_piece")]
     pub raw: Option<Raw>,
 }
 
 /// Fields that we do not act on, tagged with the dialect that they came from; they come out again where
-/// that dialect is spoken, and are a [`Loss`](crate::Loss) elsewhere.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// that dialect is spoken, and are a [`Loss`](crate::Loss) elsewhere. Without any, it does not matter whose they are not.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Extra {
     /// The dialect.
-    pub from: &'static str,
+    #[serde(deserialize_with = "read_dialect")]
+    pub from: DialectName,
     /// The fields.
     pub fields: Map<String, Value>,
 }
@@ -291,6 +303,12 @@ impl Extra {
     /// The fields, if they are `dialect`'s own.
     pub fn of(&self, dialect: &str) -> Option<&Map<String, Value>> {
         (self.from == dialect && !self.is_empty()).then_some(&self.fields)
+    }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields && (self.from == other.from || self.is_empty())
     }
 }
 
@@ -331,4 +349,19 @@ impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Box::<RawValue>::deserialize(deserializer).map(Raw)
     }
+}
+
+/// A dialect by its name; one that is not known (any more) is nobody's.
+fn read_dialect<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let name = Cow::<'de, str>::deserialize(deserializer)?;
+    Ok(crate::dialect::find(&name).map_or("", |dialect| dialect.name))
+}
+
+/// Of a value inside of others that are told apart by a member, the text is gone by the time that it is read.
+fn read_kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Raw, D::Error> {
+    Value::deserialize(deserializer).map(|value| Raw::of(&value))
+}
+
+fn read_kept_piece<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw>, D::Error> {
+    Ok(Option::<Value>::deserialize(deserializer)?.map(|value| Raw::of(&value)))
 }

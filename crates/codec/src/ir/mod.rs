@@ -23,7 +23,7 @@ pub use count::TokenCount;
 pub use embed::{Embed, EmbedInput, Embeddings, Purpose, Truncate};
 pub use event::{Delta, Event, PartStart};
 pub use image::{Draw, File, Image, Images};
-pub use message::{CacheMark, Citation, Content, Extra, Message, Part, Raw, Role, Signature, Source};
+pub use message::{CacheMark, Citation, Content, DialectName, Extra, Message, Part, Raw, Role, Signature, Source};
 pub use model::Model;
 pub use moderate::{Category, Moderate, Moderation, Suspect, Verdict};
 pub use request::{Effort, Format, Reasoning, Request, Sampling, Speech, Tool, ToolChoice, ToolKind};

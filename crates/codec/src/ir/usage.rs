@@ -43,6 +43,27 @@ impl Usage {
         self.input.saturating_add(self.output)
     }
 
+    /// Both together; what neither told stays untold, and it is a guess if one of them is.
+    #[must_use]
+    pub fn plus(self, other: Usage) -> Usage {
+        let both = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        Usage {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            cache_read: both(self.cache_read, other.cache_read),
+            cache_write: both(self.cache_write, other.cache_write),
+            cache_write_5m: both(self.cache_write_5m, other.cache_write_5m),
+            cache_write_1h: both(self.cache_write_1h, other.cache_write_1h),
+            reasoning: both(self.reasoning, other.reasoning),
+            audio_input: both(self.audio_input, other.audio_input),
+            audio_output: both(self.audio_output, other.audio_output),
+            estimated: self.estimated || other.estimated,
+        }
+    }
+
     /// The part of the prompt that was neither read from nor written to a cache.
     pub fn uncached_input(&self) -> u64 {
         self.input.saturating_sub(self.cache_read.unwrap_or(0)).saturating_sub(self.cache_write.unwrap_or(0))

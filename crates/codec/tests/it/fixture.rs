@@ -15,12 +15,15 @@
 //!
 //! With `UPDATE_FIXTURES=1` in the environment the expected files are written instead; read them before you keep them.
 
+use std::fmt::Debug;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use trunkline_codec::catalog::Quirks;
 use trunkline_codec::dialect::{self, Cx, Dialect, Framing, Head, Operation};
@@ -198,6 +201,9 @@ fn check_request(case: &Case, body: &[u8]) {
             return case.expect("refused.json", Some(error_value(&error)));
         }
     };
+    for message in &request.messages {
+        check_kept(case, message);
+    }
     let (own_quirks, usual) = (case.quirks.of_model(&request.model), Quirks::default());
     for dialect in dialect::ALL {
         let own = dialect.name == case.dialect.name;
@@ -243,6 +249,13 @@ fn check_request(case: &Case, body: &[u8]) {
             assert!(text.contains(&said), "{} for {}: {said:?} is missing", case.name, dialect.name);
         }
     }
+}
+
+/// What is kept of a conversation is read again as it was.
+fn check_kept<T: Serialize + DeserializeOwned + PartialEq + Debug>(case: &Case, value: &T) {
+    let kept = serde_json::to_string(value).unwrap();
+    let again: T = serde_json::from_str(&kept).unwrap_or_else(|error| panic!("{}: {error} in {kept}", case.name));
+    assert_eq!(&again, value, "{}: kept as {kept}", case.name);
 }
 
 /// How many calls of tools are told in a body, whatever its dialect calls them.
@@ -313,6 +326,9 @@ fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
                 }
             }
             law::check(&case.name, &fold::unfold(response.clone()), true);
+            for part in response.choices.iter().flat_map(|choice| &choice.parts) {
+                check_kept(case, part);
+            }
             Some(response)
         }
     }

@@ -13,9 +13,9 @@ use trunkline::codec::dialect::operation::Told;
 use trunkline::codec::dialect::{self, headers as wire_headers};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
 use trunkline::exchange::{Answer, Failed, Lane};
-use trunkline::monitor::Snapshot;
+use trunkline::ir;
+use trunkline::monitor::{OpenCall, Snapshot};
 use trunkline::relay::{Flow, Pipe};
-use trunkline::{Target, ir};
 use trunkline_store::Status;
 
 use super::{Health, Route};
@@ -75,11 +75,12 @@ impl Facts {
         Facts { id: id.to_owned(), target: None, attempts: 0, task: None, losses: Losses::default(), estimated: false, dialect }
     }
 
-    /// The next target is asked.
-    pub fn begin(&mut self, target: &Target) {
-        self.target = Some(target.shared_name());
-        self.attempts += 1;
-        self.losses = Losses::default();
+    /// Who was asked so far, and how often.
+    pub fn tell(&mut self, call: &mut OpenCall) {
+        if let Some(outcome) = call.outcome() {
+            self.target.clone_from(&outcome.target);
+            self.attempts = u32::try_from(outcome.exchanges.len()).unwrap_or(u32::MAX);
+        }
     }
 
     fn write(&self, headers: &mut HeaderMap) {

@@ -18,6 +18,9 @@ fn measure(house: &House, left: Instant, cell: &str) -> Duration {
     assert!(until(|| house.gateway.stats().calls == 1), "{cell}: one outcome");
     let stats = house.gateway.stats();
     assert_eq!((stats.calls, stats.cancelled, stats.errors), (1, 1, 0), "{cell}: {}", stats.all);
+    let number = |name: &str| stats.all[name].as_u64().unwrap();
+    assert_eq!(number("estimated"), 1, "{cell}: {}", stats.all);
+    assert!(number("input_tokens") > 0 && number("estimated_tokens") > 0, "{cell}: {}", stats.all);
     told
 }
 

@@ -24,6 +24,7 @@ mod operation;
 mod oversize;
 mod passthrough;
 mod quirk;
+mod race;
 mod record;
 mod rehearse;
 mod responses;

@@ -79,7 +79,7 @@ fn a_call_leaves_a_row_that_says_all_but_its_words() {
     assert!(first.bytes_in.unwrap() > 50 && first.elapsed_us > 0 && first.first_us.is_none());
     let exchange = &first.exchanges[0];
     assert_eq!((first.exchanges.len(), exchange.target.as_str(), exchange.output), (1, "sim/echo", first.output));
-    assert_eq!(exchange.dialect.as_deref(), Some("openai-chat"));
+    assert_eq!(exchange.cost_micros, first.cost_micros);
     let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64 - first.begun_us;
     assert!(age < 60_000_000, "{age}");
 

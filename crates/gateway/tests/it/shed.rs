@@ -84,7 +84,12 @@ fn a_full_queue_is_told_with_a_time_to_come_back() {
     assert_eq!(reply.status(), 429, "{}", reply.text());
     assert!(reply.text().contains("[limits]"), "{}", reply.text());
     assert!(reply.header("retry-after").parse::<u64>().unwrap() >= 1);
+    let passed = Ask::post("/passthrough/at-openai-chat/files", "x");
+    let reply = house.gateway.ask(&passed);
+    assert_eq!(reply.status(), 429, "what is passed through is a call, too: {}", reply.text());
+    assert_eq!(house.provider.requests().len(), 1);
     assert_eq!(open.reply().status(), 200);
     assert_eq!(house.gateway.ask(&ask).status(), 200);
+    assert_eq!(house.gateway.ask(&passed).status(), 404, "the provider's own word");
     assert_eq!(house.gateway.stats().all["shed"], 0, "that is the provider's limit, not the gateway's");
 }

@@ -55,6 +55,11 @@ fn what_is_left_to_the_rules_is_decided_by_the_first_that_fits() {
     let rules = "[[task_rules]]\ntask = \"vision\"\nimage = true\n[[task_rules]]\ntask = \"chinese\"\nlanguage = \"zh\"\n\
                  [[task_rules]]\ntask = \"embed\"\noperation = \"embed\"\n";
     let gateway = gateway(&provider, &format!("{tasks}{rules}"));
+    let listed = gateway.ask(&Ask::get("/v1/models")).json();
+    let listed: Vec<_> = listed["data"].as_array().unwrap().iter().filter_map(|model| model["id"].as_str()).collect();
+    for task in ["task:default", "task:vision", "task:auto"] {
+        assert!(listed.contains(&task), "people choose from what is listed: {task} of {listed:?}");
+    }
     for (ask, task, model) in [
         (post(TALK, "task:auto", "hello"), "default", "usual"),
         (post(TALK, "x", "你好").header("x-trunkline-task", "auto"), "chinese", "zh"),

@@ -50,6 +50,9 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
         error: error.clone(),
         input: Some(100),
         output: Some(20),
+        usage_estimated: failed,
+        cost_micros: Some(1_234),
+        currency: Some(Cow::Borrowed(if number % 4 == 0 { "CNY" } else { "USD" })),
     };
     CallRow {
         begun_us: micros - elapsed_us,

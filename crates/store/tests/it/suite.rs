@@ -13,6 +13,8 @@ async fn all(store: &mut Store) {
     empty(store).await;
     sums_up(store).await;
     empty(store).await;
+    counts_copies_and_currencies_apart(store).await;
+    empty(store).await;
     forgets(store).await;
 }
 
@@ -93,6 +95,22 @@ async fn sums_up(store: &mut Store) {
         assert_eq!(stats.hours.iter().map(|moment| moment.calls).sum::<u64>(), rest);
         assert_eq!(stats.groups.iter().map(|group| group.totals.calls).sum::<u64>(), rest);
         assert_eq!(stats.all.input, rest * 100);
+    }
+}
+
+async fn counts_copies_and_currencies_apart(store: &mut Store) {
+    let ids = Ids::new();
+    let at = hour(60);
+    let real = call(&ids, at, 1);
+    let copy = CallRow { mirror_of: Some("request1".to_owned()), ..call(&ids, at, 2) };
+    let mut mixed = CallRow { cost_micros: None, currency: None, ..call(&ids, at, 3) };
+    mixed.exchanges.push(trunkline_store::ExchangeRow { currency: Some("CNY".into()), ..mixed.exchanges[0].clone() });
+    store.add(&[real, copy, mixed]).await.unwrap();
+    {
+        let stats = store.stats(By::Error, at).await.unwrap();
+        assert_eq!((stats.all.calls, stats.all.copies, stats.all.errors), (2, 1, 0));
+        assert_eq!((stats.all.input, stats.hours[0].calls), (300, 2));
+        assert_eq!(stats.all.costs.into_iter().collect::<Vec<_>>(), [("CNY".to_owned(), 1234), ("USD".to_owned(), 3 * 1234)]);
     }
 }
 

@@ -1,10 +1,12 @@
-//! Tokens for a service account (RFC 7523) or a person (RFC 6749 §6), both from a JSON key file.
+//! Tokens for a service account (RFC 7523) or a person (RFC 6749 §6), both from a JSON key file. A workload's file is one,
+//! too: see [`Federation`].
 
 use http::HeaderName;
 use serde_json::Value;
 
 use super::super::lookup::Lookup;
 use super::super::sign::{self, refuse};
+use super::federation::Federation;
 use super::oauth2::{read as read_token, without, write_form};
 use super::{Exchange, Minted, Post};
 use crate::codec::Result;
@@ -31,9 +33,9 @@ pub(crate) struct Refresh {
 }
 
 /// Names the project that pays.
-const PAYER: HeaderName = HeaderName::from_static("x-goog-user-project");
+pub(super) const PAYER: HeaderName = HeaderName::from_static("x-goog-user-project");
 
-/// Reads the key file, whichever of the two it is.
+/// Reads the key file, whichever of them it is.
 pub(super) fn read(account: &ServiceAccount, lookup: &mut Lookup<'_>) -> Result<Exchange> {
     let file = match &account.json {
         Some(json) => lookup.need(json)?,
@@ -70,6 +72,10 @@ pub(super) fn read(account: &ServiceAccount, lookup: &mut Lookup<'_>) -> Result<
             subject: account.subject.clone(),
             file,
         })),
+        Some("external_account") => {
+            let federation = Federation::new(&file, &account.scope, lookup)?;
+            Ok(Exchange::Federation(Box::new(federation)))
+        }
         Some(other) => Err(refuse(format!("credentials of the type `{other}` are not supported; take a service account's"))),
     }
 }

@@ -3,9 +3,11 @@
 mod answer;
 mod assertion;
 mod cloud;
+mod federation;
 mod mint;
 mod oauth2;
 mod role;
+mod sign_on;
 
 use std::time::Duration;
 
@@ -35,6 +37,8 @@ pub(crate) enum Exchange {
     Assertion(assertion::Assertion),
     /// RFC 6749 §6.
     Refresh(assertion::Refresh),
+    /// RFC 8693.
+    Federation(Box<federation::Federation>),
     /// Any other request.
     Mint(Box<mint::Request>),
     /// A container's keys.
@@ -43,6 +47,8 @@ pub(crate) enum Exchange {
     Instance(cloud::Instance),
     /// A role's keys.
     Role(role::Role),
+    /// The keys of whoever has signed on.
+    SignOn(sign_on::SignOn),
 }
 
 /// What was got.
@@ -80,6 +86,10 @@ impl Exchange {
         Self::Role(role::Role::new(role, url, scope))
     }
 
+    pub(super) fn sign_on(wanted: &super::chain::SignOn, url: &str, scope: Scope) -> Result<Self> {
+        sign_on::SignOn::new(wanted, url, scope).map(Self::SignOn)
+    }
+
     /// Asks for a token, for `model` where that makes a difference.
     ///
     /// # Errors
@@ -90,10 +100,12 @@ impl Exchange {
             Self::OAuth2(oauth) => oauth.ask(&post).await,
             Self::Assertion(assertion) => assertion.ask(&post).await,
             Self::Refresh(refresh) => refresh.ask(&post).await,
+            Self::Federation(federation) => federation.ask(&post).await,
             Self::Mint(mint) => mint.ask(&post, model).await,
             Self::Container(container) => container.ask(&post).await,
             Self::Instance(instance) => instance.ask(&post).await,
             Self::Role(role) => role.ask(&post).await,
+            Self::SignOn(sign_on) => sign_on.ask(&post).await,
         }
     }
 }

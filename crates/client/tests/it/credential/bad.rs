@@ -108,7 +108,15 @@ fn what_a_credential_lacks_is_said_at_the_start() {
     for (text, wanted) in [
         ("{}", "this is no service account's JSON file"),
         ("<html>", "this is no service account's JSON file"),
-        (r#"{"type":"external_account"}"#, "credentials of the type `external_account` are not supported"),
+        (
+            r#"{"type":"impersonated_service_account"}"#,
+            "credentials of the type `impersonated_service_account` are not supported",
+        ),
+        (r#"{"type":"external_account","audience":"a"}"#, "this is no workload's credentials file: line 1, column 42"),
+        (
+            r#"{"type":"external_account","audience":"a","subject_token_type":"t","token_url":"u","credential_source":{"environment_id":"x"}}"#,
+            "names neither a `file` nor a `url`",
+        ),
         (r#"{"type":"authorized_user","client_id":"a"}"#, "lacks `token_url`"),
         (r#"{"client_email":"a","private_key":"secret-words","token_uri":"http://h"}"#, "private_key is not in PEM form"),
     ] {

@@ -270,6 +270,57 @@ async fn a_profiles_role_is_asked_for_with_the_keys_of_another() {
 }
 
 #[tokio::test]
+async fn whoever_has_signed_on_gets_keys_until_that_is_over() {
+    let folder = Folder::new("sso");
+    let config = folder.write(
+        "config",
+        "[profile work]\nsso_session = my sso\nsso_account_id = 0012\nsso_role_name = Power User\n\
+         [sso-session my sso]\nsso_region = eu-north-1\nsso_start_url = https://sso.example/start\n",
+    );
+    std::fs::create_dir_all(folder.0.join(".aws/sso/cache")).unwrap();
+    // SHA-1 of `my sso`.
+    let kept = ".aws/sso/cache/b3902c2d49b36c95af74dedb0f77c5828749e230.json";
+    folder.write(
+        kept,
+        r#"{"startUrl":"https://sso.example/start","accessToken":"first+token/=","expiresAt":"2026-01-02T04:04:05Z"}"#,
+    );
+    // 2026-01-02T04:04:05Z, in milliseconds.
+    let keys = r#"{"roleCredentials":{"accessKeyId":"ASIASSO","secretAccessKey":"sso-secret","sessionToken":"sso-session","expiration":1767326645000}}"#;
+    let over = r#"{"message":"Session token not found or invalid"}"#;
+    let portal = LocalProvider::start(vec![
+        Answer::json(200, keys),
+        Answer::json(401, over),
+        Answer::json(200, keys.replace("sso-session", "sso-again").replace("1767326645000", "1767330245000")),
+    ]);
+    let provider = provider(Arc::default(), expired);
+    let auth = format!(
+        "auth = {{ sigv4 = {{ region = 'eu-west-1', service = 'bedrock', profile = 'work', sso_url = '{}/{{region}}' }} }}",
+        portal.url()
+    );
+    let home = folder.0.to_str().unwrap().to_owned();
+    let world = World::new(&house(&provider.url(), &auth), &[NOWHERE, ("AWS_CONFIG_FILE", &config), ("HOME", &home)]);
+    world.call().await.unwrap();
+    world.call().await.unwrap();
+    assert_eq!(portal.requests().len(), 1);
+    let seen = &portal.requests()[0];
+    assert_eq!(
+        (seen.method.as_str(), seen.path.as_str()),
+        ("GET", "/eu-north-1/federation/credentials?role_name=Power%20User&account_id=0012")
+    );
+    assert_eq!(seen.header("x-amz-sso_bearer_token"), "first+token/=");
+    let carried = provider.requests()[0].header("authorization").to_owned();
+    assert!(carried.starts_with("AWS4-HMAC-SHA256 Credential=ASIASSO/20260102/eu-west-1/bedrock/aws4_request"), "{carried}");
+    world.clock.advance(3600);
+    let error = world.call().await.unwrap_err();
+    assert!(error.message.contains("is over; run `aws sso login --profile work`"), "{error}");
+    folder.write(kept, r#"{"accessToken":"second-token"}"#);
+    world.clock.advance(5);
+    world.call().await.unwrap();
+    assert_eq!(portal.requests()[2].header("x-amz-sso_bearer_token"), "second-token");
+    assert_eq!(sessions(&provider), ["sso-session", "sso-session", "sso-again"]);
+}
+
+#[tokio::test]
 async fn a_container_that_the_environment_names_is_asked() {
     let folder = Folder::new("container");
     let token = folder.write("token", "container-token\n");

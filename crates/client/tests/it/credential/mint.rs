@@ -105,6 +105,49 @@ async fn a_person_who_once_agreed_needs_no_key_file() {
 }
 
 #[tokio::test]
+async fn a_workload_that_another_knows_exchanges_its_token() {
+    let server = LocalProvider::start(vec![
+        Answer::json(200, r#"{"id_token":"own-token-1"}"#),
+        Answer::json(200, r#"{"access_token":"exchanged-1","expires_in":3599,"token_type":"Bearer"}"#),
+        Answer::json(200, r#"{"accessToken":"of-an-account","expireTime":"2026-01-02T03:14:05Z"}"#),
+        Answer::json(200, r#"{"id_token":"own-token-2"}"#),
+        Answer::json(403, r#"{"error":"invalid_grant","error_description":"own-token-2 is unknown"}"#),
+    ]);
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let url = server.url();
+    let file = serde_json::json!({
+        "type": "external_account", "audience": "//iam/pool", "subject_token_type": "urn:t:jwt",
+        "token_url": format!("{url}/v1/token"), "quota_project_id": "payer",
+        "service_account_impersonation_url": format!("{url}/a:generateAccessToken"),
+        "service_account_impersonation": { "token_lifetime_seconds": 600 },
+        "credential_source": {
+            "url": format!("{url}/own"), "headers": { "x-why": "because" },
+            "format": { "type": "json", "subject_token_field_name": "id_token" },
+        },
+    });
+    let auth = "auth = { service_account = { json = \"env:WORKLOAD\", scope = \"one two\" } }";
+    let world = World::new(&house(&provider.url(), auth), &[("WORKLOAD", &file.to_string())]);
+    world.call().await.unwrap();
+    world.call().await.unwrap();
+    let asked = server.requests();
+    assert_eq!((asked.len(), asked[0].path.as_str(), asked[0].header("x-why")), (3, "/own", "because"));
+    assert_eq!(
+        asked[1].body,
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&audience=%2F%2Fiam%2Fpool\
+         &scope=https%3A%2F%2Fwww.googleapis.com%2Fauth%2Fcloud-platform\
+         &requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token&subject_token=own-token-1\
+         &subject_token_type=urn%3At%3Ajwt"
+    );
+    assert_eq!((asked[2].path.as_str(), asked[2].header("authorization")), ("/a:generateAccessToken", "Bearer exchanged-1"));
+    assert_eq!(asked[2].body, r#"{"delegates":[],"scope":["one","two"],"lifetime":"600s"}"#);
+    assert_eq!(sent(&provider, "authorization"), ["Bearer of-an-account", "Bearer of-an-account"]);
+    assert_eq!(sent(&provider, "x-goog-user-project"), ["payer", "payer"]);
+    world.clock.advance(601);
+    let error = world.call().await.unwrap_err();
+    assert!(error.message.contains("is unknown") && !format!("{error:?}").contains("own-token-2"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_service_account_signs_for_its_token() {
     let server = LocalProvider::start(Answer::json(200, r#"{"access_token":"of-an-account","expires_in":3599}"#));
     let provider = LocalProvider::start(Answer::json(200, ANSWER));

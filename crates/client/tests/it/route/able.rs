@@ -46,8 +46,8 @@ async fn first(client: &Client, request: &Request) -> String {
     let raw = Said::Raw { dialect: chat, head, body: &outgoing.body, operation: Operation::Chat, max_tokens: request.max_tokens };
     let mut call = trunkline::monitor::OpenCall::new(String::new(), std::sync::Arc::new(Nobody), client.model_data());
     let mut tries = client.tries(&Need { said: raw, ..Need::of(&request.model) }).unwrap();
-    let leg = tries.next(&mut call).await.unwrap_or_else(|failed| panic!("{}", failed.error));
-    assert_eq!(leg.target.name(), asked, "read or raw");
+    let name = tries.answer(&mut call, |leg| async move { Ok(leg.target.name().to_owned()) }).await;
+    assert_eq!(name.unwrap_or_else(|failed| panic!("{}", failed.error)), asked, "read or raw");
     asked
 }
 

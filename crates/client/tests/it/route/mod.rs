@@ -2,7 +2,9 @@
 
 mod able;
 mod limit;
+mod mirror;
 mod model;
+mod race;
 mod share;
 mod storm;
 mod task;

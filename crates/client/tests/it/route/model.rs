@@ -17,7 +17,35 @@ struct Plan {
     strategy: &'static str,
     /// When each call begins, in milliseconds, and whether it is streamed.
     calls: Vec<(u64, bool)>,
+    /// After how many milliseconds another target is asked, too.
+    hedge: Option<u64>,
+    /// How many of a hundred calls are mirrored, to whom.
+    mirror: Option<(u32, Script)>,
     seed: u64,
+}
+
+impl Plan {
+    fn config(&self) -> String {
+        let names: Vec<String> = (0..self.scripts.len()).map(|at| format!("\"p{at}/m\"")).collect();
+        let mut config = format!(
+            "[calls]\ndeadline_seconds = {}\nattempts = {ATTEMPTS}\n[network]\nidle_seconds = 30\n[models.any]\ntargets = [{}]\nstrategy = \"{}\"\nfirst_byte_seconds = 4\n",
+            DEADLINE.as_secs(),
+            names.join(", "),
+            self.strategy
+        );
+        if let Some(ms) = self.hedge {
+            config.push_str(&format!("hedge_ms = {ms}\n"));
+        }
+        if let Some((percent, _)) = &self.mirror {
+            config.push_str(&format!("mirror = {{ target = \"{}/m\", percent = {percent} }}\n", self.shadow()));
+        }
+        config
+    }
+
+    /// Who gets the copies: it stands behind the others.
+    fn shadow(&self) -> String {
+        format!("p{}", self.scripts.len())
+    }
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -46,12 +74,10 @@ fn script() -> impl Strategy<Value = Script> {
 fn plan() -> impl Strategy<Value = Plan> {
     let strategy = prop_oneof![Just("order"), Just("weighted"), Just("latency"), Just("busy")];
     let calls = proptest::collection::vec((0..30_000_u64, any::<bool>()), 1..60);
-    (proptest::collection::vec(script(), 1..5), strategy, calls, any::<u64>()).prop_map(|(scripts, strategy, calls, seed)| Plan {
-        scripts,
-        strategy,
-        calls,
-        seed,
-    })
+    let hedge = proptest::option::of(prop_oneof![Just(0), 1..3000_u64]);
+    let mirror = proptest::option::of((prop_oneof![Just(100), 0..100_u32], script()));
+    (proptest::collection::vec(script(), 1..5), strategy, calls, hedge, mirror, any::<u64>())
+        .prop_map(|(scripts, strategy, calls, hedge, mirror, seed)| Plan { scripts, strategy, calls, hedge, mirror, seed })
 }
 
 proptest! {
@@ -69,14 +95,9 @@ fn check(plan: &Plan) {
 }
 
 async fn run(plan: &Plan) {
-    let names: Vec<String> = (0..plan.scripts.len()).map(|at| format!("\"p{at}/m\"")).collect();
-    let config = format!(
-        "[calls]\ndeadline_seconds = {}\nattempts = {ATTEMPTS}\n[network]\nidle_seconds = 30\n[models.any]\ntargets = [{}]\nstrategy = \"{}\"\nfirst_byte_seconds = 4\n",
-        DEADLINE.as_secs(),
-        names.join(", "),
-        plan.strategy
-    );
-    let (world, client) = world(&plan.scripts, &config, plan.seed);
+    let shadow = plan.mirror.iter().map(|(_, script)| script.clone());
+    let scripts: Vec<Script> = plan.scripts.iter().cloned().chain(shadow).collect();
+    let (world, client) = world(&scripts, &plan.config(), plan.seed);
     let begin = world.now();
     let calls = plan.calls.iter().map(|(at, streamed)| {
         let (world, client) = (&world, &client);
@@ -97,23 +118,37 @@ async fn run(plan: &Plan) {
             assert_eq!(ended.error, None, "somebody would have answered");
         }
     }
+    // Copies may still be out; calls are not.
+    assert_eq!(world.log.lock().unwrap().outcomes.iter().filter(|outcome| outcome.mirror_of.is_none()).count(), plan.calls.len());
+    tokio::time::sleep(DEADLINE * 2).await;
     let log = world.log.lock().unwrap();
-    assert_eq!(log.outcomes.len(), plan.calls.len(), "one outcome a call");
+    let (copies, real): (Vec<_>, Vec<_>) = log.outcomes.iter().partition(|outcome| outcome.mirror_of.is_some());
+    assert_eq!(real.len(), plan.calls.len(), "one outcome a call");
     let exchanges: usize = log.outcomes.iter().map(|outcome| outcome.exchanges.len()).sum();
     assert_eq!(exchanges, log.asked.values().map(Vec::len).sum::<usize>(), "every exchange is in an outcome");
+    assert!(log.at_once.values().all(|(now, _)| *now == 0), "whoever is not waited for is told: {:?}", log.at_once);
+    let name = format!("{}/m", plan.shadow());
+    assert!(copies.iter().all(|copy| copy.exchanges.len() == 1 && copy.target.as_deref() == Some(name.as_str())));
+    assert!(real.iter().flat_map(|outcome| &outcome.exchanges).all(|exchange| *exchange.target != *name));
+    match plan.mirror {
+        Some((100, _)) => assert_eq!(copies.len() + log.skipped, plan.calls.len(), "a copy of each, or a skip"),
+        Some(_) => assert!(copies.len() + log.skipped <= plan.calls.len()),
+        None => assert_eq!(copies.len() + log.skipped, 0),
+    }
     let mut firsts: HashMap<&str, usize> = HashMap::new();
-    for outcome in &log.outcomes {
+    for outcome in &real {
         let asked = |name: &str| outcome.exchanges.iter().filter(|exchange| *exchange.target == *name).count();
         let failed = outcome.exchanges.iter().filter(|exchange| exchange.error.is_some()).count();
         match &outcome.error {
-            None => assert_eq!(failed + 1, outcome.exchanges.len(), "one good exchange, the last: {outcome:?}"),
+            None => assert_eq!(failed + 1, outcome.exchanges.len(), "one good exchange: {outcome:?}"),
             Some(error) => {
                 assert_eq!(failed, outcome.exchanges.len(), "{outcome:?}");
                 let late = error.kind == Kind::Timeout;
                 let broke_off = outcome
                     .exchanges
-                    .last()
-                    .is_some_and(|last| last.error.as_ref().is_some_and(|error| error.kind == Kind::Truncated));
+                    .iter()
+                    .filter(|exchange| Some(&exchange.target) == outcome.target.as_ref())
+                    .any(|exchange| exchange.error.as_ref().is_some_and(|error| error.kind == Kind::Truncated));
                 for (at, script) in plan.scripts.iter().enumerate() {
                     // Not asked is only who has asked for silence.
                     let silence = script.acts.iter().any(|act| matches!(act, Act::Refuse(429 | 503 | 529, _)));
@@ -131,9 +166,11 @@ async fn run(plan: &Plan) {
             *firsts.entry(&exchange.target).or_default() += usize::from(std::ptr::eq(first, exchange));
         }
     }
-    for (host, asked) in &log.asked {
+    for (host, asked) in log.asked.iter().filter(|(host, _)| **host != plan.shadow()) {
         let firsts = firsts.get(format!("{host}/m").as_str()).copied().unwrap_or(0);
-        let allowed = firsts + firsts / 5 + 10 + usize::try_from(elapsed.as_secs()).unwrap() + 1;
+        // A call that may be hedged brings its share to a second target as well.
+        let hedged = if plan.hedge.is_some() { plan.calls.len() } else { 0 };
+        let allowed = firsts + (firsts + hedged) / 5 + 10 + usize::try_from(elapsed.as_secs()).unwrap() + 1;
         assert!(asked.len() <= allowed, "{host}: {} requests for {firsts} calls in {elapsed:?}", asked.len());
     }
 }

@@ -77,6 +77,8 @@ pub(crate) struct Log {
     /// When each provider was asked, by host.
     pub(crate) asked: HashMap<String, Vec<Duration>>,
     pub(crate) outcomes: Vec<Outcome>,
+    /// Copies of calls that were not sent.
+    pub(crate) skipped: usize,
     /// How many requests each provider has at once, now and at most, to the heads of their answers.
     pub(crate) at_once: HashMap<String, (usize, usize)>,
 }
@@ -110,6 +112,10 @@ pub(crate) struct World {
 impl Recorder for World {
     fn record(&self, outcome: Outcome) {
         self.log.lock().unwrap().outcomes.push(outcome);
+    }
+
+    fn skip_copy(&self) {
+        self.log.lock().unwrap().skipped += 1;
     }
 }
 

@@ -100,6 +100,8 @@ pub struct SigV4 {
     pub service: String,
     /// Where the keys of a role are asked for, `{region}` in it: only if the variables or a profile name a role.
     pub sts_url: Option<String>,
+    /// Where whoever has signed on gets keys, `{region}` in it: only if a profile names a single sign-on.
+    pub sso_url: Option<String>,
 }
 
 /// Where the keys of [`SigV4`] come from.

@@ -89,6 +89,7 @@ struct SigV4Table {
     region: Option<SecretRef>,
     service: Option<String>,
     sts_url: Option<String>,
+    sso_url: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -234,7 +235,8 @@ impl TryFrom<SigV4Table> for SigV4 {
             (None, None) => AwsKeys::Chain { profile: table.profile },
         };
         let sts_url = table.sts_url.map(|url| web_address(url, scheme, "sts_url")).transpose()?;
-        Ok(SigV4 { keys, region: table.region, service: need(table.service, scheme, "service")?, sts_url })
+        let sso_url = table.sso_url.map(|url| web_address(url, scheme, "sso_url")).transpose()?;
+        Ok(SigV4 { keys, region: table.region, service: need(table.service, scheme, "service")?, sts_url, sso_url })
     }
 }
 

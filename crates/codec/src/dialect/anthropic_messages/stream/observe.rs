@@ -1,5 +1,7 @@
 //! Watches a stream that is forwarded as it came.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 use serde::Deserialize;
 
@@ -7,6 +9,7 @@ use super::super::wire;
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
+use crate::json::KeyFinder;
 
 /// What is known of the stream so far.
 #[derive(Default)]
@@ -28,6 +31,9 @@ struct Message {
     #[serde(default)]
     usage: Option<wire::Usage>,
 }
+
+/// What holds the model's words.
+static SAID: LazyLock<[KeyFinder; 3]> = LazyLock::new(|| ["text", "thinking", "partial_json"].map(KeyFinder::new));
 
 impl Observe for Observer {
     fn frame(&mut self, frame: Frame<'_>) {
@@ -54,6 +60,10 @@ impl Observe for Observer {
 
     fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    fn said_in(&self) -> &'static [KeyFinder] {
+        &*SAID
     }
 }
 

@@ -1,5 +1,7 @@
 //! Watches a stream that is forwarded as it came.
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 
 use super::super::usage;
@@ -8,6 +10,7 @@ use crate::catalog::Quirks;
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
+use crate::json::KeyFinder;
 
 /// What is known of the stream so far.
 pub(in super::super) struct Observer {
@@ -28,6 +31,9 @@ impl Observer {
 struct Metadata {
     usage: Option<usage::Wire>,
 }
+
+/// What holds the model's words.
+static SAID: LazyLock<[KeyFinder; 2]> = LazyLock::new(|| ["text", "input"].map(KeyFinder::new));
 
 impl Observe for Observer {
     fn frame(&mut self, frame: Frame<'_>) {
@@ -52,5 +58,9 @@ impl Observe for Observer {
 
     fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    fn said_in(&self) -> &'static [KeyFinder] {
+        &*SAID
     }
 }

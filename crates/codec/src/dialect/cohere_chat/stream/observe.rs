@@ -9,6 +9,7 @@ use super::super::wire::UsageIn;
 use crate::dialect::Observe;
 use crate::frame::Frame;
 use crate::ir::Usage;
+use crate::json::KeyFinder;
 
 /// In quotes: within text these would be escaped.
 static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"message-end\""));
@@ -34,6 +35,9 @@ struct Delta {
     usage: Option<UsageIn>,
 }
 
+/// What holds the model's words.
+static SAID: LazyLock<[KeyFinder; 4]> = LazyLock::new(|| ["text", "thinking", "tool_plan", "arguments"].map(KeyFinder::new));
+
 impl Observe for Watch {
     fn frame(&mut self, frame: Frame<'_>) {
         if self.complete || END.find(frame.data).is_none() {
@@ -52,6 +56,10 @@ impl Observe for Watch {
 
     fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    fn said_in(&self) -> &'static [KeyFinder] {
+        &*SAID
     }
 }
 

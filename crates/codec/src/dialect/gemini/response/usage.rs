@@ -94,6 +94,9 @@ pub(crate) struct Observer {
     complete: bool,
 }
 
+/// What holds the model's words.
+static SAID: LazyLock<[KeyFinder; 2]> = LazyLock::new(|| ["text", "args"].map(KeyFinder::new));
+
 impl Observe for Observer {
     fn frame(&mut self, frame: Frame<'_>) {
         let usage = USAGE.value(frame.data).and_then(|span| frame.data.get(span));
@@ -113,5 +116,9 @@ impl Observe for Observer {
 
     fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    fn said_in(&self) -> &'static [KeyFinder] {
+        &*SAID
     }
 }

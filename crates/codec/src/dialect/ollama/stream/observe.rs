@@ -33,6 +33,9 @@ struct Glance {
     error: Option<IgnoredAny>,
 }
 
+/// What holds the model's words.
+static SAID: LazyLock<[KeyFinder; 4]> = LazyLock::new(|| ["content", "response", "thinking", "arguments"].map(KeyFinder::new));
+
 impl Observe for Watch {
     fn frame(&mut self, frame: Frame<'_>) {
         let done = |at: usize| frame.data.get(at..).is_some_and(|value| value.starts_with(b"true"));
@@ -50,6 +53,10 @@ impl Observe for Watch {
 
     fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    fn said_in(&self) -> &'static [KeyFinder] {
+        &*SAID
     }
 }
 

@@ -58,6 +58,10 @@ impl Watch {
     }
 }
 
+/// What holds the model's words.
+static SAID: LazyLock<[KeyFinder; 6]> =
+    LazyLock::new(|| ["content", "reasoning_content", "reasoning", "arguments", "refusal", "text"].map(KeyFinder::new));
+
 impl Observe for Watch {
     fn frame(&mut self, frame: Frame<'_>) {
         self.usage_only = false;
@@ -75,6 +79,10 @@ impl Observe for Watch {
 
     fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    fn said_in(&self) -> &'static [KeyFinder] {
+        &*SAID
     }
 
     fn may_be_error(&self, frame: Frame<'_>) -> bool {

@@ -43,6 +43,9 @@ pub(super) fn is_last(name: &str) -> bool {
     matches!(name, "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" | "error")
 }
 
+/// What holds the model's words.
+static SAID: LazyLock<[KeyFinder; 1]> = LazyLock::new(|| ["delta"].map(KeyFinder::new));
+
 impl Observe for Watch {
     fn frame(&mut self, frame: Frame<'_>) {
         let may_end = match frame.event {
@@ -67,6 +70,10 @@ impl Observe for Watch {
 
     fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    fn said_in(&self) -> &'static [KeyFinder] {
+        &*SAID
     }
 }
 

@@ -1,0 +1,106 @@
+//! What an answer takes, counted while it comes: by the provider's word when all of it has come, else by our own guess.
+
+use crate::ir::{Content, Delta, Event, Part, Response, Usage};
+
+/// A guess of the tokens in so many bytes of text.
+fn guess(bytes: u64) -> u64 {
+    bytes.div_ceil(4)
+}
+
+/// Strings longer than this that have no space at their beginning are pictures, sounds or documents.
+const LONG_STRING: usize = 4096;
+
+/// What one of these is counted as: nobody can tell without opening it.
+const MEDIUM_TOKENS: u64 = 1000;
+
+/// A guess of the tokens of a request that is not read: one for 4 bytes, and a thousand for a string that cannot be text.
+pub fn guess_unread(body: &[u8]) -> u64 {
+    let (mut text, mut media, mut last) = (body.len(), 0, 0);
+    if body.len() > LONG_STRING {
+        for at in memchr::memchr_iter(b'"', body) {
+            let string = body.get(last..at).unwrap_or_default();
+            let is_medium = string.len() > LONG_STRING && string.iter().take(256).all(|byte| !byte.is_ascii_whitespace());
+            // Text may have no spaces in some languages, but base64 has only one kind of byte.
+            if is_medium && string.iter().take(256).all(u8::is_ascii) {
+                text -= string.len();
+                media += MEDIUM_TOKENS;
+            }
+            last = at + 1;
+        }
+    }
+    guess(text as u64) + media
+}
+
+/// What a streamed answer takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    told: Option<Usage>,
+    /// Bytes of text, thinking and arguments.
+    said: u64,
+    complete: bool,
+}
+
+impl Tally {
+    /// Takes the next event.
+    pub fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Delta { delta: Delta::Text(text) | Delta::Arguments(text) | Delta::Transcript(text), .. } => {
+                self.said += text.len() as u64;
+            }
+            Event::Usage { usage } => self.told = Some(*usage),
+            Event::End => self.complete = true,
+            _ => {}
+        }
+    }
+
+    /// What it took so far.
+    pub fn usage(&self) -> Usage {
+        reckon(self.told, self.said, self.complete)
+    }
+
+    /// Whether nothing has come that takes tokens.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.told.is_none() && self.said == 0
+    }
+}
+
+/// What an answer took that told this and said so many bytes. What was told counts when all of it has come; before that
+/// it is the least that it can be. An input of 0 in a guess is not known here.
+pub(crate) fn reckon(told: Option<Usage>, said: u64, complete: bool) -> Usage {
+    match told {
+        Some(told) if complete => told,
+        told => {
+            let told = told.unwrap_or_default();
+            Usage { output: told.output.max(guess(said)), estimated: true, ..told }
+        }
+    }
+}
+
+/// What a whole answer took.
+pub fn reckon_whole(response: &Response) -> Usage {
+    let said = |part: &Part| match &part.content {
+        Content::Text { text, .. } | Content::Reasoning { text, .. } | Content::Refusal { text } => text.len(),
+        Content::ToolCall { name, arguments, .. } => name.len() + arguments.len(),
+        _ => 0,
+    };
+    match response.usage {
+        Some(told) => told,
+        None => reckon(None, response.choices.iter().flat_map(|choice| &choice.parts).map(said).sum::<usize>() as u64, true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_not_counted_as_text() {
+        let body = |string: &str| format!("{{\"a\":\"hello you\",\"b\":\"{string}\"}}");
+        let picture = body(&"iVBORw0KGgo".repeat(100_000));
+        assert!((1000..1020).contains(&guess_unread(picture.as_bytes())), "{}", guess_unread(picture.as_bytes()));
+        for text in ["to be or not ".repeat(1000), "是".repeat(5000)] {
+            let text = body(&text);
+            assert_eq!(guess_unread(text.as_bytes()), guess(text.len() as u64));
+        }
+    }
+}
