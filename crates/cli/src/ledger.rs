@@ -117,7 +117,10 @@ mod tests {
         let durations = [7, 1_250, 340_500, 2_140_000, 185_000_000].map(duration);
         assert_eq!(durations, ["7 µs", "1.2 ms", "340 ms", "2.1 s", "3:05 min"]);
         assert_eq!([950, 12_400, 3_100_000].map(number), ["950", "12.4k", "3.1M"]);
-        let back = |text| SystemTime::now().duration_since(since(text).unwrap()).unwrap().as_secs();
+        let back = |text| {
+            let then = since(text).unwrap();
+            SystemTime::now().duration_since(then).unwrap().as_secs()
+        };
         assert_eq!(["90s", "30m", "2h", "7d", "2w"].map(back), [90, 1800, 7200, 604_800, 1_209_600]);
         assert!(["", "h", "5", "5y", "-1h", "五h"].iter().all(|text| since(text).is_err()));
     }
