@@ -100,7 +100,7 @@ impl Client {
     /// # Errors
     /// When the model is not known or the provider fails.
     pub async fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
-        let mut call = self.open_call(&request.model);
+        let mut call = self.open_call(Operation::CountTokens, &request.model);
         let said = Said::Request(request, Operation::CountTokens);
         let mut tries = self.tries(&Need { said, ..Need::of(&request.model) }).map_err(|error| call.end(error))?;
         let count = tries.answer(&mut call, |leg| self.count(leg, request)).await;
@@ -171,7 +171,7 @@ impl Call {
     pub async fn send(self) -> Result<Reply> {
         let Call { client, mut request, task, session } = self;
         request.stream = false;
-        let mut call = client.open_call(&request.model);
+        let mut call = client.open_call(Operation::Chat, &request.model);
         call.prompt(estimate(&request).input);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
@@ -193,7 +193,10 @@ impl Call {
         request.stream = true;
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
-        let mut call = client.open_call(&request.model);
+        let mut call = client.open_call(Operation::Chat, &request.model);
+        if let Some(outcome) = call.outcome() {
+            outcome.streamed = true;
+        }
         call.prompt(estimate(&request).input);
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
@@ -202,7 +205,8 @@ impl Call {
         let begun = tries.answer(&mut call, |leg| async move { ask_stream(client, &leg, request, network).await }).await;
         let Begun { target, losses, events } = begun.map_err(|failed| call.end(failed.error))?;
         call.note(None, &losses);
-        let more = tries.continues().then(|| Box::new(GoOn { client: client.clone(), tries, request: request.clone(), caller: None }));
+        let more =
+            tries.continues().then(|| Box::new(GoOn { client: client.clone(), tries, request: request.clone(), caller: None }));
         let stitched = Stitched::new(events, call, more);
         Ok(ChatStream { target, losses, inner: Box::pin(pieces(stitched)) })
     }

@@ -8,6 +8,7 @@ use crate::carry::{Label, Nowhere, Stage};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Result;
 use crate::codec::catalog::{Cost, Models, Pieces};
+use crate::codec::dialect::Operation;
 use crate::config::{Config, Environment, Overlay, ReplayFrom};
 use crate::ir::{Model, Usage};
 use crate::monitor::{Counters, OpenCall, Recorder};
@@ -300,8 +301,8 @@ impl Client {
     }
 
     /// A call of the library's that begins now.
-    pub(crate) fn open_call(&self, model: &str) -> OpenCall {
-        OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(model)
+    pub(crate) fn open_call(&self, operation: Operation, model: &str) -> OpenCall {
+        OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(operation, model)
     }
 
     /// The model to ask when nobody names one: the `default` task, else the first alias, else the simulator.

@@ -32,7 +32,7 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
 use crate::mirror::{Kept, Room};
-use crate::pipeline::{TASK, need, word};
+use crate::pipeline::{TASK, introduce, need, word};
 use crate::shed::Held;
 use crate::worker::Worker;
 
@@ -50,7 +50,8 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
+    introduce(&mut call, head, errors, Some(wish.operation));
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
     let ran = match ran {
         Ok(ran) => ran,

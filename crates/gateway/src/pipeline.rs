@@ -39,6 +39,10 @@ use crate::{operate, passthrough, show};
 /// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
 pub(crate) const TASK: &str = "x-trunkline-task";
 
+/// For whom a call is made, and what else there is to say of it: for the ledger.
+const USER: &str = "x-trunkline-user";
+const TAGS: &str = "x-trunkline-tags";
+
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
     let id = worker.ids.next();
@@ -81,7 +85,8 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
+    introduce(&mut call, head, dialect, Some(operation));
     let ran = worker.unless_cut(pin!(run(worker, head, received, (dialect, operation), &mut call, id))).await;
     let ran = match ran {
         Ok(ran) => ran,
@@ -140,15 +145,17 @@ async fn run(
     let peeked = dialect.downstream().peek(&seen, &body, operation);
     let planned = peeked.and_then(|peek| {
         let Peek { max_tokens, .. } = peek;
+        if let Some(outcome) = call.outcome() {
+            outcome.model.clone_from(&peek.model);
+            outcome.streamed = peek.stream && operation == Operation::Chat;
+            outcome.bytes_in = Some(body.len() as u64);
+        }
         let said = Said::Raw { dialect, head: seen, body: &body, operation, max_tokens };
         let need = Need { said, ..need(head, &peek) }.taking(body.len(), max_tokens);
         worker.client.tries(&need).map(|tries| (peek, tries))
     });
     let (peek, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
     facts.task = tries.task().map(str::to_owned);
-    if let Some(outcome) = call.outcome() {
-        outcome.model.clone_from(&peek.model);
-    }
     if operation == Operation::Chat {
         call.prompt(guess_unread(&body));
     }
@@ -167,6 +174,16 @@ async fn run(
         Ok(answered) => Ok(answered.ready(call, facts)),
         Err(failed) => Err((failed, facts)),
     }
+}
+
+/// Tells the outcome who asks for what.
+pub(crate) fn introduce(call: &mut OpenCall, head: &Parts, dialect: &'static Dialect, operation: Option<Operation>) {
+    let Some(outcome) = call.outcome() else { return };
+    let said = |name| head.headers.get(name).and_then(word).map(str::to_owned);
+    outcome.operation = operation;
+    outcome.dialect = Some(dialect.name);
+    outcome.user = said(USER);
+    outcome.tags = said(TAGS);
 }
 
 /// What the call asks for, as far as it matters for where it goes.

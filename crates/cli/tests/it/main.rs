@@ -4,6 +4,7 @@
 mod batch;
 mod compare;
 mod kill;
+mod ledger;
 mod models;
 mod operation;
 mod readme;

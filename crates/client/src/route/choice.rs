@@ -110,6 +110,7 @@ impl State {
                 frame_limit: self.config.network.frame_limit,
                 limit: self.config.network.reply_limit,
                 idle_seconds: self.config.network.idle_seconds,
+                first_by: None,
             },
             streamed: need.streamed,
             continues: need.streamed && alias.is_some_and(|alias| alias.continue_cut),

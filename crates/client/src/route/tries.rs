@@ -13,7 +13,7 @@ use super::choice::Routed;
 use super::dice::Dice;
 use super::leg::{Entry, Headed, Leg, Out, Time};
 use super::limit::Place;
-use super::prognosis::{is_final, may_be_done, may_help, mendable};
+use super::prognosis::{is_final, may_be_done, may_help, worth};
 use super::standing::{Closed, Fitness, Pass};
 use crate::clock::Clock;
 use crate::codec::{Error, Kind, Origin, Phase, Retry};
@@ -58,8 +58,6 @@ pub struct Tries {
     dice: Arc<Dice>,
     until: Instant,
     last: Option<Failed>,
-    /// When the first of those that said so will have time.
-    soonest: Option<Instant>,
     /// Since when it waits for what is up to others.
     glancing: Option<Instant>,
     over: bool,
@@ -78,6 +76,8 @@ struct Stop {
     asked: u32,
     /// May be asked, at this time at the earliest; `None`: not any more.
     due: Option<Instant>,
+    /// When it will have time, by its own latest word.
+    back: Option<Instant>,
     /// Where it waits for its turn, if the target has as many calls as it may.
     place: Option<Place>,
 }
@@ -116,11 +116,12 @@ impl Tries {
     pub(crate) fn new(routed: Routed, clock: Arc<dyn Clock>, dice: Arc<Dice>) -> Self {
         let Routed { targets, apt, rules, task, mirror } = routed;
         let now = Instant::now();
-        let stop = |(at, target)| Stop { target, apt: at < 64 && apt >> at & 1 == 1, asked: 0, due: Some(now), place: None };
+        let stop =
+            |(at, target)| Stop { target, apt: at < 64 && apt >> at & 1 == 1, asked: 0, due: Some(now), back: None, place: None };
         let stops = targets.into_iter().enumerate().map(stop).collect();
         let until = later(now, rules.deadline);
-        let (last, soonest, glancing, answering) = (None, None, None, None);
-        Tries { stops, rules, clock, dice, until, last, soonest, glancing, over: false, task, answering, mirror }
+        let (last, glancing, answering) = (None, None, None);
+        Tries { stops, rules, clock, dice, until, last, glancing, over: false, task, answering, mirror }
     }
 
     /// The task that the call is, if it asked for one.
@@ -274,13 +275,12 @@ impl Tries {
             Retry::After(wait) => later(now, backoff::told(wait, &self.dice)),
             Retry::Never | Retry::Backoff => later(now, backoff::wait(stop.asked, &self.dice)),
         });
-        if let Retry::After(wait) = failed.error.retry {
-            let at = later(now, wait);
-            self.soonest = Some(self.soonest.map_or(at, |soonest| soonest.min(at)));
-        }
+        stop.back = match failed.error.retry {
+            Retry::After(wait) => Some(later(now, wait)),
+            Retry::Never | Retry::Backoff => None,
+        };
         self.over |= failed.last || is_final(&failed.error) || (!self.rules.repeatable && may_be_done(&failed.error));
-        // What the caller can mend is worth more to it than what it cannot.
-        let keep = self.last.as_ref().is_some_and(|last| mendable(&last.error) && !mendable(&failed.error));
+        let keep = self.last.as_ref().is_some_and(|last| worth(&last.error) > worth(&failed.error));
         if !keep {
             self.last = Some(failed);
         }
@@ -379,14 +379,26 @@ impl Tries {
         }
     }
 
+    /// When the first of those that have said so, or must not be asked before, will have time.
+    fn soonest(&self, now: Instant) -> Option<Duration> {
+        let ticks = self.clock.ticks();
+        let ready = self.stops.iter().filter_map(|stop| {
+            let opens = stop.target.standing().closed(ticks).map(|closed| closed.left.unwrap_or(GLANCE));
+            let shut = || stop.target.service.gate.shut(&stop.target.model, self.rules.tokens, Duration::ZERO, ticks);
+            let opens = opens.or_else(|| shut().map(|shut| shut.left));
+            let back = stop.back.map(|back| back.saturating_duration_since(now)).filter(|left| !left.is_zero());
+            back.max(opens)
+        });
+        ready.min()
+    }
+
     fn give_up(&mut self, prospect: Option<Prospect>, now: Instant) -> Failed {
         let wait = prospect.as_ref().map(|prospect| prospect.due.saturating_duration_since(now));
         if let Some(mut failed) = self.last.take() {
-            let soonest = self.soonest.map(|at| at.saturating_duration_since(now)).into_iter().chain(wait).min();
-            match (failed.error.retry, soonest) {
+            match (failed.error.retry, self.soonest(now)) {
                 (Retry::Backoff, Some(wait)) if wait > self.rules.longest_wait => failed.error.retry = Retry::After(wait),
-                // Somebody else may have time sooner.
-                (Retry::After(told), Some(wait)) if wait < told && self.stops.len() > 1 => failed.tell_wait(wait),
+                // Somebody else may have time sooner; or nobody, because of our own limits.
+                (Retry::After(told), Some(wait)) if told.abs_diff(wait) > SCANT => failed.tell_wait(wait),
                 _ => {}
             }
             return failed;
@@ -418,7 +430,8 @@ impl Rules {
     pub(super) fn entry(&self, target: Target, (left, all): (Duration, bool), (pass, at): (Pass, usize)) -> Entry {
         let time = Time { service: Arc::clone(&target.service), left, all };
         let headed = self.hedge.map(|_| Headed::default());
-        let leg = Leg { target, hold: self.hold, continues: self.continues, first_byte: self.first_byte, headed: headed.clone() };
+        let hold = Hold { first_by: self.first_byte.map(|patience| later(Instant::now(), patience)), ..self.hold };
+        let leg = Leg { target, hold, continues: self.continues, first_byte: self.first_byte, headed: headed.clone() };
         Entry { leg, time, out: Out { pass, at, exchange: 0 }, headed }
     }
 }

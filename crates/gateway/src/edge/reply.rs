@@ -8,16 +8,19 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use serde::Serialize;
 use trunkline::codec::dialect::operation::Told;
 use trunkline::codec::dialect::{self, Framing, headers as wire_headers};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
 use trunkline::exchange::{Answer, Failed, Lane};
 use trunkline::ir;
-use trunkline::monitor::OpenCall;
+use trunkline::monitor::{OpenCall, Snapshot};
 use trunkline::relay::{Flow, Pipe, Seam};
+use trunkline_store::Status;
 
 use super::{Health, Route};
 use crate::pipeline::TASK;
+use crate::record::Condition;
 use crate::shed::Open;
 use crate::worker::Worker;
 
@@ -219,7 +222,11 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
     }
     headers.insert(header::CONTENT_TYPE, media.unwrap_or(HeaderValue::from_static("application/json")));
     if let Some(seconds) = error.retry_after_seconds() {
-        headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));
+        // The provider's own word may be a date by its own clock, or none that SDKs understand.
+        let true_value = HeaderValue::from(seconds);
+        if headers.insert(header::RETRY_AFTER, true_value.clone()).is_some_and(|theirs| theirs != true_value) {
+            headers.remove("retry-after-ms");
+        }
     }
     if (status >= 500 || status == 429) && error.retry == Retry::Never {
         // The SDKs try every 5xx and 429 again unless they are told that it is of no use.
@@ -239,8 +246,8 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
         Route::Models(dialect) => json(dialect.downstream().write_models(&worker.client.models()), &Facts::new(id, dialect)),
         Route::Model(dialect, name) => model(worker, dialect, &percent_decode(name), id),
         Route::Stats(dialect) => {
-            let snapshot = worker.counters.snapshot();
-            json(serde_json::to_vec(&snapshot).unwrap_or_default(), &Facts::new(id, dialect))
+            let figures = Figures { counted: worker.record.counters().snapshot(), ledger: worker.record.status() };
+            json(serde_json::to_vec(&figures).unwrap_or_default(), &Facts::new(id, dialect))
         }
         Route::Targets(dialect) => {
             json(serde_json::to_vec(&worker.client.health()).unwrap_or_default(), &Facts::new(id, dialect))
@@ -274,11 +281,31 @@ pub fn fixed(media: &'static str, body: &'static str) -> Response<ReplyBody> {
     reply
 }
 
+/// `/stats`.
+#[derive(Serialize)]
+struct Figures {
+    #[serde(flatten)]
+    counted: Snapshot,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Status>,
+}
+
+/// `/health/…`.
+#[derive(Serialize)]
+struct Fitness {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Condition>,
+}
+
 /// `/health/live` and `/health/ready`.
 pub fn health(worker: &Worker, kind: Health) -> Response<ReplyBody> {
     let ready = kind == Health::Live || !*worker.draining.borrow();
-    let text: &'static [u8] = if ready { br#"{"status":"ok"}"# } else { br#"{"status":"stopping"}"# };
-    let mut reply = Response::new(ReplyBody::Whole(Bytes::from_static(text)));
+    let status = if ready { "ok" } else { "stopping" };
+    // A ledger that cannot be written fails no call: whoever asks is told, and goes on sending.
+    let ledger = (kind == Health::Ready).then(|| worker.record.condition()).flatten();
+    let text = serde_json::to_vec(&Fitness { status, ledger }).unwrap_or_default();
+    let mut reply = Response::new(ReplyBody::Whole(text.into()));
     if !ready {
         *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }

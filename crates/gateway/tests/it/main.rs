@@ -26,6 +26,7 @@ mod oversize;
 mod passthrough;
 mod quirk;
 mod race;
+mod record;
 mod rehearse;
 mod responses;
 mod shed;
