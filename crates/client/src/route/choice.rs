@@ -54,7 +54,7 @@ impl State {
     /// One target, and nobody else; it may take as long as it likes, as the transport goes.
     pub(crate) fn route_to(&self, target: Target, need: &Need<'_>) -> Routed {
         let rules = Rules { attempts: 1, deadline: Duration::MAX, ..self.rules(need, None, 1) };
-        Routed { rules, targets: vec![target], task: None, mirror: None }
+        Routed { rules, targets: vec![target], apt: u64::MAX, task: None, mirror: None }
     }
 
     fn order(
