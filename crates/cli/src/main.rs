@@ -3,6 +3,7 @@
 //! Output goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some items failed.
 
 mod cmd;
+mod column;
 mod rehearsal;
 mod terminal;
 
@@ -64,6 +65,12 @@ impl Global {
 enum Command {
     /// Ask a model and print its answer
     Ask(cmd::ask::Ask),
+    /// Ask a model for every line of a file; goes on where it was, whatever ended it
+    Batch(cmd::batch::Batch),
+    /// Ask several models the same, and set them side by side
+    Compare(cmd::compare::Compare),
+    /// Run a workflow: a file of steps that feed one another
+    Run(cmd::run::Run),
     /// Turn texts into vectors
     Embed(cmd::embed::Embed),
     /// Put documents in the order of their relevance
@@ -123,6 +130,9 @@ fn run(cli: Cli) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
         Command::Ask(ask) => runtime()?.block_on(ask.run(&global)),
+        Command::Batch(batch) => runtime()?.block_on(batch.run(&global)),
+        Command::Compare(compare) => runtime()?.block_on(compare.run(&global)),
+        Command::Run(steps) => runtime()?.block_on(steps.run(&global)),
         Command::Embed(embed) => runtime()?.block_on(embed.run(&global)),
         Command::Rerank(rerank) => runtime()?.block_on(rerank.run(&global)),
         Command::Image(image) => runtime()?.block_on(image.run(&global)),

@@ -22,8 +22,8 @@ use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
-use crate::monitor::{OpenCall, Tally, reckon_whole};
-use crate::relay::{Events, Hold, Whole, hold, is_stream, whole};
+use crate::monitor::reckon_whole;
+use crate::relay::{Events, GoOn, Hold, Step, Stitched, Whole, hold, is_stream, whole};
 use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
 
@@ -202,7 +202,10 @@ impl Call {
         let begun = tries.answer(&mut call, |leg| async move { ask_stream(client, &leg, request, network).await }).await;
         let Begun { target, losses, events } = begun.map_err(|failed| call.end(failed.error))?;
         call.note(None, &losses);
-        Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) })
+        let more =
+            tries.continues().then(|| Box::new(GoOn { client: client.clone(), tries, request: request.clone(), caller: None }));
+        let stitched = Stitched::new(events, call, more);
+        Ok(ChatStream { target, losses, inner: Box::pin(pieces(stitched)) })
     }
 }
 
@@ -314,28 +317,16 @@ impl Stream for ChatStream {
     }
 }
 
-fn pieces(events: Events, call: OpenCall) -> impl Stream<Item = Result<Piece>> + Send {
-    let start = (events, Gather::default(), Tally::default(), call);
-    futures_util::stream::unfold(start, |(mut events, mut gather, mut tally, mut call)| async move {
+fn pieces(events: Stitched) -> impl Stream<Item = Result<Piece>> + Send {
+    futures_util::stream::unfold((events, Gather::default()), |(mut events, mut gather)| async move {
         loop {
-            match events.next().await {
-                None => {
-                    call.close(None);
-                    return None;
-                }
-                Some(Err(error)) => {
-                    call.close(Some(error.clone()));
-                    return Some((Err(error), (events, gather, tally, call)));
-                }
-                Some(Ok(event)) => {
-                    tally.hear(&event);
-                    if let Some(outcome) = call.outcome() {
-                        outcome.usage = Some(tally.usage());
-                    }
-                    if let Some(piece) = gather.piece(event) {
-                        return Some((Ok(piece), (events, gather, tally, call)));
-                    }
-                }
+            let piece = match events.next().await? {
+                Ok(Step::Event(event)) => gather.piece(event).map(Ok),
+                Ok(Step::Continued(_)) => None,
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(piece) = piece {
+                return Some((piece, (events, gather)));
             }
         }
     })

@@ -104,6 +104,14 @@ impl Builder {
         self
     }
 
+    /// Whoever calls keeps a pace of its own: each target is asked once, also one that has asked for silence, and what it
+    /// says of that is the caller's to heed. Limits of the configuration hold all the same.
+    #[must_use]
+    pub const fn own_pace(mut self) -> Self {
+        self.overlay.own_pace = true;
+        self
+    }
+
     /// Another transport for `http` and `https`: a test's, a recording.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {

@@ -24,8 +24,8 @@ use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::{Request, Usage};
 use trunkline::monitor::{OpenCall, guess_unread, reckon_whole};
-use trunkline::relay::{self, Hold, Pipe, Whole};
-use trunkline::route::{Leg, Need, Said, Shadow};
+use trunkline::relay::{self, Events, GoOn, Hold, Pipe, Seam, Stitched, Whole};
+use trunkline::route::{Leg, Need, Said, Shadow, Tries};
 use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
@@ -92,9 +92,14 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
             call.close(None);
             reply
         }
-        Ok(Ready::Stream { answer, cx, facts }) => {
-            reply::stream(answer, &facts, |answer| Pipe::new(answer, dialect, cx, call, worker.settings()))
-        }
+        Ok(Ready::Stream { answer, cx, facts, go_on }) => reply::stream(answer, cx.framing, &facts, |answer| match go_on {
+            None => ReplyBody::Stream(Box::new(Pipe::new(answer, dialect, cx, call, worker.settings()))),
+            Some(more) => {
+                let events = Events::streamed(answer, &worker.client.config().network);
+                let stitched = Stitched::new(events, call, Some(more));
+                ReplyBody::Seam(Box::new(Seam::new(stitched, dialect, &cx, worker.settings())))
+            }
+        }),
         Err((failed, facts)) => {
             let reply = reply::failure(dialect, &failed, &facts);
             call.close(Some(failed.error));
@@ -106,7 +111,18 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
 #[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
 enum Ready {
     Reply(Response<ReplyBody>),
-    Stream { answer: Answer, cx: Cx, facts: Facts },
+    Stream { answer: Answer, cx: Cx, facts: Facts, go_on: Option<Box<GoOn>> },
+}
+
+impl Ready {
+    /// The same; a stream that breaks off is gone on with by whoever may still be asked.
+    fn going_on(self, worker: &Worker, caller: &Caller<'_>, tries: Tries) -> Result<Self> {
+        let Ready::Stream { answer, cx, facts, .. } = self else { return Ok(self) };
+        let request = read(caller, &answer.target)?;
+        let caller = Some((caller.dialect, caller.head.headers.clone()));
+        let go_on = Some(Box::new(GoOn { client: worker.client.clone(), tries, request, caller }));
+        Ok(Ready::Stream { answer, cx, facts, go_on })
+    }
 }
 
 /// Peek → plan → exchange → relay.
@@ -144,6 +160,10 @@ async fn run(
     let answered = tries.answer(call, |leg| async move { try_target(worker, &leg, caller, id).await }).await;
     facts.tell(call);
     match answered {
+        Ok(answered) if tries.continues() => {
+            let ready = answered.ready(call, facts.clone());
+            ready.going_on(worker, &caller, tries).map_err(|error| (error.into(), facts))
+        }
         Ok(answered) => Ok(answered.ready(call, facts)),
         Err(failed) => Err((failed, facts)),
     }
@@ -213,6 +233,8 @@ struct Caller<'a> {
 struct Answered {
     what: What,
     usage: Option<Usage>,
+    /// What the prompt is estimated at, if it was read.
+    prompt: Option<u64>,
     losses: Losses,
 }
 
@@ -235,8 +257,11 @@ enum What {
 impl Answered {
     /// As it goes to the caller, and into the outcome.
     fn ready(self, call: &mut OpenCall, mut facts: Facts) -> Ready {
-        let Answered { what, usage, losses } = self;
+        let Answered { what, usage, prompt, losses } = self;
         facts.losses = losses;
+        if let Some(prompt) = prompt {
+            call.prompt(prompt);
+        }
         call.note(usage, &facts.losses);
         match what {
             What::Estimate(bytes) => {
@@ -244,7 +269,7 @@ impl Answered {
                 Ready::Reply(reply::json(bytes, &facts))
             }
             What::Whole { bytes, media, lane, headers } => Ready::Reply(reply::whole(bytes, media, (lane, &headers), &facts)),
-            What::Stream { answer, cx } => Ready::Stream { answer, cx, facts },
+            What::Stream { answer, cx } => Ready::Stream { answer, cx, facts, go_on: None },
         }
     }
 }
@@ -255,7 +280,8 @@ async fn try_target(worker: &Worker, leg: &Leg, caller: &Caller<'_>, id: &str) -
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller)?);
     };
-    if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
+    let is_same = dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks());
+    if is_same && !leg.continues {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
         return finish(worker, (answer, leg.hold), caller, id).await;
@@ -263,7 +289,8 @@ async fn try_target(worker: &Worker, leg: &Leg, caller: &Caller<'_>, id: &str) -
     let request = read(caller, target)?;
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
     let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
-    finish(worker, (answer, leg.hold), caller, id).await
+    let prompt = (caller.operation == Operation::Chat).then(|| call::estimate(&request).input);
+    Ok(Answered { prompt, ..finish(worker, (answer, leg.hold), caller, id).await? })
 }
 
 fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
@@ -281,7 +308,7 @@ fn estimate(target: &Target, caller: &Caller<'_>) -> Result<Answered> {
     }
     let count = call::estimate(&read(caller, target)?);
     let what = What::Estimate(caller.dialect.downstream().write_count(count));
-    Ok(Answered { what, usage: None, losses: Losses::default() })
+    Ok(Answered { what, usage: None, prompt: None, losses: Losses::default() })
 }
 
 /// The head is good: whole answers are collected, streams are handed over.
@@ -298,7 +325,7 @@ async fn finish(
     if streamed && !relay::is_whole_instead(&answer, framing) {
         let cx = context(worker, caller, answer.lane, id);
         let answer = relay::hold(answer, framing, hold).await?;
-        return Ok(Answered { what: What::Stream { answer, cx }, usage: None, losses });
+        return Ok(Answered { what: What::Stream { answer, cx }, usage: None, prompt: None, losses });
     }
     let (lane, headers) = (answer.lane, std::mem::take(&mut answer.headers));
     let (bytes, usage, media) = if streamed {
@@ -320,7 +347,7 @@ async fn finish(
             }
         }
     };
-    Ok(Answered { what: What::Whole { bytes, media, lane, headers }, usage, losses })
+    Ok(Answered { what: What::Whole { bytes, media, lane, headers }, usage, prompt: None, losses })
 }
 
 async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Result<Bytes> {

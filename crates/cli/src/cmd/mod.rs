@@ -1,7 +1,9 @@
 //! One file a command.
 
 pub(crate) mod ask;
+pub(crate) mod batch;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod embed;
 pub(crate) mod health;
@@ -12,6 +14,7 @@ pub(crate) mod models;
 pub(crate) mod prices;
 pub(crate) mod providers;
 pub(crate) mod rerank;
+pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod sim;
 pub(crate) mod speak;

@@ -13,8 +13,8 @@ use crate::route::Pass;
 use crate::target::Target;
 
 pub use counter::{Copies, Counters, Snapshot};
-pub(crate) use tally::reckon;
 pub use tally::{Tally, guess_unread, reckon_whole};
+pub(crate) use tally::{guess, reckon};
 
 /// One finished call.
 #[derive(Clone, Debug)]
@@ -82,6 +82,8 @@ pub struct OpenCall {
     outcome: Option<Outcome>,
     /// At the target that answers.
     pass: Option<Pass>,
+    /// The number of the exchange that answers.
+    answering: usize,
     started: Instant,
     recorder: Arc<dyn Recorder>,
     models: Arc<Models>,
@@ -106,7 +108,7 @@ impl OpenCall {
             losses: Losses::default(),
             mirror_of: None,
         };
-        OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models, prompt: None }
+        OpenCall { outcome: Some(outcome), pass: None, answering: 0, started: Instant::now(), recorder, models, prompt: None }
     }
 
     /// The call asks for this model.
@@ -173,8 +175,17 @@ impl OpenCall {
         }
     }
 
+    /// The answer that was begun has broken off, after it had used so much; somebody else may go on with it.
+    pub(crate) fn broke_off(&mut self, error: &Error, used: Usage) {
+        if let Some(mut pass) = self.pass.take() {
+            pass.settle(Some(used.total()));
+            pass.over(Some(error));
+        }
+        self.failed(self.answering, error, Some(used));
+    }
+
     /// What an exchange has used that has told or shown this.
-    fn spent(&self, used: Option<Usage>) -> Option<Usage> {
+    pub(crate) fn spent(&self, used: Option<Usage>) -> Option<Usage> {
         let Some(prompt) = self.prompt else { return used };
         match used {
             None => Some(Usage { input: prompt, estimated: true, ..Usage::default() }),
@@ -191,6 +202,7 @@ impl OpenCall {
             outcome.target = Some(Arc::clone(&answers.target));
         }
         self.pass = Some(pass);
+        self.answering = exchange;
     }
 
     /// The call is over.

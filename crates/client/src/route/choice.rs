@@ -54,7 +54,7 @@ impl State {
     /// One target, and nobody else; it may take as long as it likes, as the transport goes.
     pub(crate) fn route_to(&self, target: Target, need: &Need<'_>) -> Routed {
         let rules = Rules { attempts: 1, deadline: Duration::MAX, ..self.rules(need, None, 1) };
-        Routed { rules, targets: vec![target], apt: u64::MAX, task: None, mirror: None }
+        Routed { rules, targets: vec![target], apt: 1, task: None, mirror: None }
     }
 
     fn order(
@@ -101,7 +101,8 @@ impl State {
             deadline: need.patience.map_or(deadline, |patience| patience.min(deadline)),
             first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs).filter(|_| !need.uploads),
             all: need.patience.is_none() && !need.uploads,
-            attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
+            attempts: alias.and_then(|alias| alias.attempts).filter(|_| !calls.own_pace).unwrap_or(calls.attempts).max(1),
+            own_pace: calls.own_pace,
             longest_wait: Duration::from_secs(calls.wait_seconds),
             retry_percent: calls.retry_percent,
             hold: Hold {
@@ -111,6 +112,7 @@ impl State {
                 idle_seconds: self.config.network.idle_seconds,
             },
             streamed: need.streamed,
+            continues: need.streamed && alias.is_some_and(|alias| alias.continue_cut),
             repeatable: need.repeatable,
             tokens: need.tokens,
             // What is still coming can be told to one only.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::standing::Pass;
 use crate::codec::{Error, Origin, Phase};
 use crate::exchange::Failed;
-use crate::ir::Usage;
 use crate::monitor::is_unused;
 use crate::relay::Hold;
 use crate::target::{Service, Target};
@@ -18,6 +17,8 @@ pub struct Leg {
     pub target: Target,
     /// How much of a streamed answer is kept back.
     pub hold: Hold,
+    /// A streamed answer that breaks off is gone on with, so it has to be read.
+    pub continues: bool,
     /// To the head of the answer.
     pub(super) first_byte: Option<Duration>,
     /// Is told when the head has come, if somebody wants to know.
@@ -53,10 +54,10 @@ pub(super) struct Out {
 
 impl Out {
     /// It has failed, as far as its target is concerned.
-    pub(super) fn failed(self, error: &Error, used: Option<Usage>) {
+    pub(super) fn failed(self, failed: &Failed) {
         let mut pass = self.pass;
-        pass.settle((used.is_none() && is_unused(error)).then_some(0));
-        pass.over(Some(error));
+        pass.settle((failed.used.is_none() && is_unused(&failed.error)).then_some(0));
+        pass.over(Some(&failed.error));
     }
 
     /// The head of a good answer is there.

@@ -89,7 +89,7 @@ impl Client {
 
     fn cast(&self, target: Target, tries: &Tries, call: &OpenCall, id: impl FnOnce() -> String) -> Option<Shadow> {
         let (clock, now) = (tries.clock(), Instant::now());
-        let rules = Rules { hedge: None, ..*tries.rules() };
+        let rules = Rules { hedge: None, continues: false, ..*tries.rules() };
         let slot = self.shadows().slot(now + rules.deadline)?;
         let fitness = target.look(rules.streamed, clock.ticks()).fitness;
         if !matches!(fitness, Fitness::Fit | Fitness::Recovering(_)) {
@@ -131,7 +131,7 @@ impl Shadow {
             }
             Err(failed) => {
                 call.failed(out.exchange, &failed.error, failed.used);
-                out.failed(&failed.error, failed.used);
+                out.failed(&failed);
                 call.close(Some(failed.error));
                 None
             }

@@ -202,11 +202,11 @@ impl Standing {
         &self.learned
     }
 
-    /// Lets a call through, unless the target must not be asked now.
-    pub(crate) fn enter(self: &Arc<Self>, streamed: bool, clock: &Arc<dyn Clock>) -> Result<Pass, Closed> {
+    /// Lets a call through, unless the target must not be asked now and `anyway` is not said.
+    pub(crate) fn enter(self: &Arc<Self>, streamed: bool, anyway: bool, clock: &Arc<dyn Clock>) -> Result<Pass, Closed> {
         let now = clock.ticks();
         let mut state = self.state();
-        if let Some(closed) = state.closed(now) {
+        if let Some(closed) = state.closed(now).filter(|_| !anyway) {
             return Err(closed);
         }
         let trial = !state.is_on_trial(now) && state.rest.as_ref().is_some_and(|rest| rest.until <= now);

@@ -38,7 +38,11 @@ pub(crate) struct Rules {
     pub(crate) retry_percent: u32,
     pub(crate) hold: Hold,
     pub(crate) streamed: bool,
+    /// A stream that breaks off is gone on with.
+    pub(crate) continues: bool,
     pub(crate) repeatable: bool,
+    /// Targets are asked also while they rest.
+    pub(crate) own_pace: bool,
     /// The deadline is the configuration's, and the caller is done with its request.
     pub(crate) all: bool,
     pub(crate) tokens: u64,
@@ -60,6 +64,8 @@ pub struct Tries {
     glancing: Option<Instant>,
     over: bool,
     task: Option<String>,
+    /// Who gave the answer.
+    answering: Option<usize>,
     /// Who gets a copy of the call.
     pub(super) mirror: Option<Target>,
 }
@@ -113,7 +119,8 @@ impl Tries {
         let stop = |(at, target)| Stop { target, apt: at < 64 && apt >> at & 1 == 1, asked: 0, due: Some(now), place: None };
         let stops = targets.into_iter().enumerate().map(stop).collect();
         let until = later(now, rules.deadline);
-        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task, mirror }
+        let (last, soonest, glancing, answering) = (None, None, None, None);
+        Tries { stops, rules, clock, dice, until, last, soonest, glancing, over: false, task, answering, mirror }
     }
 
     /// The task that the call is, if it asked for one.
@@ -176,6 +183,7 @@ impl Tries {
     pub(super) fn hear<T>(&mut self, out: Out, tried: Result<T, Failed>, call: &mut OpenCall) -> Option<T> {
         match tried {
             Ok(answer) => {
+                self.answering = Some(out.at);
                 call.answered(out.exchange, out.answered());
                 Some(answer)
             }
@@ -184,6 +192,19 @@ impl Tries {
                 self.failed(out, failed);
                 None
             }
+        }
+    }
+
+    /// Whether an answer that breaks off after a part of it has gone out is gone on with.
+    pub fn continues(&self) -> bool {
+        self.rules.continues
+    }
+
+    /// The answer has broken off, and somebody shall go on with it: within the time that the call had for its beginning.
+    pub(crate) fn broke_off(&mut self, error: &Error) {
+        self.until = later(Instant::now(), self.rules.deadline);
+        if let Some(at) = self.answering.take() {
+            self.note(at, error.clone().into());
         }
     }
 
@@ -239,9 +260,14 @@ impl Tries {
 
     /// An exchange has failed.
     fn failed(&mut self, out: Out, failed: Failed) {
-        let now = Instant::now();
         let at = out.at;
-        out.failed(&failed.error, failed.used);
+        out.failed(&failed);
+        self.note(at, failed);
+    }
+
+    /// What follows from a failure for those who are asked after it.
+    fn note(&mut self, at: usize, failed: Failed) {
+        let now = Instant::now();
         let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
@@ -392,7 +418,7 @@ impl Rules {
     pub(super) fn entry(&self, target: Target, (left, all): (Duration, bool), (pass, at): (Pass, usize)) -> Entry {
         let time = Time { service: Arc::clone(&target.service), left, all };
         let headed = self.hedge.map(|_| Headed::default());
-        let leg = Leg { target, hold: self.hold, first_byte: self.first_byte, headed: headed.clone() };
+        let leg = Leg { target, hold: self.hold, continues: self.continues, first_byte: self.first_byte, headed: headed.clone() };
         Entry { leg, time, out: Out { pass, at, exchange: 0 }, headed }
     }
 }
@@ -400,7 +426,7 @@ impl Rules {
 /// Lets a call go to a target now, past whoever waits at `place` if it waits there itself.
 pub(super) fn admit(target: &Target, place: &mut Option<Place>, rules: &Rules, clock: &Arc<dyn Clock>) -> Result<Pass, Refusal> {
     let (standing, gate) = (target.standing(), &target.service.gate);
-    if gate.holds() && standing.closed(clock.ticks()).is_some() {
+    if !rules.own_pace && gate.holds() && standing.closed(clock.ticks()).is_some() {
         // Nobody's turn is kept from others for a target that must not be asked.
         *place = None;
         return Err(Refusal::Closed);
@@ -410,7 +436,7 @@ pub(super) fn admit(target: &Target, place: &mut Option<Place>, rules: &Rules, c
         None => gate.enter(&target.model, rules.tokens, clock).map_err(|()| Refusal::Full)?,
     };
     *place = None;
-    let pass = standing.enter(rules.streamed, clock).map_err(|_| Refusal::Closed)?;
+    let pass = standing.enter(rules.streamed, rules.own_pace, clock).map_err(|_| Refusal::Closed)?;
     Ok(pass.seated(seat))
 }
 

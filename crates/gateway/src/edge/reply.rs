@@ -9,12 +9,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use trunkline::codec::dialect::operation::Told;
-use trunkline::codec::dialect::{self, headers as wire_headers};
+use trunkline::codec::dialect::{self, Framing, headers as wire_headers};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
 use trunkline::exchange::{Answer, Failed, Lane};
 use trunkline::ir;
 use trunkline::monitor::OpenCall;
-use trunkline::relay::{Flow, Pipe};
+use trunkline::relay::{Flow, Pipe, Seam};
 
 use super::{Health, Route};
 use crate::pipeline::TASK;
@@ -35,6 +35,8 @@ pub enum ReplyBody {
     Whole(Bytes),
     /// As it comes.
     Stream(Box<Pipe>),
+    /// As it comes, of one target after the other.
+    Seam(Box<Seam>),
     /// As it comes, and no stream of a chat.
     Flow(Box<Flow>),
     /// One that is counted among the open ones until its end.
@@ -134,16 +136,15 @@ pub fn whole(bytes: Bytes, media: &'static str, (lane, from): (Lane, &HeaderMap)
 }
 
 /// A streamed answer.
-pub fn stream(answer: Answer, facts: &Facts, pipe: impl FnOnce(Answer) -> Pipe) -> Response<ReplyBody> {
+pub fn stream(answer: Answer, framing: Framing, facts: &Facts, body: impl FnOnce(Answer) -> ReplyBody) -> Response<ReplyBody> {
     let mut headers = HeaderMap::with_capacity(12);
     wire_headers::reply(answer.lane == Lane::Same, &answer.headers, &mut headers);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies such as nginx would otherwise hold a stream back until they have a buffer full of it.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     facts.write(&mut headers);
-    let pipe = pipe(answer);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(pipe.content_type()));
-    let mut reply = Response::new(ReplyBody::Stream(Box::new(pipe)));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(framing.content_type()));
+    let mut reply = Response::new(body(answer));
     *reply.headers_mut() = headers;
     reply
 }
@@ -309,6 +310,10 @@ impl http_body::Body for ReplyBody {
                 let Poll::Ready(frame) = Pin::new(&mut **pipe).poll_frame(context) else { return Poll::Pending };
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
+            ReplyBody::Seam(seam) => {
+                let Poll::Ready(frame) = Pin::new(&mut **seam).poll_frame(context) else { return Poll::Pending };
+                Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
+            }
             ReplyBody::Flow(flow) => Pin::new(&mut **flow).poll_frame(context),
             ReplyBody::Counted(body, _) => Pin::new(&mut **body).poll_frame(context),
         }
@@ -318,6 +323,7 @@ impl http_body::Body for ReplyBody {
         match self {
             ReplyBody::Whole(bytes) => bytes.is_empty(),
             ReplyBody::Stream(pipe) => pipe.is_end_stream(),
+            ReplyBody::Seam(seam) => seam.is_end_stream(),
             ReplyBody::Flow(flow) => flow.is_end_stream(),
             ReplyBody::Counted(body, _) => body.is_end_stream(),
         }
@@ -326,7 +332,7 @@ impl http_body::Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            ReplyBody::Stream(_) => SizeHint::default(),
+            ReplyBody::Stream(_) | ReplyBody::Seam(_) => SizeHint::default(),
             ReplyBody::Flow(flow) => flow.size_hint(),
             ReplyBody::Counted(body, _) => body.size_hint(),
         }

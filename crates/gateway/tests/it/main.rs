@@ -14,6 +14,7 @@ mod count;
 mod cut;
 mod door;
 mod fault;
+mod go_on;
 mod hangup;
 mod input;
 mod lane;
