@@ -195,6 +195,7 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
 }
 
 /// A good answer, before it is a reply.
+#[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
 enum Answered {
     Told { told: Told, headers: HeaderMap, usage: Option<Usage>, pieces: Pieces, losses: Losses },
     Passed { passed: Box<Passed>, cx: Cx },
