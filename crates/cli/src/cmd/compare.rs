@@ -220,7 +220,7 @@ fn figures(answer: &Answer, score: Option<u8>) -> String {
         None => {}
     }
     parts.extend(answer.tokens_per_second.map(|speed| format!("{speed:.1}/s")));
-    parts.extend(answer.output.map(|tokens| format!("{tokens} tokens")));
+    parts.extend(answer.output.map(|tokens| format!("{tokens} token{}", if tokens == 1 { "" } else { "s" })));
     parts.extend(answer.cost.map(|cost| cost.to_string()));
     parts.extend(score.map(|score| format!("{score}/10")));
     parts.join("  ")

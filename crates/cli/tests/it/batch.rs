@@ -158,3 +158,21 @@ fn passing_failures_are_tried_again_and_lasting_ones_recorded_or_end_the_run() {
     let output = run(&folder, &["batch", "in.jsonl", "-o", "locked.jsonl", "-m", "house/m"], "");
     assert_eq!((output.status.code(), rows(&folder, "locked.jsonl").len()), (Some(0), 3), "{}", text(&output.stderr));
 }
+
+#[test]
+fn an_outage_spoils_no_line() {
+    let (folder, down) = (Folder::new(), LocalProvider::start(Answer::json(500, "{}")));
+    write_config(&folder, &down);
+    let input: String = (0..60).map(|n| format!("{{\"prompt\":\"p{n}\"}}\n")).collect();
+    write(&folder, "in.jsonl", &input);
+    let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m"], "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("20 calls in a row failed"), "{told}");
+    assert_eq!(rows(&folder, "out.jsonl").len(), 0);
+    let up = provider();
+    write_config(&folder, &up);
+    let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m"], "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(0) && !told.contains("in doubt"), "{told}");
+    assert_eq!((rows(&folder, "out.jsonl").len(), up.requests().len()), (60, 60));
+}

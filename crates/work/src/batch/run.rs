@@ -20,14 +20,16 @@ use super::spend::{Room, Spend};
 use super::{Batch, InDoubt, Opened, Progress, Report};
 
 /// How often a line is sent that fails for a passing reason.
-const ATTEMPTS: u32 = 3;
-/// Failures in a row after which nothing more is sent.
+const ATTEMPTS: u32 = 5;
+/// Failures in a row after which nothing more is sent for a while; or at all, if nobody has answered yet.
 const HOPELESS: u32 = 20;
+/// The longest such while.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Results that may wait to be written.
 const UNWRITTEN: usize = 2048;
 /// How often it is told how far it is.
 const TELL: Duration = Duration::from_millis(100);
-/// For how long a provider may refuse everything.
+/// For how long a provider may refuse or fail everything.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// How a run is ended by its caller.
@@ -82,6 +84,10 @@ struct Run<'a> {
     out: usize,
     unwritten: usize,
     failures: u32,
+    /// The latest answer was a refusal for being too fast.
+    refused: bool,
+    /// Answers in this run.
+    good: u64,
     last_good: Instant,
     progress: Progress,
     stopped: Option<String>,
@@ -159,6 +165,8 @@ impl<'a> Run<'a> {
             out: 0,
             unwritten: 0,
             failures: 0,
+            refused: false,
+            good: 0,
             last_good: now,
             progress,
             stopped: None,
@@ -212,15 +220,19 @@ impl<'a> Run<'a> {
     fn wake(&self) -> Duration {
         let now = Instant::now();
         let rest = self.pace.rest(now);
+        let skims = self.more && self.beginning == 0 && self.ready.is_empty() && self.unwritten < UNWRITTEN && rest.is_none();
+        if skims {
+            return Duration::ZERO;
+        }
         let due = self.again.keys().next().map(|(due, _)| due.saturating_duration_since(now));
         rest.into_iter().chain(due).min().unwrap_or(TELL).max(Duration::from_millis(1))
     }
 
     fn advance(&mut self) {
         let now = Instant::now();
-        if now.duration_since(self.last_good) > PATIENCE && self.progress.throttled > 0 && self.out == 0 {
+        if now.duration_since(self.last_good) > PATIENCE && (self.refused || self.failures > 0) && self.out == 0 {
             let minutes = PATIENCE.as_secs() / 60;
-            return self.stop(format!("nothing was taken for {minutes} minutes; run the same command again later"));
+            return self.stop(format!("nobody answered for {minutes} minutes; run the same command again later"));
         }
         if let Err(error) = self.read_ahead() {
             self.failed = Some(error);
@@ -289,10 +301,11 @@ impl<'a> Run<'a> {
         let asked = std::mem::replace(&mut item.asked, Err(crate::fault::wrong("")));
         let bound = asked.as_ref().map_or(Ok(0), |request| self.spend.bound(self.client, request));
         if at == At::Begun {
-            self.spend.doubt(bound.as_ref().copied().unwrap_or(0));
+            let micros = bound.as_ref().copied().unwrap_or(0);
+            self.spend.doubt(micros);
             if self.in_doubt == InDoubt::Skip {
                 let line = sender(&item).doubtful();
-                self.record(&item, Ending::Doubtful, Figures::default(), line);
+                self.record(&item, Ending::Doubtful, Figures { micros, ..Figures::default() }, line);
                 return None;
             }
         }
@@ -352,7 +365,8 @@ impl<'a> Run<'a> {
     }
 
     fn answered(&mut self, job: &Job, reply: &Reply) {
-        (self.failures, self.last_good) = (0, Instant::now());
+        (self.failures, self.refused, self.last_good) = (0, false, Instant::now());
+        self.good += 1;
         self.spend.settle(job.bound, reply.cost(), true);
         let usage = reply.response.usage.unwrap_or_default();
         let micros = reply.cost().map_or(0, |cost| cost.micros);
@@ -372,6 +386,7 @@ impl<'a> Run<'a> {
         };
         if refused {
             self.progress.throttled += 1;
+            self.refused = true;
             job.attempts -= 1;
             match (error.origin, told) {
                 (Origin::Gateway, Some(wait)) => self.pace.pause(wait, now),
@@ -398,9 +413,13 @@ impl<'a> Run<'a> {
         if job.attempts >= ATTEMPTS && (others_do || alone) {
             return self.record_failure(&job.item, error);
         }
-        if self.failures >= HOPELESS {
+        if self.failures >= HOPELESS && self.good == 0 {
             self.ready.push_front(job);
             return self.stop(format!("{HOPELESS} calls in a row failed, the last: {error}; run the same command again later"));
+        }
+        if self.failures % HOPELESS == 0 {
+            // An outage, perhaps: whoever runs this at night is not here to begin again.
+            self.pace.pause(LONGEST_PAUSE.min(Duration::from_secs(1 << (self.failures / HOPELESS).min(6))), now);
         }
         let wait = Duration::from_millis(500) * (1 << job.attempts.min(6));
         self.send_again(job, told.unwrap_or(wait), now);
@@ -435,12 +454,11 @@ impl<'a> Run<'a> {
         self.stopped.get_or_insert(why);
     }
 
-    /// What was begun and never sent, or was refused, is as if it had not been begun.
+    /// What was begun and is not out is as if it had not been begun. What has failed is among it: it would have been sent
+    /// again.
     fn release(&mut self) {
         let again = std::mem::take(&mut self.again).into_values();
-        // What failed without a refusal may have been done all the same.
-        let numbers: Vec<u64> =
-            self.ready.drain(..).chain(again).filter(|job| job.failed_at.is_none()).map(|job| job.item.mark.number).collect();
+        let numbers: Vec<u64> = self.ready.drain(..).chain(again).map(|job| job.item.mark.number).collect();
         if !numbers.is_empty() && self.failed.is_none() {
             self.unwritten += 1;
             let kept = self.keeper.keep(Record::Released(numbers));
