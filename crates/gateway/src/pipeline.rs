@@ -169,7 +169,7 @@ async fn run(
     match answered {
         Ok(answered) if tries.continues() => {
             let ready = answered.ready(call, facts.clone());
-            ready.going_on(worker, &caller, tries).map_err(|error| (error.into(), facts))
+            ready.going_on(worker, caller, tries).map_err(|error| (error.into(), facts))
         }
         Ok(answered) => Ok(answered.ready(call, facts)),
         Err(failed) => Err((failed, facts)),
