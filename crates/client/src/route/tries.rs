@@ -22,6 +22,9 @@ use crate::monitor::OpenCall;
 use crate::relay::Hold;
 use crate::target::Target;
 
+/// The shortest wait that is told.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// While a target is closed for as long as its calls take, it is looked at this often, news or not.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -383,10 +386,11 @@ impl Tries {
     fn soonest(&self, now: Instant) -> Option<Duration> {
         let ticks = self.clock.ticks();
         let ready = self.stops.iter().filter_map(|stop| {
-            let opens = stop.target.standing().closed(ticks).map(|closed| closed.left.unwrap_or(GLANCE));
-            let shut = || stop.target.service.gate.shut(&stop.target.model, self.rules.tokens, Duration::ZERO, ticks);
-            let opens = opens.or_else(|| shut().map(|shut| shut.left));
-            let back = stop.back.map(|back| back.saturating_duration_since(now)).filter(|left| !left.is_zero());
+            let closed = stop.target.standing().closed(ticks).map(|closed| closed.left.unwrap_or(GLANCE));
+            let shut = stop.target.service.gate.shut(&stop.target.model, self.rules.tokens, Duration::ZERO, ticks);
+            let opens = closed.max(shut.map(|shut| shut.left));
+            // One that should have time by now may as well be asked in a moment.
+            let back = stop.back.map(|back| back.saturating_duration_since(now).max(MOMENT));
             back.max(opens)
         });
         ready.min()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trunkline::monitor::{Exchange, Outcome};
+use trunkline::monitor::Outcome;
 use trunkline::{Kind, Origin};
 
 use super::world::{Act, Ended, Script, World, call, world};

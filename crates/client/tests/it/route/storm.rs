@@ -45,6 +45,59 @@ fn a_retry_waits_as_long_as_the_provider_says_and_no_longer_than_the_call_may() 
 }
 
 #[test]
+fn the_wait_that_is_told_is_true_after_retries_and_beside_other_failures_and_with_our_own_limits() {
+    let both = "[models.any]\ntargets = [\"p0/m\", \"p1/m\"]\n";
+    let slow = |seconds| Script::new([Act::Refuse(429, Some(seconds))], 10);
+    let key = Script::new([Act::Refuse(401, None)], 10);
+    let limited = "[limits.p0]\nrequests_per_minute = 2\n[calls]\nattempts = 1\n";
+    for (scripts, config, model, (least, most)) in [
+        (vec![slow(3), slow(3)], both, "any", (2, 3)),
+        // By the time that the first has said no for the third time, the second has kept its silence.
+        (vec![slow(5), slow(3)], both, "any", (0, 1)),
+        (vec![slow(40), slow(5)], both, "any", (4, 5)),
+        (vec![slow(40), key.clone()], both, "any", (39, 40)),
+        (vec![key, slow(40)], both, "any", (39, 40)),
+        (vec![slow(1)], limited, "p0/m", (20, 30)),
+    ] {
+        paused(async {
+            let (_world, client) = world(&scripts, config, 1);
+            let mut error = client.chat(model, "hi").await.unwrap_err();
+            if config == limited {
+                tokio::time::sleep(ms(1100)).await;
+                error = client.chat(model, "hi").await.unwrap_err();
+            }
+            let told = match error.retry {
+                trunkline::codec::Retry::After(wait) => wait,
+                other => panic!("{other:?} of {error}: {scripts:?}"),
+            };
+            assert!(told > ms(least * 1000) && told <= ms(most * 1000 + 500), "{told:?} of {least} to {most}: {error}");
+            assert_eq!(error.kind, trunkline::Kind::RateLimited);
+        });
+    }
+}
+
+#[test]
+fn streams_that_all_break_off_rest_their_target_as_soon_as_other_failures_do_and_a_broken_trial_is_no_good_one() {
+    paused(async {
+        let config = "[models.any]\ntargets = [\"p0/m\", \"p1/m\"]\n";
+        let (broken, good) = (Script::new([Act::Cut(3)], 10), Script::new([Act::Good], 10));
+        let (world, client) = world(&[broken, good], config, 1);
+        let mut failed = 0;
+        for _ in 0..30 {
+            failed += usize::from(call(&world, &client, "any", true).await.error.is_some());
+        }
+        assert_eq!((failed, world.asked("p0")), (5, 5), "five in a row are enough");
+        for (pause, asked) in [(6, 6), (6, 6), (6, 7)] {
+            tokio::time::sleep(ms(pause * 1000)).await;
+            for _ in 0..10 {
+                call(&world, &client, "any", true).await;
+            }
+            assert_eq!(world.asked("p0"), asked, "one trial each time, and a longer rest after it");
+        }
+    });
+}
+
+#[test]
 fn a_request_that_may_have_been_carried_out_is_sent_again_only_if_that_is_safe() {
     for (act, speech, embed) in [(Act::Reset, 1, 2), (Act::Refuse(500, None), 2, 2), (Act::Unreachable, 2, 2)] {
         paused(async {
