@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::standing::Pass;
-use crate::codec::{Error, Origin, Phase};
+use crate::codec::{Error, Kind, Origin, Phase};
 use crate::exchange::Failed;
-use crate::ir::Usage;
 use crate::monitor::is_unused;
 use crate::relay::Hold;
 use crate::target::{Service, Target};
@@ -52,10 +51,15 @@ pub(super) struct Out {
 
 impl Out {
     /// It has failed, as far as its target is concerned.
-    pub(super) fn failed(self, error: &Error, used: Option<Usage>) {
+    pub(super) fn failed(self, failed: &Failed) {
+        let Failed { error, used, of_credential, .. } = failed;
         let mut pass = self.pass;
         pass.settle((used.is_none() && is_unused(error)).then_some(0));
-        pass.over(Some(error));
+        // Too much for one credential is not too much for the target.
+        let too_much = matches!(error.kind, Kind::RateLimited | Kind::QuotaExhausted | Kind::Overloaded);
+        if !(*of_credential && too_much) {
+            pass.over(Some(error));
+        }
     }
 
     /// The head of a good answer is there.

@@ -131,7 +131,7 @@ impl Shadow {
             }
             Err(failed) => {
                 call.failed(out.exchange, &failed.error, failed.used);
-                out.failed(&failed.error, failed.used);
+                out.failed(&failed);
                 call.close(Some(failed.error));
                 None
             }

@@ -238,7 +238,7 @@ impl Tries {
     fn failed(&mut self, out: Out, failed: Failed) {
         let now = Instant::now();
         let at = out.at;
-        out.failed(&failed.error, failed.used);
+        out.failed(&failed);
         let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
@@ -388,7 +388,7 @@ impl Rules {
     /// An exchange that may begin, with this much time, and whether that is all there is.
     pub(super) fn entry(&self, target: Target, (left, all): (Duration, bool), (pass, at): (Pass, usize)) -> Entry {
         let time = Time { service: Arc::clone(&target.service), left, all };
-        let headed = self.hedge.map(|_| Headed::default());
+        let (target, headed) = (target.for_exchange(), self.hedge.map(|_| Headed::default()));
         let leg = Leg { target, hold: self.hold, first_byte: self.first_byte, headed };
         Entry { leg, time, out: Out { pass, at, exchange: 0 } }
     }
