@@ -1,5 +1,7 @@
 //! One try against one target: write → sign → send → head. The only place where a provider is called.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 
@@ -9,8 +11,9 @@ use crate::client::Client;
 use crate::codec::dialect::{Dialect, Forward, Head, Operation, Outgoing, Peek, headers as wire_headers};
 use crate::codec::json::{Piece, pieces};
 use crate::codec::{Error, Kind, Losses, Origin, Retry, error};
-use crate::credential::{Errand, Grant, Turn};
+use crate::credential::{Errand, Grant, Remedy, Turn};
 use crate::ir::{Request, Usage};
+use crate::monitor::Refused;
 use crate::refusal::{Heard, listen};
 use crate::target::Target;
 use crate::transport::{Body, Failure, Number, Payload, Phase, Plain, Reply};
@@ -77,16 +80,26 @@ pub struct Failed {
     pub last: bool,
     /// What had been used, as far as the answer had come.
     pub used: Option<Usage>,
+    /// It is about the credential, which has a health of its own, and says nothing of how much the target can take.
+    pub of_credential: bool,
 }
 
 impl Failed {
+    /// The answer was about one credential of several: what the others can do is what counts.
+    fn mend(mut self, remedy: Option<Remedy>) -> Self {
+        let Some(Remedy { wait, sooner_for_others }) = remedy else { return self };
+        self.of_credential = sooner_for_others;
+        if let Some(wait) = wait {
+            self.tell_wait(wait);
+        }
+        self
+    }
+
     /// The caller may come back after this long.
-    pub(crate) fn tell_wait(&mut self, wait: std::time::Duration) {
+    pub(crate) fn tell_wait(&mut self, wait: Duration) {
         self.error.retry = Retry::After(wait);
         if let Some(reply) = &mut self.reply {
-            reply.headers.remove("retry-after-ms");
-            let seconds = self.error.retry_after_seconds().unwrap_or_default();
-            reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            tell_wait(&mut reply.headers, wait);
         }
     }
 
@@ -110,8 +123,14 @@ pub struct ErrorReply {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Failed { error, reply: None, last: false, used: None }
+        Failed { error, reply: None, last: false, used: None, of_credential: false }
     }
+}
+
+/// Tells a caller in an answer's headers to come back after this long, whatever they told before.
+pub(crate) fn tell_wait(headers: &mut HeaderMap, wait: Duration) {
+    ["retry-after-ms", "x-amz-retry-after"].iter().for_each(|name| _ = headers.remove(*name));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)));
 }
 
 /// Longest error body that is read.
@@ -165,14 +184,14 @@ pub(crate) async fn send<'a>(
     dialect: &'a str,
     base: &str,
     parcel: Parcel,
-) -> Result<Sent<'a>, Error> {
+) -> Result<Sent<'a>, Failed> {
     let Parcel { method, path, mut headers, mut payload } = parcel;
     let mut turn = target.service.turn(client, Errand { model: &target.model, dialect })?;
     let mut instead_of = None;
     loop {
         let kept = if turn.may_repeat() { payload.replay().map(|payload| (headers.clone(), payload)) } else { None };
         let mut plain = client.stage().looks().then(|| Plain::new(&path, &headers));
-        let grant = turn.grant(&path).await.map_err(|error| target.service.sign(error))?;
+        let grant = turn.grant(&path).await.map_err(|error| without_credential(target.service.sign(error)))?;
         let request = write_out(client, base, (&method, &path, headers, payload), grant);
         let request = request.map_err(|error| error.from_provider(&target.service.provider.id))?;
         if let Some(plain) = &mut plain {
@@ -186,6 +205,10 @@ pub(crate) async fn send<'a>(
         let again = turn.hear(verdict, &path);
         match kept {
             Some(kept) if again => {
+                if let Some(trail) = target.trail() {
+                    let credential = turn.fingerprint().map(str::to_owned);
+                    trail.note(Refused { credential, status: reply.status().as_u16() });
+                }
                 (headers, payload) = kept;
                 instead_of = reply.extensions().get().map(|Number(number)| *number);
                 // Read to its end, so that the connection can carry the next try.
@@ -194,6 +217,13 @@ pub(crate) async fn send<'a>(
             _ => return Ok(Sent { reply, turn, error }),
         }
     }
+}
+
+/// No credential could be had: the target was not asked.
+fn without_credential(error: Error) -> Failed {
+    // Nothing of the request has gone out.
+    let phase = if error.origin == Origin::Gateway { error.phase } else { Some(error::Phase::Connect) };
+    Failed { of_credential: true, ..Error { phase, ..error }.into() }
 }
 
 /// The request as it goes out: signed last, over exactly what is sent.
@@ -221,7 +251,8 @@ fn write_out(
 pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, lane: Lane) -> Result<Reply, Failed> {
     let Sent { reply, turn, error } = sent;
     if let Some(error) = error {
-        return Err(turn.explain(error, reply.headers()).from_provider(&target.service.provider.id).into());
+        let error = turn.explain(error, reply.headers()).from_provider(&target.service.provider.id);
+        return Err(Failed::from(error).mend(turn.remedy()));
     }
     if reply.status().is_success() {
         return Ok(reply);
@@ -232,7 +263,7 @@ pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, l
     let error = turn.explain(error, &head.headers).from_provider(&target.service.provider.id);
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
-    Err(Failed { error, reply, last: false, used: None })
+    Err(Failed { reply, ..error.into() }.mend(turn.remedy()))
 }
 
 struct Written {

@@ -8,7 +8,7 @@ use crate::codec::catalog::{Cost, Pieces};
 use crate::codec::dialect::operation::{self, Wanted, Wire};
 use crate::codec::dialect::{self, Dialect, Head, Operation, Peek, headers as wire_headers};
 use crate::codec::{Error, Kind, Losses, Origin, Result};
-use crate::exchange::{ERROR_LIMIT, Failed, Lane, Parcel, Sent, explain, send, settle, splice, with_usual};
+use crate::exchange::{ERROR_LIMIT, Failed, Lane, Parcel, Sent, explain, send, settle, splice, tell_wait, with_usual};
 use crate::relay::describe;
 use crate::target::Target;
 use crate::transport::{Body, Payload, Reply};
@@ -162,6 +162,9 @@ pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> R
     let told: Vec<_> = told.into_iter().map(|(name, _)| name.clone()).collect();
     told.iter().for_each(|name| _ = head.headers.remove(name));
     if !head.status.is_success() {
+        if let Some(wait) = turn.remedy().and_then(|remedy| remedy.wait) {
+            tell_wait(&mut head.headers, wait);
+        }
         let body = body.collect(ERROR_LIMIT).await.map_err(|failure| explain(&failure, target))?;
         // What is encoded in spite of our asking cannot be looked into.
         let hidden = head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");

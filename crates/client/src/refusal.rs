@@ -75,7 +75,10 @@ fn judge(error: &Error) -> Verdict {
 /// Whether an error is about how much this credential may do. What is too much for the service is so for every other.
 fn judge_spent(error: &Error) -> Verdict {
     match error.kind {
-        Kind::RateLimited | Kind::QuotaExhausted => Verdict::Spent(rest_after(error)),
+        Kind::RateLimited | Kind::QuotaExhausted => {
+            let passes = error.kind == Kind::RateLimited || matches!(error.retry, Retry::After(_));
+            Verdict::Spent { rest: rest_after(error), passes }
+        }
         _ => Verdict::Silent,
     }
 }

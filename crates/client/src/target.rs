@@ -14,6 +14,7 @@ use crate::codec::dialect::{self, Dialect, Operation, operation};
 use crate::codec::{Error, Kind, Origin, Result, Retry};
 use crate::config::{Config, Environment};
 use crate::credential::{Credentials, Errand, Opened, Turn, with_region};
+use crate::monitor::Trail;
 use crate::route::{Fitness, Gate, Look, Standing};
 use crate::secret::Secret;
 use crate::transport::recorded_providers;
@@ -55,6 +56,8 @@ pub struct Target {
     /// The provider's own name for the model.
     pub model: Arc<str>,
     known: Known,
+    /// Of the exchange that this copy is for.
+    trail: Option<Trail>,
 }
 
 /// What is remembered of a provider's model.
@@ -201,7 +204,7 @@ impl Target {
     /// One model of a provider, by the provider's own name for it.
     pub fn new(service: Arc<Service>, model: &str) -> Self {
         let (model, known) = service.known(model);
-        Target { service, model, known }
+        Target { service, model, known, trail: None }
     }
 
     /// How it stands now, its provider's credentials included.
@@ -209,7 +212,7 @@ impl Target {
         let look = self.standing().look(streamed, now);
         match (look.fitness, self.service.rest_of_credentials(now)) {
             (Fitness::Fit | Fitness::OnTrial | Fitness::Recovering(_), Some(left)) => {
-                let why = "its credential was rejected or is used up".to_owned();
+                let why = "its credential was rejected, is used up, or cannot be had for now".to_owned();
                 Look { fitness: Fitness::Resting { left, hard: false, why }, ..look }
             }
             (fitness, _) => Look { fitness, ..look },
@@ -237,6 +240,17 @@ impl Target {
         if alone && self.service.gate.learns(&self.model) {
             self.standing().learned().hear(&ProviderLimits::read(headers, clock.unix()), clock.ticks());
         }
+    }
+
+    /// The same for one exchange, which may take more than one credential.
+    pub(crate) fn for_exchange(self) -> Self {
+        let may_repeat = self.service.credentials.as_ref().is_ok_and(Credentials::may_repeat);
+        Target { trail: may_repeat.then(Trail::default), ..self }
+    }
+
+    /// Where it is noted which credentials were refused.
+    pub(crate) const fn trail(&self) -> Option<&Trail> {
+        self.trail.as_ref()
     }
 
     /// Where the provider departs from its dialects with this model.

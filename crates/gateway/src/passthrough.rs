@@ -79,7 +79,6 @@ pub(crate) async fn answer(
     introduce(&mut call, head, errors, None);
     let mut facts = Facts::new(id, errors);
     facts.target = Some(target.service.provider.id.as_str().into());
-    facts.attempts = 1;
     let mut headers = own_headers(&head.headers);
     // What is encoded cannot be searched for our credential, nor be watched.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -89,6 +88,7 @@ pub(crate) async fn answer(
         Ok(sent) => sent,
         Err(error) => Err(error.into()),
     };
+    facts.attempts = call.outcome().map_or(1, |outcome| reply::requests(outcome));
     match sent {
         Ok(answer) => {
             let (mut theirs, body) = answer.into_parts();
@@ -123,11 +123,11 @@ async fn send(
 ) -> std::result::Result<Reply, Failed> {
     let mut tries = worker.client.tries_at(target.clone(), &Need { uploads: true, ..Need::default() });
     let parcel = Mutex::new(Some(parcel));
-    let sent = tries.answer(call, |_| {
+    let sent = tries.answer(call, |leg| {
         let parcel = parcel.lock().unwrap_or_else(PoisonError::into_inner).take();
         async move {
             let parcel = parcel.ok_or_else(|| Error::new(Kind::Internal, Origin::Gateway, "what is passed through goes once"))?;
-            pass_through(&worker.client, target, parcel).await
+            pass_through(&worker.client, &leg.target, parcel).await
         }
     });
     let sent = sent.await;

@@ -11,12 +11,13 @@ use super::grant::{Grant, Term};
 use super::lookup::Stamp;
 use super::source::Recipe;
 use crate::client::Client;
-use crate::codec::{Error, Kind, Origin, Result};
+use crate::codec::{Error, Kind, Origin, Result, Retry};
 
 /// Files are looked at once in this time.
 const LOOK: Duration = Duration::from_secs(1);
-/// After a failure nobody tries again for so long.
+/// After a failure nobody tries again for so long; or for as long as a token server asks, up to the longest.
 const REST: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 /// Calls that have a credential which is still good wait no longer for its successor.
 const GRACE: Duration = Duration::from_secs(3);
 /// New tokens that were refused one after another; more are not asked for until [`SULK`] is over.
@@ -147,7 +148,7 @@ impl Live {
             if let Some((until, error)) = &self.trouble().failed
                 && now < *until
             {
-                let error = error.clone();
+                let error = Error { retry: left(error.retry, *until, now), ..error.clone() };
                 landing.land((self.wanted.load(Ordering::Acquire), Err(error.clone())));
                 return Err(error);
             }
@@ -185,11 +186,13 @@ impl Live {
                 Ok(held)
             }
             Err(error) => {
-                let error = error.from_provider(&recipe.provider);
+                let rest = rest(error.retry);
+                let until = now.saturating_add(rest);
+                let error = Error { retry: left(error.retry, until, now), ..error.from_provider(&recipe.provider) };
                 let news = trouble.failed.as_ref().is_none_or(|(_, before)| before.message != error.message);
                 // One that was begun before the operator did something says nothing of what is there now.
                 if wanted == self.wanted.load(Ordering::Acquire) {
-                    trouble.failed = Some((now.saturating_add(REST), error.clone()));
+                    trouble.failed = Some((until, error.clone()));
                 }
                 drop(trouble);
                 if news {
@@ -220,7 +223,8 @@ impl Live {
             return false;
         }
         trouble.spoiled = (spoiled + 1, now);
-        trouble.failed = None;
+        // A server that has asked for silence gets it all the same.
+        trouble.failed.take_if(|(_, error)| !matches!(error.retry, Retry::After(_)));
         // Compared again: it may have been replaced meanwhile.
         self.held.compare_and_swap(current, None);
         self.before.store(Some(Arc::clone(refused)));
@@ -242,6 +246,21 @@ impl Live {
 
     fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire) >= self.wanted.load(Ordering::Acquire)
+    }
+
+    /// Whether what it was made from may say something else by now: files are looked at as often as ever, and what a
+    /// command printed has had its time.
+    pub(super) fn may_be_another(&self, now: Duration) -> bool {
+        let held = self.held.load();
+        let Some(held) = held.as_ref() else {
+            return self.before.load().as_ref().is_some_and(|before| !before.minted);
+        };
+        (!held.minted && now >= held.term.mandatory) || (self.is_look_due(now) && self.looks_different(held, now))
+    }
+
+    /// What calls it is used for are given now is known by.
+    pub(super) fn fingerprint(&self) -> Option<String> {
+        self.held.load().as_ref().and_then(|held| held.grant.fingerprint().map(str::to_owned))
     }
 
     /// What is held, and what was before.
@@ -270,6 +289,22 @@ impl Live {
 
     fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long nobody tries again after a failure with this advice.
+fn rest(advice: Retry) -> Duration {
+    match advice {
+        Retry::After(wait) => wait.clamp(REST, LONGEST_REST),
+        Retry::Never | Retry::Backoff => REST,
+    }
+}
+
+/// The same advice, told now, when nobody tries again before `until`.
+fn left(advice: Retry, until: Duration, now: Duration) -> Retry {
+    match advice {
+        Retry::After(_) => Retry::After(until.saturating_sub(now)),
+        advice => advice,
     }
 }
 

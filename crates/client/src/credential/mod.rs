@@ -41,5 +41,5 @@ pub(crate) use date::Utc;
 pub(crate) use grant::{Grant, spellings};
 pub(crate) use lookup::Stamp;
 pub use lookup::resolve;
-pub(crate) use set::{Credentials, Errand, Opened, Turn, Verdict};
+pub(crate) use set::{Credentials, Errand, Opened, Remedy, Turn, Verdict};
 pub(crate) use source::with_region;

@@ -107,7 +107,17 @@ impl Credentials {
 
     /// Begins a call.
     pub(crate) fn turn<'a>(&'a self, client: &'a Client, errand: Errand<'a>) -> Turn<'a> {
-        Turn { set: self, client, errand, tried: Tried::default(), carried: None, stays: false, renewed: false, refused: false }
+        Turn {
+            set: self,
+            client,
+            errand,
+            tried: Tried::default(),
+            carried: None,
+            stays: false,
+            renewed: false,
+            refused: false,
+            remedy: None,
+        }
     }
 
     /// Takes every secret that is known out of somebody's words.
@@ -122,19 +132,24 @@ impl Credentials {
 
     /// How long it takes until one of them is fit, when all rest.
     pub(crate) fn rest(&self, now: Duration) -> Option<Duration> {
-        let rests: Option<Vec<Duration>> = self.keys.iter().map(|key| key.health.rest(now)).collect();
+        let rests: Option<Vec<Duration>> = self.keys.iter().map(|key| key.unfit(now)).collect();
         rests?.into_iter().min()
     }
 
     /// Those that rest: their fingerprints, and for how long yet.
     pub(crate) fn resting(&self, now: Duration) -> Vec<(String, Duration)> {
-        let resting = self.keys.iter().filter_map(|key| Some((key.source.fingerprint()?, key.health.rest(now)?)));
+        let resting = self.keys.iter().filter_map(|key| Some((key.source.fingerprint()?, key.unfit(now)?)));
         resting.collect()
     }
 
     /// Whether there is no other than the first.
     pub(crate) fn is_one(&self) -> bool {
         matches!(self.keys.as_slice(), [_])
+    }
+
+    /// Whether a call may be made again because one was refused.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.keys.len() > 1 || self.keys.first().is_some_and(|key| key.source.is_live())
     }
 
     /// Whether others made from the same data now would be the same.
@@ -160,7 +175,7 @@ impl Credentials {
         let now = client.clock().ticks();
         let keys = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand, path));
         // Looked at once: one may go to rest at any moment.
-        let fit: Vec<_> = keys.filter(|(_, key)| key.health.rest(now).is_none()).collect();
+        let fit: Vec<_> = keys.filter(|(_, key)| key.unfit(now).is_none()).collect();
         let shares: u64 = fit.iter().map(|(_, key)| u64::from(key.share)).sum();
         if shares == 0 {
             let mut allowed: Vec<_> = self.keys.iter().enumerate().filter(|(_, key)| key.allows(errand, path)).collect();
@@ -183,13 +198,62 @@ impl Credentials {
     fn has_other(&self, errand: &Errand<'_>, path: &str, tried: Tried, client: &Client) -> bool {
         let now = client.clock().ticks();
         let mut left = self.keys.iter().enumerate().filter(|(at, key)| !tried.has(*at) && key.allows(errand, path));
-        left.any(|(_, key)| key.health.rest(now).is_none())
+        left.any(|(_, key)| key.unfit(now).is_none())
     }
+
+    /// What is to be told of a call whose last credential was refused or is used up, where there are several.
+    fn remedy(&self, errand: &Errand<'_>, path: &str, now: Duration) -> Remedy {
+        let of_model = self.keys.iter().filter(|key| key.is_for(errand.model));
+        // One that rests for ever, as far as anybody knows, is not waited for.
+        let waits =
+            of_model.filter_map(|key| Some((key, key.unfit(now).map_or(Some(Duration::ZERO), |_| key.health.wait(now))?)));
+        let waits: Vec<_> = waits.collect();
+        let wait = waits.iter().filter(|(key, _)| key.allows(errand, path)).map(|(_, left)| *left).min();
+        let soonest = waits.iter().map(|(_, left)| *left).min();
+        let sooner_for_others = soonest.is_some_and(|left| left.is_zero() || wait.is_none_or(|wait| left < wait));
+        Remedy { wait, sooner_for_others }
+    }
+}
+
+/// When another credential of a provider will do what one did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Remedy {
+    /// Until one is fit for such a call; `None`: nobody knows.
+    pub(crate) wait: Option<Duration>,
+    /// One is fit for something else of the same model before that, or for this already.
+    pub(crate) sooner_for_others: bool,
 }
 
 impl Key {
     fn allows(&self, errand: &Errand<'_>, path: &str) -> bool {
         self.limits.allow(errand.model, errand.dialect, path)
+    }
+
+    /// Whether it may be used for something of this model.
+    fn is_for(&self, model: &str) -> bool {
+        Limits { models: self.limits.models.clone(), ..Limits::default() }.allow(model, "", "")
+    }
+
+    /// How long it has to rest yet; nothing when it is fit, or has been replaced, or may have been. Only one that rests is
+    /// looked at.
+    fn unfit(&self, now: Duration) -> Option<Duration> {
+        self.rest(now).filter(|_| !self.source.may_be_another(now))
+    }
+
+    /// The same by what is held now.
+    fn rest(&self, now: Duration) -> Option<Duration> {
+        let left = self.health.rest(now)?;
+        if self.health.is_of_another(self.source.current().as_deref()) {
+            self.health.forgive();
+            return None;
+        }
+        Some(left)
+    }
+
+    /// Whether what calls on their way carry is what others are given now.
+    fn is_current(&self, hold: &Hold<'_>) -> bool {
+        let (current, carried) = (self.source.current(), hold.fingerprint());
+        current.as_deref().zip(carried).is_none_or(|(current, carried)| current == carried)
     }
 }
 
@@ -205,6 +269,8 @@ pub(crate) struct Turn<'a> {
     renewed: bool,
     /// The provider did not like it.
     refused: bool,
+    /// What it said was about the credential, and there are others.
+    remedy: Option<Remedy>,
 }
 
 /// What a provider says to a credential.
@@ -219,8 +285,13 @@ pub(crate) enum Verdict {
         /// What was refused may have had its time.
         may_renew: bool,
     },
-    /// It has had enough of it for so long: another may do meanwhile.
-    Spent(Duration),
+    /// It has had enough of it: another may do meanwhile.
+    Spent {
+        /// For so long.
+        rest: Duration,
+        /// Then it takes it again; otherwise somebody has to do something about it.
+        passes: bool,
+    },
     /// Nothing: there is some other trouble.
     Silent,
 }
@@ -253,11 +324,26 @@ impl<'a> Turn<'a> {
                 None => self.next(path, last.take())?,
             };
             match key.source.grant(self.client, self.errand.model).await {
+                // It looked as if it had been replaced, and was not.
+                Ok(_) if self.rests(key) && self.has_other(path) => {}
                 Ok(hold) => break (key, hold),
-                Err(error) => last = Some(error),
+                Err(error) => {
+                    if let Retry::After(wait) = error.retry {
+                        key.health.rest_for(wait, true, self.client.clock().ticks(), None);
+                    }
+                    last = Some(error);
+                }
             }
         };
         Ok(&self.carried.insert((key, hold)).1)
+    }
+
+    fn rests(&self, key: &Key) -> bool {
+        key.rest(self.client.clock().ticks()).is_some()
+    }
+
+    fn has_other(&self, path: &str) -> bool {
+        self.set.keys.len() > 1 && self.set.has_other(&self.errand, path, self.tried, self.client)
     }
 
     fn next(&mut self, path: &str, last: Option<Error>) -> Result<&'a Key> {
@@ -278,13 +364,22 @@ impl<'a> Turn<'a> {
 
     /// Whether the call may have to be made again: then its body must be kept.
     pub(crate) fn may_repeat(&self) -> bool {
-        self.set.keys.len() > 1 || self.set.keys.first().is_some_and(|key| key.source.is_live())
+        self.set.may_repeat()
     }
 
     /// Hears what the provider says to it. Whether the call had better be made again, with another credential or a newer
     /// form of this one.
     pub(crate) fn hear(&mut self, verdict: Verdict, path: &str) -> bool {
+        let of_credential = matches!(verdict, Verdict::Refused { .. } | Verdict::Spent { .. });
+        let again = self.weigh(verdict, path);
+        let told = of_credential && self.set.keys.len() > 1;
+        self.remedy = told.then(|| self.set.remedy(&self.errand, path, self.client.clock().ticks()));
+        again
+    }
+
+    fn weigh(&mut self, verdict: Verdict, path: &str) -> bool {
         let Some((key, hold)) = &self.carried else { return false };
+        let now = self.client.clock().ticks();
         self.refused = matches!(verdict, Verdict::Refused { .. });
         let (told, may_renew) = match verdict {
             Verdict::Refused { told, may_renew } => (hold.clean(told), may_renew && !self.renewed),
@@ -295,12 +390,12 @@ impl<'a> Turn<'a> {
                 }
                 return false;
             }
-            Verdict::Spent(rest) => {
-                let others = self.set.keys.len() > 1;
-                if others {
-                    key.health.rest_for(rest, self.client.clock().ticks());
+            Verdict::Spent { rest, passes } => {
+                // What has been replaced meanwhile is another one's to answer for.
+                if self.set.keys.len() > 1 && key.is_current(hold) {
+                    key.health.rest_for(rest, passes, now, hold.fingerprint());
                 }
-                return others && self.set.has_other(&self.errand, path, self.tried, self.client);
+                return self.has_other(path);
             }
             Verdict::Silent => return false,
         };
@@ -309,14 +404,16 @@ impl<'a> Turn<'a> {
             self.renewed = true;
             return true;
         }
-        self.put_to_rest(key, hold, &told);
+        if key.is_current(hold) {
+            self.put_to_rest(key, hold, &told);
+        }
         // A renewed token of one credential says nothing about the next.
         self.renewed = false;
-        self.set.keys.len() > 1 && self.set.has_other(&self.errand, path, self.tried, self.client)
+        self.has_other(path)
     }
 
     fn put_to_rest(&self, key: &Key, hold: &Hold<'_>, told: &str) {
-        let Some(rest) = key.health.reject(self.client.clock().ticks()) else { return };
+        let Some(rest) = key.health.reject(self.client.clock().ticks(), hold.fingerprint()) else { return };
         let name = hold.fingerprint().map(|name| format!(" {name}")).unwrap_or_default();
         let then = match self.set.keys.len() {
             1 => "it is the only one".to_owned(),
@@ -324,6 +421,11 @@ impl<'a> Turn<'a> {
         };
         let provider = &self.set.provider;
         self.client.tell(&format!("{provider}: the credential{name} was rejected ({told}); {then}"));
+    }
+
+    /// What to tell of an answer that was about the credential alone, where there are others.
+    pub(crate) const fn remedy(&self) -> Option<Remedy> {
+        self.remedy
     }
 
     /// What tells the time for the call.
@@ -348,6 +450,11 @@ impl<'a> Turn<'a> {
             }
         }
         error
+    }
+
+    /// By what the credential that the call carries is known.
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
+        self.carried.as_ref().and_then(|(_, hold)| hold.fingerprint())
     }
 
     /// The secrets of the credential that the call carries.

@@ -116,6 +116,20 @@ impl Source {
         }
     }
 
+    /// Whether it may have been replaced since it was last used, as far as a look from outside tells. What every model has
+    /// a token of its own from is not looked at.
+    pub(crate) fn may_be_another(&self, now: Duration) -> bool {
+        matches!(&self.state, State::Live(live) if live.may_be_another(now))
+    }
+
+    /// What the one form of it that calls are given now is known by, if that may change.
+    pub(crate) fn current(&self) -> Option<String> {
+        match &self.state {
+            State::Live(live) => live.fingerprint(),
+            State::Still(_) | State::PerModel(_) => None,
+        }
+    }
+
     /// Whether a refused call may be made again with another form of it.
     pub(crate) const fn is_live(&self) -> bool {
         !matches!(self.state, State::Still(_))

@@ -2,6 +2,7 @@
 
 mod counter;
 mod tally;
+mod trail;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,6 +17,7 @@ use crate::target::Target;
 pub use counter::{Copies, Counters, Snapshot};
 pub use tally::{Tally, guess_unread, reckon_whole};
 pub(crate) use tally::{guess, reckon};
+pub use trail::{Refused, Trail};
 
 /// One finished call.
 #[derive(Clone, Debug)]
@@ -82,6 +84,16 @@ pub struct Exchange {
     pub cost: Option<Cost>,
     /// What went wrong.
     pub error: Option<Error>,
+    /// The requests of it whose credential was refused, so that another one took its place: the exchange is one request
+    /// more than these. `None`: its provider has only one, which stays as it is.
+    pub trail: Option<Trail>,
+}
+
+impl Exchange {
+    /// How many requests it was.
+    pub fn requests(&self) -> usize {
+        self.trail.as_ref().map_or(0, Trail::len) + 1
+    }
 }
 
 /// Is told of every call, exactly once, off no lock of the hot path.
@@ -183,12 +195,13 @@ impl OpenCall {
     pub fn begin(&mut self, target: &Target) -> usize {
         let started = self.started.elapsed();
         let Some(outcome) = &mut self.outcome else { return 0 };
-        let target = target.shared_name();
+        let (target, trail) = (target.shared_name(), target.trail().cloned());
         outcome.target = Some(Arc::clone(&target));
         // What the one before could not be told is nobody's loss now.
         outcome.losses = Losses::default();
         outcome.usage = None;
-        outcome.exchanges.push(Exchange { target, started, elapsed: Duration::ZERO, usage: None, cost: None, error: None });
+        let elapsed = Duration::ZERO;
+        outcome.exchanges.push(Exchange { target, started, elapsed, usage: None, cost: None, error: None, trail });
         outcome.exchanges.len() - 1
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::standing::Pass;
-use crate::codec::{Error, Origin, Phase};
+use crate::codec::{Error, Kind, Origin, Phase};
 use crate::exchange::Failed;
 use crate::monitor::is_unused;
 use crate::relay::Hold;
@@ -55,9 +55,14 @@ pub(super) struct Out {
 impl Out {
     /// It has failed, as far as its target is concerned.
     pub(super) fn failed(self, failed: &Failed) {
+        let Failed { error, used, of_credential, .. } = failed;
         let mut pass = self.pass;
-        pass.settle((failed.used.is_none() && is_unused(&failed.error)).then_some(0));
-        pass.over(Some(&failed.error));
+        pass.settle((used.is_none() && is_unused(error)).then_some(0));
+        // Too much for one credential is not too much for the target.
+        let too_much = matches!(error.kind, Kind::RateLimited | Kind::QuotaExhausted | Kind::Overloaded);
+        if !(*of_credential && too_much) {
+            pass.over(Some(error));
+        }
     }
 
     /// The head of a good answer is there.

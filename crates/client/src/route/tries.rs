@@ -433,7 +433,7 @@ impl Rules {
     /// An exchange that may begin, with this much time, and whether that is all there is.
     pub(super) fn entry(&self, target: Target, (left, all): (Duration, bool), (pass, at): (Pass, usize)) -> Entry {
         let time = Time { service: Arc::clone(&target.service), left, all };
-        let headed = self.hedge.map(|_| Headed::default());
+        let (target, headed) = (target.for_exchange(), self.hedge.map(|_| Headed::default()));
         let hold = Hold { first_by: self.first_byte.map(|patience| later(Instant::now(), patience)), ..self.hold };
         let leg = Leg { target, hold, continues: self.continues, first_byte: self.first_byte, headed: headed.clone() };
         Entry { leg, time, out: Out { pass, at, exchange: 0 }, headed }

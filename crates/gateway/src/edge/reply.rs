@@ -14,7 +14,7 @@ use trunkline::codec::dialect::{self, Framing, headers as wire_headers};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
 use trunkline::exchange::{Answer, Failed, Lane};
 use trunkline::ir;
-use trunkline::monitor::{OpenCall, Snapshot};
+use trunkline::monitor::{Exchange, OpenCall, Outcome, Snapshot};
 use trunkline::relay::{Flow, Pipe, Seam};
 use trunkline_store::Status;
 
@@ -60,7 +60,7 @@ pub struct Facts {
     pub id: String,
     /// Who answered or was asked last.
     pub target: Option<Arc<str>>,
-    /// How many were asked.
+    /// How many requests have gone to providers.
     pub attempts: u32,
     /// The task that the call is, if it asked for one.
     pub task: Option<String>,
@@ -81,7 +81,7 @@ impl Facts {
     pub fn tell(&mut self, call: &mut OpenCall) {
         if let Some(outcome) = call.outcome() {
             self.target.clone_from(&outcome.target);
-            self.attempts = u32::try_from(outcome.exchanges.len()).unwrap_or(u32::MAX);
+            self.attempts = requests(outcome);
         }
     }
 
@@ -105,6 +105,12 @@ impl Facts {
             headers.insert(ESTIMATED, HeaderValue::from_static("true"));
         }
     }
+}
+
+/// How many requests a call has made so far.
+pub(crate) fn requests(outcome: &Outcome) -> u32 {
+    let requests = outcome.exchanges.iter().map(Exchange::requests).sum::<usize>();
+    u32::try_from(requests).unwrap_or(u32::MAX)
 }
 
 /// The names of the lost fields, comma-separated; what no header can carry is written as `?`.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::when::{drift, read_iso};
 use super::Received;
 use crate::codec::catalog::Pick;
+use crate::codec::dialect::advice;
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::secret::Secret;
 
@@ -98,7 +99,8 @@ impl Received {
             None => format!("answered with {}", self.kind()),
         };
         let message = format!("the token server {} {what} (HTTP {status})", self.host);
-        Error::new(kind, Origin::Provider, message)
+        let error = Error::new(kind, Origin::Provider, message);
+        Error { retry: advice::read(&error, status, &self.headers, &self.body, self.now), ..error }
     }
 
     /// Adds what the server's date tells about ours, where an assertion was refused.

@@ -122,6 +122,8 @@ struct Received {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+    /// When it came: Unix seconds, by our clock.
+    now: u64,
 }
 
 impl Post<'_> {
@@ -144,7 +146,7 @@ impl Post<'_> {
         let answered = tokio::time::timeout(PATIENCE, exchange).await;
         let answered = answered.map_err(|_| unreachable(format!("it did not answer within {} s", PATIENCE.as_secs())))?;
         let (head, body) = answered.map_err(|failure: crate::transport::Failure| unreachable(failure.message))?;
-        Ok(Received { host, status: head.status, headers: head.headers, body })
+        Ok(Received { host, status: head.status, headers: head.headers, body, now: self.client.clock().unix() })
     }
 
     /// Sends a form, as RFC 6749 has it.

@@ -6,6 +6,8 @@ mod chain;
 mod hidden;
 mod mint;
 mod oauth;
+mod quota;
+mod replaced;
 mod rotation;
 mod secret;
 mod several;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use futures_util::future::join_all;
+use trunkline::Retry;
 use trunkline_testkit::provider::Answer;
 
 use super::{House, Mood};
@@ -193,4 +194,38 @@ async fn no_error_shows_a_secret_or_a_token() {
     assert!(!format!("{error:?}").contains("an-unknown-token"), "{error:?}");
     // Its operator knows it by the first digits of the client secret's hash.
     assert!(error.message.ends_with("(credential f9a45542)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_server_that_asks_for_silence_gets_it_and_its_wait_is_told() {
+    for status in [429, 503] {
+        let house = House::new(3600);
+        let slow = Answer::json(status, r#"{"error":"slow_down"}"#).header("retry-after", "20");
+        house.mood(Mood::Says(slow));
+        for gone in 0..20 {
+            let error = house.world.call().await.unwrap_err();
+            assert_eq!(error.retry, Retry::After(Duration::from_secs(20 - gone)), "{error}");
+            assert!(error.message.starts_with("the token server 127.0.0.1 refused: slow_down"), "{error}");
+            let health = house.world.client.health();
+            let why = health.targets.iter().find_map(|target| target.why.as_deref()).unwrap_or_default();
+            assert!(!why.contains("asked for fewer calls") && !why.contains("overloaded"), "{why}");
+            house.world.clock.advance(1);
+        }
+        assert_eq!((house.minted(), house.provider.requests().len()), (1, 0));
+        house.mood(Mood::Good(3600));
+        house.world.call().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_silence_is_kept_for_longer_than_five_minutes() {
+    let house = House::new(3600);
+    house.mood(Mood::Says(Answer::json(429, "{}").header("retry-after", "86000")));
+    assert_eq!(house.world.call().await.unwrap_err().retry, Retry::After(Duration::from_secs(300)));
+    house.mood(Mood::Good(3600));
+    house.world.clock.advance(299);
+    house.world.call().await.unwrap_err();
+    // Whoever mends it need not wait.
+    house.world.client.reload().unwrap();
+    house.world.call().await.unwrap();
 }

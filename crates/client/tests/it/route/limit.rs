@@ -207,6 +207,18 @@ fn a_provider_that_tells_that_nothing_is_left_is_asked_when_nobody_else_is_fit()
 }
 
 #[test]
+fn a_limit_that_is_reset_already_keeps_nobody_away() {
+    paused(async {
+        let spent = Script { acts: vec![Act::Spent(0)], latency: ms(10), weather: Vec::new() };
+        let (world, client) = world(&[spent, good(10)], "[models.any]\ntargets = [\"p0/m\", \"p1/m\"]\n", 1);
+        for _ in 0..5 {
+            assert_eq!(call(&world, &client, "any", false).await.error, None);
+        }
+        assert_eq!((world.asked("p0"), world.asked("p1")), (5, 0));
+    });
+}
+
+#[test]
 fn the_roomy_is_preferred_where_room_is_known() {
     paused(async {
         let config = "[models.any]\ntargets = [\"p0/m\", \"p1/m\"]\nstrategy = \"tokens\"\n\

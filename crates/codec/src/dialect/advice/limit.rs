@@ -16,7 +16,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde::Serialize;
 
-use super::wait::{Unit, read_wait};
+use super::wait::read_reset;
 
 /// How much a provider lets through of one thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -25,7 +25,8 @@ pub struct Room {
     pub limit: Option<u64>,
     /// How much is left.
     pub remaining: Option<u64>,
-    /// How long until there is more, counted from the answer; `None` when it was not told or is over.
+    /// How long until there is more, counted from the answer: nothing when that time has come already, `None` when it was
+    /// not told.
     pub reset: Option<Duration>,
 }
 
@@ -34,10 +35,16 @@ impl Room {
     pub fn is_empty(&self) -> bool {
         *self == Room::default()
     }
+
+    /// It has been filled again since what is left was counted: what it tells is no longer so.
+    fn is_over(&self) -> bool {
+        self.reset == Some(Duration::ZERO)
+    }
 }
 
 /// What a provider allows, as the headers of one of its answers tell it. Where it has several limits for the same thing
-/// (a minute's and a day's, input and output), the one with the least left.
+/// (a minute's and a day's, input and output), the one with the least left; one that has been filled again counts only
+/// where there is no other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProviderLimits {
     /// Of requests.
@@ -159,7 +166,7 @@ impl Scopes {
         match part {
             Part::Limit => room.limit = less(room.limit),
             Part::Remaining => room.remaining = less(room.remaining),
-            Part::Reset => room.reset = room.reset.max(read_wait(value, Unit::Seconds, now)),
+            Part::Reset => room.reset = room.reset.max(read_reset(value, now)),
         }
     }
 
@@ -167,13 +174,15 @@ impl Scopes {
     pub(super) fn wait(&self) -> Option<Duration> {
         let rooms = || self.0.values().map(|(_, room)| room);
         let told = rooms().any(|room| room.remaining.is_some());
-        rooms().filter(|room| room.remaining == Some(0) || !told).filter_map(|room| room.reset).max()
+        let used_up = rooms().filter(|room| (room.remaining == Some(0) || !told) && !room.is_over());
+        used_up.filter_map(|room| room.reset).max()
     }
 
     fn limits(&self) -> ProviderLimits {
         let tightest = |wanted: Thing| {
             let rooms = self.0.values().filter(|(thing, _)| *thing == wanted).map(|(_, room)| *room);
-            let key = |room: &Room| (room.remaining.unwrap_or(u64::MAX), Reverse(room.reset), room.limit.unwrap_or(u64::MAX));
+            let left = |room: &Room| (room.is_over(), room.remaining.unwrap_or(u64::MAX));
+            let key = |room: &Room| (left(room), Reverse(room.reset), room.limit.unwrap_or(u64::MAX));
             rooms.min_by_key(key).unwrap_or_default()
         };
         ProviderLimits { requests: tightest(Thing::Requests), tokens: tightest(Thing::Tokens) }

@@ -38,7 +38,7 @@ const HEADERS: [(&str, Unit); 3] =
 
 /// Whether and when to try again after an answer with this status, these headers and this body, which was read as `error`.
 /// `now` is the Unix time in seconds; it counts where the answer has no `Date`.
-pub(crate) fn read(error: &Error, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Retry {
+pub fn read(error: &Error, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Retry {
     let now = Some(read_date(headers).unwrap_or(now));
     let should = read_should(headers);
     if should == Some(false) || error.kind == Kind::QuotaExhausted {

@@ -24,11 +24,21 @@ const FIRST_MILLISECOND: f64 = 1e12;
 /// `7`, `0.25`, `1500` in milliseconds, `6m0s`, `1741305600`, `1741305600000`, `2026-11-23T05:00:00Z`,
 /// `Mon, 23 Nov 2026 05:00:00 GMT`. Points in time are told from `now`, in Unix seconds, and not understood without it.
 pub(super) fn read_wait(text: &str, unit: Unit, now: Option<u64>) -> Option<Duration> {
+    settle(read_seconds(text, unit, now)?)
+}
+
+/// The same where nothing, or less, has been told as well: what was to be waited for is there already.
+pub(super) fn read_reset(text: &str, now: Option<u64>) -> Option<Duration> {
+    let seconds = read_seconds(text, Unit::Seconds, now).filter(|seconds| seconds.is_finite())?;
+    Some(settle(seconds).unwrap_or(Duration::ZERO))
+}
+
+fn read_seconds(text: &str, unit: Unit, now: Option<u64>) -> Option<f64> {
     let text = text.trim().trim_matches('"').trim();
     match text.parse::<f64>() {
-        Ok(number) => count(number, unit, now),
+        Ok(number) => count_seconds(number, unit, now),
         Err(_) => match duration::read_whole(text) {
-            Some(seconds) => settle(seconds),
+            Some(seconds) => Some(seconds),
             None => until(read_time(text).or_else(|| read_http_date(text))? as f64, now),
         },
     }
@@ -36,11 +46,15 @@ pub(super) fn read_wait(text: &str, unit: Unit, now: Option<u64>) -> Option<Dura
 
 /// A number, of seconds or milliseconds, or a point in time.
 pub(super) fn count(number: f64, unit: Unit, now: Option<u64>) -> Option<Duration> {
+    settle(count_seconds(number, unit, now)?)
+}
+
+fn count_seconds(number: f64, unit: Unit, now: Option<u64>) -> Option<f64> {
     let seconds = if unit == Unit::Milliseconds { number / 1000.0 } else { number };
     match seconds {
         time if time >= FIRST_MILLISECOND => until(time / 1000.0, now),
         time if time >= FIRST_TIME => until(time, now),
-        seconds => settle(seconds),
+        seconds => Some(seconds),
     }
 }
 
@@ -49,8 +63,8 @@ pub(super) fn is_time(number: f64) -> bool {
     number >= FIRST_TIME
 }
 
-fn until(time: f64, now: Option<u64>) -> Option<Duration> {
-    settle(time - now? as f64)
+fn until(time: f64, now: Option<u64>) -> Option<f64> {
+    Some(time - now? as f64)
 }
 
 /// A wait that makes sense: more than nothing, and at most [`LONGEST`].
