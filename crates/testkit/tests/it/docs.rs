@@ -137,9 +137,11 @@ fn the_architecture_is_short_and_true() {
         let is_test =
             word.split("::").last().is_some_and(|last| last.matches('_').count() >= 3) && !word.contains(['/', ' ', '.']);
         let known = match (is_path, is_test) {
-            (true, _) => ["", "crates/codec/src", "crates/client/src", "crates/gateway/src"]
-                .iter()
-                .any(|at| root().join(at).join(word).exists()),
+            (true, _) => {
+                ["", "crates/codec/src", "crates/client/src", "crates/gateway/src", "crates/store/src", "crates/work/src"]
+                    .iter()
+                    .any(|at| root().join(at).join(word).exists())
+            }
             (_, true) => tests.iter().any(|test| Some(test.as_str()) == word.split("::").last()),
             _ => true,
         };
