@@ -52,7 +52,7 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
         output: Some(20),
         usage_estimated: failed,
         cost_micros: Some(1_234),
-        currency: Some(Cow::Borrowed(if number % 4 == 0 { "CNY" } else { "USD" })),
+        currency: Some(Cow::Borrowed(if number.is_multiple_of(4) { "CNY" } else { "USD" })),
     };
     CallRow {
         begun_us: micros - elapsed_us,
@@ -62,7 +62,7 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
         tags: Some("a,b".to_owned()),
         dialect: Some(Cow::Borrowed("anthropic-messages")),
         model: model.to_owned(),
-        task: (number % 2 == 0).then(|| "chat".to_owned()),
+        task: (number.is_multiple_of(2)).then(|| "chat".to_owned()),
         target: Some(target),
         streamed: true,
         status: if failed { 503 } else { 200 },
@@ -83,7 +83,7 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
         characters: Some(3),
         requests: Some(4),
         cost_micros: Some(1_234),
-        currency: Some(Cow::Borrowed(if number % 4 == 0 { "CNY" } else { "USD" })),
+        currency: Some(Cow::Borrowed(if number.is_multiple_of(4) { "CNY" } else { "USD" })),
         price_date: Some("2026-11-22".to_owned()),
         first_us: Some(elapsed_us / 2),
         elapsed_us,

@@ -417,7 +417,7 @@ impl<'a> Run<'a> {
             self.ready.push_front(job);
             return self.stop(format!("{HOPELESS} calls in a row failed, the last: {error}; run the same command again later"));
         }
-        if self.failures % HOPELESS == 0 {
+        if self.failures.is_multiple_of(HOPELESS) {
             // An outage, perhaps: whoever runs this at night is not here to begin again.
             self.pace.pause(LONGEST_PAUSE.min(Duration::from_secs(1 << (self.failures / HOPELESS).min(6))), now);
         }
