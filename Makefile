@@ -2,7 +2,7 @@
 CARGO ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build test unit sdk signing real lint fmt deny bench bench-gateway docs ci
+.PHONY: help run build test unit sdk signing real lint fmt deny bench bench-gateway bench-store docs ci
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: ## Measure the codec; ARGS="-- sse" picks some of the benches
 
 bench-gateway: ## Measure the gateway beside nginx and a direct connection
 	bash benches/gateway/run.sh $(ARGS)
+
+bench-store: ## Measure the ledger: a million rows, and a minute without its store
+	bash benches/store.sh
 
 docs: ## Write the generated parts of the documents again
 	UPDATE_DOCS=1 $(CARGO) test -p trunkline-testkit --test it docs

@@ -2,15 +2,20 @@
 //!
 //! Output goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some items failed.
 
+mod chart;
 mod cmd;
+mod column;
+mod ledger;
 mod rehearsal;
 mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use trunkline::{Builder, Client};
+use trunkline_gateway::Record;
 
 /// One line to every generative-AI model.
 #[derive(Parser)]
@@ -28,6 +33,9 @@ pub(crate) struct Global {
     /// Configuration file [default: $TRUNKLINE_CONFIG, ./trunkline.toml, the user's configuration folder]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where calls are recorded; `none`: nowhere [default: [store] path, else trunkline.db in the user's data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    store: Option<PathBuf>,
     /// Print one JSON value
     #[arg(long, global = true)]
     json: bool,
@@ -39,12 +47,20 @@ pub(crate) struct Global {
     quiet: bool,
     #[command(flatten)]
     rehearsal: rehearsal::Rehearsal,
+    /// Takes the outcomes of all calls.
+    #[arg(skip)]
+    record: Arc<Record>,
 }
 
 impl Global {
     /// The client that the options describe.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        Ok(self.builder()?.build()?)
+        let client = self.builder()?.recorder(Arc::clone(&self.record) as _).build()?;
+        // What is played back was paid for when it was recorded.
+        if !self.rehearsal.replays() {
+            ledger::attach(self, &client);
+        }
+        Ok(client)
     }
 
     /// The same, before it is built.
@@ -64,6 +80,12 @@ impl Global {
 enum Command {
     /// Ask a model and print its answer
     Ask(cmd::ask::Ask),
+    /// Ask a model for every line of a file; goes on where it was, whatever ended it
+    Batch(cmd::batch::Batch),
+    /// Ask several models the same, and set them side by side
+    Compare(cmd::compare::Compare),
+    /// Run a workflow: a file of steps that feed one another
+    Run(cmd::run::Run),
     /// Turn texts into vectors
     Embed(cmd::embed::Embed),
     /// Put documents in the order of their relevance
@@ -76,6 +98,12 @@ enum Command {
     Transcribe(cmd::transcribe::Transcribe),
     /// Run the gateway
     Serve(cmd::serve::Serve),
+    /// Show the calls that were made
+    Logs(cmd::logs::Logs),
+    /// Sum up the calls that were made: errors, times, tokens, costs
+    Stats(cmd::stats::Stats),
+    /// Copy, export and clear the store of calls
+    Store(cmd::store::Store),
     /// Show how the targets of a running gateway stand
     Health(cmd::health::Health),
     /// Serve the simulator on a port, for testing a program of your own
@@ -103,8 +131,9 @@ pub(crate) enum End {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let quiet_pipe = |error: &anyhow::Error| {
-        let io = error.downcast_ref::<std::io::Error>();
-        io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json = error.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
     };
     match run(cli) {
         Ok(End::Done) => ExitCode::SUCCESS,
@@ -120,22 +149,34 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<End> {
     let Cli { global, command } = cli;
+    let done = run_command(command, &global);
+    global.record.close();
+    done
+}
+
+fn run_command(command: Command, global: &Global) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
-        Command::Ask(ask) => runtime()?.block_on(ask.run(&global)),
-        Command::Embed(embed) => runtime()?.block_on(embed.run(&global)),
-        Command::Rerank(rerank) => runtime()?.block_on(rerank.run(&global)),
-        Command::Image(image) => runtime()?.block_on(image.run(&global)),
-        Command::Speak(speak) => runtime()?.block_on(speak.run(&global)),
-        Command::Transcribe(transcribe) => runtime()?.block_on(transcribe.run(&global)),
-        Command::Serve(serve) => runtime()?.block_on(serve.run(&global)),
-        Command::Health(health) => runtime()?.block_on(health.run(&global)),
-        Command::Sim(sim) => runtime()?.block_on(sim.run(&global)),
-        Command::Models(models) if models.live => runtime()?.block_on(models.run_live(&global)),
-        Command::Models(models) => models.run(&global),
-        Command::Prices(prices) => prices.run(&global),
-        Command::Providers(providers) => providers.run(&global),
-        Command::Check(check) => runtime()?.block_on(check.run(&global)),
+        Command::Ask(ask) => runtime()?.block_on(ask.run(global)),
+        Command::Batch(batch) => runtime()?.block_on(batch.run(global)),
+        Command::Compare(compare) => runtime()?.block_on(compare.run(global)),
+        Command::Run(steps) => runtime()?.block_on(steps.run(global)),
+        Command::Embed(embed) => runtime()?.block_on(embed.run(global)),
+        Command::Rerank(rerank) => runtime()?.block_on(rerank.run(global)),
+        Command::Image(image) => runtime()?.block_on(image.run(global)),
+        Command::Speak(speak) => runtime()?.block_on(speak.run(global)),
+        Command::Transcribe(transcribe) => runtime()?.block_on(transcribe.run(global)),
+        Command::Serve(serve) => runtime()?.block_on(serve.run(global)),
+        Command::Logs(logs) => runtime()?.block_on(logs.run(global)),
+        Command::Stats(stats) => runtime()?.block_on(stats.run(global)),
+        Command::Store(store) => runtime()?.block_on(store.run(global)),
+        Command::Health(health) => runtime()?.block_on(health.run(global)),
+        Command::Sim(sim) => runtime()?.block_on(sim.run(global)),
+        Command::Models(models) if models.live => runtime()?.block_on(models.run_live(global)),
+        Command::Models(models) => models.run(global),
+        Command::Prices(prices) => prices.run(global),
+        Command::Providers(providers) => providers.run(global),
+        Command::Check(check) => runtime()?.block_on(check.run(global)),
         Command::Completions(completions) => completions.run(&<Cli as clap::CommandFactory>::command()),
     }
 }

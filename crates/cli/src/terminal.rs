@@ -172,9 +172,29 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// As much of a line as fits, with `…` where something is left out.
+pub(crate) fn fit(text: &str, room: usize) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let mut used = 1;
+    let fits = |c: &char| {
+        used += unicode_width::UnicodeWidthChar::width(*c).unwrap_or(0);
+        used <= room
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::wrap;
+    use super::{fit, wrap};
+
+    #[test]
+    fn cuts_by_columns() {
+        assert_eq!(fit("通义千问", 8), "通义千问");
+        assert_eq!(fit("通义千问", 7), "通义千…");
+        assert_eq!(fit("abc", 2), "a…");
+    }
 
     #[test]
     fn wraps_at_blanks_by_columns() {

@@ -22,8 +22,8 @@ use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
-use crate::monitor::{OpenCall, Tally, reckon_whole};
-use crate::relay::{Events, Hold, Whole, hold, is_stream, whole};
+use crate::monitor::reckon_whole;
+use crate::relay::{Events, GoOn, Hold, Step, Stitched, Whole, hold, is_stream, whole};
 use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
 
@@ -100,7 +100,7 @@ impl Client {
     /// # Errors
     /// When the model is not known or the provider fails.
     pub async fn count_tokens(&self, request: &Request) -> Result<TokenCount> {
-        let mut call = self.open_call(&request.model);
+        let mut call = self.open_call(Operation::CountTokens, &request.model);
         let said = Said::Request(request, Operation::CountTokens);
         let mut tries = self.tries(&Need { said, ..Need::of(&request.model) }).map_err(|error| call.end(error))?;
         let count = tries.answer(&mut call, |leg| self.count(leg, request)).await;
@@ -171,12 +171,13 @@ impl Call {
     pub async fn send(self) -> Result<Reply> {
         let Call { client, mut request, task, session } = self;
         request.stream = false;
-        let mut call = client.open_call(&request.model);
+        let mut call = client.open_call(Operation::Chat, &request.model);
         call.prompt(estimate(&request).input);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         mirror::mirror(&client, &mut tries, &call, &request);
-        let reply = tries.answer(&mut call, |leg| ask_whole(&client, leg, &request)).await;
+        let (client, request) = (&client, &request);
+        let reply = tries.answer(&mut call, |leg| async move { ask_whole(client, &leg, request).await }).await;
         let reply = reply.map_err(|failed| call.end(failed.error))?;
         call.note(Some(reckon_whole(&reply.response)), &reply.losses);
         call.close(None);
@@ -192,15 +193,22 @@ impl Call {
         request.stream = true;
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
-        let mut call = client.open_call(&request.model);
+        let mut call = client.open_call(Operation::Chat, &request.model);
+        if let Some(outcome) = call.outcome() {
+            outcome.streamed = true;
+        }
         call.prompt(estimate(&request).input);
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         mirror::mirror(&client, &mut tries, &call, &request);
-        let begun = tries.answer(&mut call, |leg| ask_stream(&client, leg, &request, &network)).await;
+        let (client, request, network) = (&client, &request, &network);
+        let begun = tries.answer(&mut call, |leg| async move { ask_stream(client, &leg, request, network).await }).await;
         let Begun { target, losses, events } = begun.map_err(|failed| call.end(failed.error))?;
         call.note(None, &losses);
-        Ok(ChatStream { target, losses, inner: Box::pin(pieces(events, call)) })
+        let more =
+            tries.continues().then(|| Box::new(GoOn { client: client.clone(), tries, request: request.clone(), caller: None }));
+        let stitched = Stitched::new(events, call, more);
+        Ok(ChatStream { target, losses, inner: Box::pin(pieces(stitched)) })
     }
 }
 
@@ -214,7 +222,7 @@ fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
     need.taking(input.saturating_mul(4), request.max_tokens)
 }
 
-async fn ask_whole(client: &Client, leg: Leg, request: &Request) -> Result<Reply, Failed> {
+async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let target = leg.target.name().to_owned();
@@ -234,7 +242,7 @@ struct Begun {
     events: Events,
 }
 
-async fn ask_stream(client: &Client, leg: Leg, request: &Request, network: &Network) -> Result<Begun, Failed> {
+async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<Begun, Failed> {
     let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let until = match leg.hold.until {
@@ -312,28 +320,16 @@ impl Stream for ChatStream {
     }
 }
 
-fn pieces(events: Events, call: OpenCall) -> impl Stream<Item = Result<Piece>> + Send {
-    let start = (events, Gather::default(), Tally::default(), call);
-    futures_util::stream::unfold(start, |(mut events, mut gather, mut tally, mut call)| async move {
+fn pieces(events: Stitched) -> impl Stream<Item = Result<Piece>> + Send {
+    futures_util::stream::unfold((events, Gather::default()), |(mut events, mut gather)| async move {
         loop {
-            match events.next().await {
-                None => {
-                    call.close(None);
-                    return None;
-                }
-                Some(Err(error)) => {
-                    call.close(Some(error.clone()));
-                    return Some((Err(error), (events, gather, tally, call)));
-                }
-                Some(Ok(event)) => {
-                    tally.hear(&event);
-                    if let Some(outcome) = call.outcome() {
-                        outcome.usage = Some(tally.usage());
-                    }
-                    if let Some(piece) = gather.piece(event) {
-                        return Some((Ok(piece), (events, gather, tally, call)));
-                    }
-                }
+            let piece = match events.next().await? {
+                Ok(Step::Event(event)) => gather.piece(event).map(Ok),
+                Ok(Step::Continued(_)) => None,
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(piece) = piece {
+                return Some((piece, (events, gather)));
             }
         }
     })

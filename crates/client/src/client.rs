@@ -8,6 +8,7 @@ use crate::carry::{Label, Nowhere, Stage};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Result;
 use crate::codec::catalog::{Cost, Models, Pieces};
+use crate::codec::dialect::Operation;
 use crate::config::{Config, Environment, Overlay, ReplayFrom};
 use crate::ir::{Model, Usage};
 use crate::monitor::{Counters, OpenCall, Recorder};
@@ -101,6 +102,14 @@ impl Builder {
     #[must_use]
     pub const fn simulate(mut self) -> Self {
         self.overlay.simulate = true;
+        self
+    }
+
+    /// Whoever calls keeps a pace of its own: each target is asked once, also one that has asked for silence, and what it
+    /// says of that is the caller's to heed. Limits of the configuration hold all the same.
+    #[must_use]
+    pub const fn own_pace(mut self) -> Self {
+        self.overlay.own_pace = true;
         self
     }
 
@@ -292,8 +301,8 @@ impl Client {
     }
 
     /// A call of the library's that begins now.
-    pub(crate) fn open_call(&self, model: &str) -> OpenCall {
-        OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(model)
+    pub(crate) fn open_call(&self, operation: Operation, model: &str) -> OpenCall {
+        OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(operation, model)
     }
 
     /// The model to ask when nobody names one: the `default` task, else the first alias, else the simulator.

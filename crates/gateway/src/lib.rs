@@ -10,10 +10,12 @@ mod mirror;
 mod operate;
 mod passthrough;
 pub mod pipeline;
+mod record;
 mod reload;
 mod server;
 mod shed;
 mod show;
 mod worker;
 
+pub use record::Record;
 pub use server::{Server, Stop};

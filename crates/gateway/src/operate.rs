@@ -32,7 +32,7 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
 use crate::mirror::{Kept, Room};
-use crate::pipeline::{TASK, need, word};
+use crate::pipeline::{TASK, introduce, need, word};
 use crate::shed::Held;
 use crate::worker::Worker;
 
@@ -50,7 +50,8 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
+    introduce(&mut call, head, errors, Some(wish.operation));
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
     let ran = match ran {
         Ok(ran) => ran,
@@ -140,7 +141,8 @@ async fn run(
     if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
         mirror(worker, shadow, &caller);
     }
-    let answered = tries.answer(call, |leg| try_target(worker, leg, &caller, id)).await;
+    let caller = &caller;
+    let answered = tries.answer(call, |leg| async move { try_target(worker, &leg, caller, id).await }).await;
     facts.tell(call);
     match answered {
         Ok(answered) => Ok(answered.ready(call, facts)),
@@ -157,7 +159,8 @@ fn mirror(worker: &Arc<Worker>, shadow: Shadow, caller: &Caller<'_>) {
     room.spawn(async move {
         let caller = Caller { wish, head: kept.head(), peek, body: Given::Json(body) };
         let id = shadow.id().to_owned();
-        let answered = worker.unless_cut(pin!(shadow.answer(|leg| try_target(&worker, leg, &caller, &id)))).await;
+        let ask = async |leg| try_target(&worker, &leg, &caller, &id).await;
+        let answered = worker.unless_cut(pin!(shadow.answer(ask))).await;
         let Ok(Some((answered, mut call, slot))) = answered else { return };
         match answered.ready(&mut call, Facts::new(&id, wish.errors)) {
             Ready::Reply(_) => call.close(None),
@@ -195,9 +198,18 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
 }
 
 /// A good answer, before it is a reply.
+#[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
 enum Answered {
-    Told { told: Told, headers: HeaderMap, usage: Option<Usage>, pieces: Pieces, losses: Losses },
+    Translated(Box<Translated>),
     Passed { passed: Box<Passed>, cx: Cx },
+}
+
+struct Translated {
+    told: Told,
+    headers: HeaderMap,
+    usage: Option<Usage>,
+    pieces: Pieces,
+    losses: Losses,
 }
 
 impl Answered {
@@ -205,7 +217,8 @@ impl Answered {
     fn ready(self, call: &mut OpenCall, mut facts: Facts) -> Ready {
         match self {
             Answered::Passed { passed, cx } => Ready::Passed { passed, cx, facts },
-            Answered::Told { told, headers, usage, pieces, losses } => {
+            Answered::Translated(translated) => {
+                let Translated { told, headers, usage, pieces, losses } = *translated;
                 facts.losses = losses;
                 call.note(usage, &facts.losses);
                 if let Some(outcome) = call.outcome() {
@@ -218,12 +231,12 @@ impl Answered {
 }
 
 /// One exchange with one target, in the lane that its dialects allow.
-async fn try_target(worker: &Worker, leg: Leg, caller: &Caller<'_>, id: &str) -> Result<Answered, Failed> {
+async fn try_target(worker: &Worker, leg: &Leg, caller: &Caller<'_>, id: &str) -> Result<Answered, Failed> {
     match &caller.body {
-        Given::Json(body) => try_json(worker, &leg, caller, body, id).await,
+        Given::Json(body) => try_json(worker, leg, caller, body, id).await,
         Given::Form(form) => {
             let mut form = form.lock().await;
-            let tried = try_form(worker, &leg, caller, &mut form, id).await;
+            let tried = try_form(worker, leg, caller, &mut form, id).await;
             tried.map_err(|failed| if form.is_gone() { failed.last() } else { failed })
         }
     }
@@ -289,7 +302,7 @@ impl Way<'_> {
         let Done { answer, pieces, losses, headers, .. } =
             operate(&worker.client, target, wanted.clone(), Some(caller.head.headers)).await?;
         let (told, usage) = (wire.write_answer(&wanted, &answer, cx), W::usage(&answer));
-        Ok(Answered::Told { told, headers, usage, pieces, losses })
+        Ok(Answered::Translated(Box::new(Translated { told, headers, usage, pieces, losses })))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::edge::body;
 use crate::edge::form::{Fault, Upload};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::identify::without_key;
+use crate::pipeline::introduce;
 use crate::worker::Worker;
 
 /// Headers that belong to one connection, and those that name the caller or are its credentials.
@@ -74,7 +75,8 @@ pub(crate) async fn answer(
         Ok(payload) => payload,
         Err((incoming, error)) => return body::refuse(incoming, reply::error(errors, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
+    introduce(&mut call, head, errors, None);
     let mut facts = Facts::new(id, errors);
     facts.target = Some(target.service.provider.id.as_str().into());
     let mut headers = own_headers(&head.headers);

@@ -24,8 +24,8 @@ use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::{Request, Usage};
 use trunkline::monitor::{OpenCall, guess_unread, reckon_whole};
-use trunkline::relay::{self, Hold, Pipe, Whole};
-use trunkline::route::{Leg, Need, Said, Shadow};
+use trunkline::relay::{self, Events, GoOn, Hold, Pipe, Seam, Stitched, Whole};
+use trunkline::route::{Leg, Need, Said, Shadow, Tries};
 use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
@@ -38,6 +38,10 @@ use crate::{operate, passthrough, show};
 
 /// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
 pub(crate) const TASK: &str = "x-trunkline-task";
+
+/// For whom a call is made, and what else there is to say of it: for the ledger.
+const USER: &str = "x-trunkline-user";
+const TAGS: &str = "x-trunkline-tags";
 
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
@@ -81,7 +85,8 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
         Ok(received) => received,
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, id)),
     };
-    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.counters) as _, worker.client.model_data());
+    let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
+    introduce(&mut call, head, dialect, Some(operation));
     let ran = worker.unless_cut(pin!(run(worker, head, received, (dialect, operation), &mut call, id))).await;
     let ran = match ran {
         Ok(ran) => ran,
@@ -92,9 +97,14 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
             call.close(None);
             reply
         }
-        Ok(Ready::Stream { answer, cx, facts }) => {
-            reply::stream(answer, &facts, |answer| Pipe::new(answer, dialect, cx, call, worker.settings()))
-        }
+        Ok(Ready::Stream { answer, cx, facts, go_on }) => reply::stream(answer, cx.framing, &facts, |answer| match go_on {
+            None => ReplyBody::Stream(Box::new(Pipe::new(answer, dialect, cx, call, worker.settings()))),
+            Some(more) => {
+                let events = Events::streamed(answer, &worker.client.config().network);
+                let stitched = Stitched::new(events, call, Some(more));
+                ReplyBody::Seam(Box::new(Seam::new(stitched, dialect, &cx, worker.settings())))
+            }
+        }),
         Err((failed, facts)) => {
             let reply = reply::failure(dialect, &failed, &facts);
             call.close(Some(failed.error));
@@ -106,7 +116,18 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
 #[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
 enum Ready {
     Reply(Response<ReplyBody>),
-    Stream { answer: Answer, cx: Cx, facts: Facts },
+    Stream { answer: Answer, cx: Cx, facts: Facts, go_on: Option<Box<GoOn>> },
+}
+
+impl Ready {
+    /// The same; a stream that breaks off is gone on with by whoever may still be asked.
+    fn going_on(self, worker: &Worker, caller: &Caller<'_>, tries: Tries) -> Result<Self> {
+        let Ready::Stream { answer, cx, facts, .. } = self else { return Ok(self) };
+        let request = read(caller, &answer.target)?;
+        let caller = Some((caller.dialect, caller.head.headers.clone()));
+        let go_on = Some(Box::new(GoOn { client: worker.client.clone(), tries, request, caller }));
+        Ok(Ready::Stream { answer, cx, facts, go_on })
+    }
 }
 
 /// Peek → plan → exchange → relay.
@@ -124,15 +145,17 @@ async fn run(
     let peeked = dialect.downstream().peek(&seen, &body, operation);
     let planned = peeked.and_then(|peek| {
         let Peek { max_tokens, .. } = peek;
+        if let Some(outcome) = call.outcome() {
+            outcome.model.clone_from(&peek.model);
+            outcome.streamed = peek.stream && operation == Operation::Chat;
+            outcome.bytes_in = Some(body.len() as u64);
+        }
         let said = Said::Raw { dialect, head: seen, body: &body, operation, max_tokens };
         let need = Need { said, ..need(head, &peek) }.taking(body.len(), max_tokens);
         worker.client.tries(&need).map(|tries| (peek, tries))
     });
     let (peek, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
     facts.task = tries.task().map(str::to_owned);
-    if let Some(outcome) = call.outcome() {
-        outcome.model.clone_from(&peek.model);
-    }
     if operation == Operation::Chat {
         call.prompt(guess_unread(&body));
     }
@@ -140,12 +163,27 @@ async fn run(
     if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
         mirror(worker, shadow, &caller);
     }
-    let answered = tries.answer(call, |leg| try_target(worker, leg, &caller, id)).await;
+    let caller = &caller;
+    let answered = tries.answer(call, |leg| async move { try_target(worker, &leg, caller, id).await }).await;
     facts.tell(call);
     match answered {
+        Ok(answered) if tries.continues() => {
+            let ready = answered.ready(call, facts.clone());
+            ready.going_on(worker, caller, tries).map_err(|error| (error.into(), facts))
+        }
         Ok(answered) => Ok(answered.ready(call, facts)),
         Err(failed) => Err((failed, facts)),
     }
+}
+
+/// Tells the outcome who asks for what.
+pub(crate) fn introduce(call: &mut OpenCall, head: &Parts, dialect: &'static Dialect, operation: Option<Operation>) {
+    let Some(outcome) = call.outcome() else { return };
+    let said = |name| head.headers.get(name).and_then(word).map(str::to_owned);
+    outcome.operation = operation;
+    outcome.dialect = Some(dialect.name);
+    outcome.user = said(USER);
+    outcome.tags = said(TAGS);
 }
 
 /// What the call asks for, as far as it matters for where it goes.
@@ -186,7 +224,8 @@ fn mirror(worker: &Arc<Worker>, shadow: Shadow, caller: &Caller<'_>) {
     room.spawn(async move {
         let caller = Caller { dialect, operation, head: kept.head(), peek: &peek, body: &body };
         let id = shadow.id().to_owned();
-        let answered = worker.unless_cut(pin!(shadow.answer(|leg| try_target(&worker, leg, &caller, &id)))).await;
+        let ask = async |leg| try_target(&worker, &leg, &caller, &id).await;
+        let answered = worker.unless_cut(pin!(shadow.answer(ask))).await;
         let Ok(Some((answered, mut call, slot))) = answered else { return };
         match answered.ready(&mut call, Facts::new(&id, dialect)) {
             Ready::Reply(_) => call.close(None),
@@ -211,6 +250,8 @@ struct Caller<'a> {
 struct Answered {
     what: What,
     usage: Option<Usage>,
+    /// What the prompt is estimated at, if it was read.
+    prompt: Option<u64>,
     losses: Losses,
 }
 
@@ -233,8 +274,11 @@ enum What {
 impl Answered {
     /// As it goes to the caller, and into the outcome.
     fn ready(self, call: &mut OpenCall, mut facts: Facts) -> Ready {
-        let Answered { what, usage, losses } = self;
+        let Answered { what, usage, prompt, losses } = self;
         facts.losses = losses;
+        if let Some(prompt) = prompt {
+            call.prompt(prompt);
+        }
         call.note(usage, &facts.losses);
         match what {
             What::Estimate(bytes) => {
@@ -242,18 +286,19 @@ impl Answered {
                 Ready::Reply(reply::json(bytes, &facts))
             }
             What::Whole { bytes, media, lane, headers } => Ready::Reply(reply::whole(bytes, media, (lane, &headers), &facts)),
-            What::Stream { answer, cx } => Ready::Stream { answer, cx, facts },
+            What::Stream { answer, cx } => Ready::Stream { answer, cx, facts, go_on: None },
         }
     }
 }
 
 /// One exchange with one target, in the lane that its dialects allow.
-async fn try_target(worker: &Worker, leg: Leg, caller: &Caller<'_>, id: &str) -> std::result::Result<Answered, Failed> {
+async fn try_target(worker: &Worker, leg: &Leg, caller: &Caller<'_>, id: &str) -> std::result::Result<Answered, Failed> {
     let target = &leg.target;
     let Some(dialect) = target.service.choose(Some(caller.dialect), caller.operation, &target.model) else {
         return Ok(estimate(target, caller)?);
     };
-    if dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks()) {
+    let is_same = dialect.name == caller.dialect.name && dialect.upstream.forwards(target.quirks());
+    if is_same && !leg.continues {
         let ask = Ask::Forward { head: caller.head, peek: caller.peek, body: caller.body };
         let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
         return finish(worker, (answer, leg.hold), caller, id).await;
@@ -261,7 +306,8 @@ async fn try_target(worker: &Worker, leg: Leg, caller: &Caller<'_>, id: &str) ->
     let request = read(caller, target)?;
     let ask = Ask::Write { request: &request, operation: caller.operation, headers: Some(caller.head.headers) };
     let answer = leg.begin(pin!(exchange(&worker.client, target, dialect, ask))).await?;
-    finish(worker, (answer, leg.hold), caller, id).await
+    let prompt = (caller.operation == Operation::Chat).then(|| call::estimate(&request).input);
+    Ok(Answered { prompt, ..finish(worker, (answer, leg.hold), caller, id).await? })
 }
 
 fn read(caller: &Caller<'_>, target: &Target) -> Result<Request> {
@@ -279,7 +325,7 @@ fn estimate(target: &Target, caller: &Caller<'_>) -> Result<Answered> {
     }
     let count = call::estimate(&read(caller, target)?);
     let what = What::Estimate(caller.dialect.downstream().write_count(count));
-    Ok(Answered { what, usage: None, losses: Losses::default() })
+    Ok(Answered { what, usage: None, prompt: None, losses: Losses::default() })
 }
 
 /// The head is good: whole answers are collected, streams are handed over.
@@ -296,7 +342,7 @@ async fn finish(
     if streamed && !relay::is_whole_instead(&answer, framing) {
         let cx = context(worker, caller, answer.lane, id);
         let answer = relay::hold(answer, framing, hold).await?;
-        return Ok(Answered { what: What::Stream { answer, cx }, usage: None, losses });
+        return Ok(Answered { what: What::Stream { answer, cx }, usage: None, prompt: None, losses });
     }
     let (lane, headers) = (answer.lane, std::mem::take(&mut answer.headers));
     let (bytes, usage, media) = if streamed {
@@ -318,7 +364,7 @@ async fn finish(
             }
         }
     };
-    Ok(Answered { what: What::Whole { bytes, media, lane, headers }, usage, losses })
+    Ok(Answered { what: What::Whole { bytes, media, lane, headers }, usage, prompt: None, losses })
 }
 
 async fn count(answer: Answer, inbound: &'static Dialect, limit: usize) -> Result<Bytes> {

@@ -16,9 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
-use trunkline::monitor::Counters;
 
 use crate::door::Door;
+use crate::record::Record;
 use crate::shed::Shed;
 use crate::worker::{Ids, Worker};
 use crate::{pipeline, reload};
@@ -35,7 +35,7 @@ pub struct Server {
     listener: TcpListener,
     client: Client,
     door: Door,
-    counters: Arc<Counters>,
+    record: Arc<Record>,
     /// What its user should know, in sentences.
     pub notices: Vec<String>,
 }
@@ -89,7 +89,13 @@ impl Server {
             notices.push("no [server] key is set, so only this machine may call".to_owned());
         }
         let listener = TcpListener::bind(address).await.map_err(|error| wrong(format!("cannot listen on {address}: {error}")))?;
-        Ok(Server { listener, client, door, counters: Arc::default(), notices })
+        Ok(Server { listener, client, door, record: Arc::default(), notices })
+    }
+
+    /// Has every call counted and recorded there.
+    #[must_use]
+    pub fn record(self, record: Arc<Record>) -> Self {
+        Server { record, ..self }
     }
 
     /// Where it listens.
@@ -105,17 +111,17 @@ impl Server {
     /// # Errors
     /// When a thread cannot be started.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<()> {
-        let Server { listener, client, door, counters, .. } = self;
+        let Server { listener, client, door, record, .. } = self;
         let drain = Duration::from_secs(client.config().server.drain_seconds);
         let (cut, cut_watch) = watch::channel(false);
-        let shed = Arc::new(Shed::new(Arc::clone(&counters)));
+        let shed = Arc::new(Shed::new(Arc::clone(record.counters())));
         let mut workers = Vec::new();
         for _ in 0..threads(&client) {
             let (sender, receiver) = mpsc::channel(WAITING);
             let worker = Seed {
                 client: client.clone(),
                 door: door.clone(),
-                counters: Arc::clone(&counters),
+                record: Arc::clone(&record),
                 shed: Arc::clone(&shed),
                 cut: cut_watch.clone(),
                 draining: stop.clone(),
@@ -176,7 +182,7 @@ fn prepare(stream: TcpStream) -> std::io::Result<std::net::TcpStream> {
 struct Seed {
     client: Client,
     door: Door,
-    counters: Arc<Counters>,
+    record: Arc<Record>,
     shed: Arc<Shed>,
     cut: watch::Receiver<bool>,
     draining: watch::Receiver<bool>,
@@ -189,9 +195,9 @@ fn start(seed: Seed, connections: mpsc::Receiver<std::net::TcpStream>) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| wrong(error.to_string()))?;
     let body = move || {
         runtime.block_on(async move {
-            let Seed { client, door, counters, shed, cut, draining } = seed;
+            let Seed { client, door, record, shed, cut, draining } = seed;
             let ids = Ids::new(u64::from_ne_bytes(random));
-            let worker = Worker { client: client.with_own_pool(), door, counters, cut, draining, ids, shed };
+            let worker = Worker { client: client.with_own_pool(), door, record, cut, draining, ids, shed };
             work(Arc::new(worker), connections).await;
         });
     };

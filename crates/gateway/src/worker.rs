@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
-use trunkline::monitor::Counters;
 use trunkline::relay::Settings;
 
 use crate::door::Door;
+use crate::record::Record;
 use crate::shed::Shed;
 
 /// One thread's share of the gateway.
@@ -20,7 +20,7 @@ pub struct Worker {
     /// What callers must send, if anything.
     pub door: Door,
     /// Where outcomes go.
-    pub counters: Arc<Counters>,
+    pub record: Arc<Record>,
     /// Turns true when running streams must end.
     pub cut: watch::Receiver<bool>,
     /// Turns true when no new calls are taken.

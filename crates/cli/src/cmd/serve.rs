@@ -1,7 +1,10 @@
 //! `trunkline serve`.
 
+use std::sync::Arc;
+
 use trunkline::Client;
 use trunkline_gateway::{Server, Stop};
+use trunkline_store::Ledger;
 
 use crate::terminal::{complain, print_json};
 use crate::{End, Global};
@@ -21,6 +24,9 @@ impl Serve {
             Some(listen) => Server::bind_at(client.clone(), listen).await?,
             None => Server::bind(client.clone()).await?,
         };
+        let server = server.record(Arc::clone(&global.record));
+        // Now, so that what is wrong with it is told now.
+        global.record.ledger().into_iter().for_each(Ledger::start);
         let address = server.address()?.to_string();
         if announce(&server, &address, global)? {
             welcome(&client, &address, &server.notices);

@@ -1,9 +1,15 @@
 //! The command as a process: what a person types, and what comes back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod batch;
+mod compare;
+mod kill;
+mod ledger;
 mod models;
 mod operation;
 mod readme;
 mod rehearse;
+mod speed;
 mod task;
 mod terminal;
+mod workflow;

@@ -7,7 +7,8 @@ use futures_util::StreamExt as _;
 use super::{Begun, ask_stream, ask_whole, pieces};
 use crate::client::Client;
 use crate::ir::Request;
-use crate::monitor::OpenCall;
+use crate::monitor::{OpenCall, reckon_whole};
+use crate::relay::Stitched;
 use crate::route::{Shadow, Tries};
 
 /// Sends the copy of a call, if there is to be one.
@@ -20,13 +21,13 @@ pub(super) fn mirror(client: &Client, tries: &mut Tries, call: &OpenCall, reques
 async fn copy(client: Client, request: Request, shadow: Shadow) {
     if request.stream {
         let network = client.config().network.clone();
-        let begun = shadow.answer(|leg| ask_stream(&client, leg, &request, &network)).await;
+        let begun = shadow.answer(async |leg| ask_stream(&client, &leg, &request, &network).await).await;
         let Some((Begun { losses, events, .. }, mut call, slot)) = begun else { return };
         call.note(None, &losses);
-        let mut pieces = pin!(pieces(events, call));
+        let mut pieces = pin!(pieces(Stitched::new(events, call, None)));
         slot.within(async { while pieces.next().await.is_some() {} }).await;
-    } else if let Some((reply, mut call, _slot)) = shadow.answer(|leg| ask_whole(&client, leg, &request)).await {
-        call.note(reply.response.usage, &reply.losses);
+    } else if let Some((reply, mut call, _slot)) = shadow.answer(async |leg| ask_whole(&client, &leg, &request).await).await {
+        call.note(Some(reckon_whole(&reply.response)), &reply.losses);
         call.close(None);
     }
 }

@@ -24,6 +24,8 @@ pub struct Alias {
     pub attempts: Option<u32>,
     /// Instead of that of `[calls]`.
     pub hold_back: Option<HoldBack>,
+    /// When a streamed answer breaks off after a part of it has gone out, the next target goes on with it.
+    pub continue_cut: bool,
     /// Milliseconds without the head of an answer, after which another target is asked beside the first; the first good
     /// answer counts. 0: both at once.
     pub hedge_ms: Option<u64>,
@@ -96,11 +98,21 @@ pub struct Calls {
     pub hold_back: HoldBack,
     /// Retries for a hundred calls to a target; ten more are always there. An outage is not multiplied.
     pub retry_percent: u32,
+    /// Whether whoever calls heeds by itself what targets say of their limits. See [`crate::Builder::own_pace`].
+    #[serde(skip)]
+    pub own_pace: bool,
 }
 
 impl Default for Calls {
     fn default() -> Self {
-        Calls { deadline_seconds: 600, attempts: 3, wait_seconds: 10, hold_back: HoldBack::FirstByte, retry_percent: 20 }
+        Calls {
+            deadline_seconds: 600,
+            attempts: 3,
+            wait_seconds: 10,
+            hold_back: HoldBack::FirstByte,
+            retry_percent: 20,
+            own_pace: false,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod limit;
 mod replay;
+mod store;
 mod task;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use file::{FILE_NAME, PRICES_NAME, locate};
 pub use limit::Limit;
 pub(crate) use replay::Overlay;
 pub use replay::ReplayFrom;
+pub use store::StoreConfig;
 pub use task::TaskRule;
 
 /// A configuration as written.
@@ -38,6 +40,8 @@ pub struct Config {
     pub network: Network,
     /// How long calls go on, and how often they are made again.
     pub calls: Calls,
+    /// Where calls are recorded.
+    pub store: StoreConfig,
     /// Providers: what differs from the catalogue, or all of a new one.
     pub providers: BTreeMap<String, ProviderPatch>,
     /// How much goes to a provider, or to one model of it (`provider/model`), at most.

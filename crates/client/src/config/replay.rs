@@ -56,6 +56,7 @@ pub(crate) struct Overlay {
     pub(crate) record: Option<PathBuf>,
     pub(crate) replay: Option<ReplayFrom>,
     pub(crate) simulate: bool,
+    pub(crate) own_pace: bool,
 }
 
 impl Overlay {
@@ -67,6 +68,10 @@ impl Overlay {
         if self.record.is_some() || self.replay.is_some() {
             config.record.clone_from(&self.record);
             config.replay.clone_from(&self.replay);
+        }
+        if self.own_pace {
+            config.calls.attempts = 1;
+            config.calls.own_pace = true;
         }
         if self.simulate {
             config.simulate = true;

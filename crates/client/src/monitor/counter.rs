@@ -127,12 +127,19 @@ impl Sums {
     }
 }
 
+impl Counters {
+    /// Counts a call that is over.
+    pub fn count(&self, outcome: &Outcome) {
+        match outcome.mirror_of {
+            None => self.real.add(outcome),
+            Some(_) => self.copies.add(outcome),
+        }
+    }
+}
+
 impl Recorder for Counters {
     fn record(&self, outcome: Outcome) {
-        match outcome.mirror_of {
-            None => self.real.add(&outcome),
-            Some(_) => self.copies.add(&outcome),
-        }
+        self.count(&outcome);
     }
 
     fn skip_copy(&self) {

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::catalog::{Cost, Models, Pieces, Work};
+use crate::codec::dialect::Operation;
 use crate::codec::{Error, Kind, Losses, Origin, Phase};
 use crate::ir::Usage;
 use crate::route::Pass;
 use crate::target::Target;
 
 pub use counter::{Copies, Counters, Snapshot};
-pub(crate) use tally::reckon;
 pub use tally::{Tally, guess_unread, reckon_whole};
+pub(crate) use tally::{guess, reckon};
 pub use trail::{Refused, Trail};
 
 /// One finished call.
@@ -23,8 +24,22 @@ pub use trail::{Refused, Trail};
 pub struct Outcome {
     /// The gateway's id of the call.
     pub request_id: String,
+    /// When it arrived, by the clock on the wall: `started` and `elapsed` count from here.
+    pub begun: SystemTime,
     /// The model's name as asked for.
     pub model: String,
+    /// What was asked for; bills differ by it. `None`: passed through, and not looked at.
+    pub operation: Option<Operation>,
+    /// What the caller speaks; `None` for calls of a program's own.
+    pub dialect: Option<&'static str>,
+    /// Whether the answer goes out in pieces: only then does [`Outcome::first`] say how long somebody waited.
+    pub streamed: bool,
+    /// For whom the call was made, as its caller says: whose data it is.
+    pub user: Option<String>,
+    /// What else its caller says of it, to be found again by.
+    pub tags: Option<String>,
+    /// Bytes of the request's body, where it was held.
+    pub bytes_in: Option<u64>,
     /// The task that it is, if it asked for one.
     pub task: Option<String>,
     /// Who answered, `provider/model`; `None` when nobody was asked.
@@ -38,6 +53,10 @@ pub struct Outcome {
     pub pieces: Pieces,
     /// What all exchanges came to, where usage and price of each are known.
     pub cost: Option<Cost>,
+    /// The day on which the price was looked up that was applied: its version.
+    pub price_date: Option<String>,
+    /// From the request's arrival to the beginning of the answer: of its body where it is streamed.
+    pub first: Option<Duration>,
     /// From the request's arrival to the last byte.
     pub elapsed: Duration,
     /// What went wrong.
@@ -94,6 +113,8 @@ pub struct OpenCall {
     outcome: Option<Outcome>,
     /// At the target that answers.
     pass: Option<Pass>,
+    /// The number of the exchange that answers.
+    answering: usize,
     started: Instant,
     recorder: Arc<dyn Recorder>,
     models: Arc<Models>,
@@ -106,25 +127,35 @@ impl OpenCall {
     pub fn new(request_id: String, recorder: Arc<dyn Recorder>, models: Arc<Models>) -> Self {
         let outcome = Outcome {
             request_id,
+            begun: SystemTime::now(),
             model: String::new(),
+            operation: None,
+            dialect: None,
+            streamed: false,
+            user: None,
+            tags: None,
+            bytes_in: None,
             task: None,
             target: None,
             exchanges: Vec::with_capacity(1),
             usage: None,
             pieces: Pieces::default(),
             cost: None,
+            price_date: None,
+            first: None,
             elapsed: Duration::ZERO,
             error: None,
             losses: Losses::default(),
             mirror_of: None,
         };
-        OpenCall { outcome: Some(outcome), pass: None, started: Instant::now(), recorder, models, prompt: None }
+        OpenCall { outcome: Some(outcome), pass: None, answering: 0, started: Instant::now(), recorder, models, prompt: None }
     }
 
-    /// The call asks for this model.
+    /// The call asks for this, and of this model.
     #[must_use]
-    pub fn of(mut self, model: &str) -> Self {
+    pub fn of(mut self, operation: Operation, model: &str) -> Self {
         if let Some(outcome) = &mut self.outcome {
+            outcome.operation = Some(operation);
             model.clone_into(&mut outcome.model);
         }
         self
@@ -186,8 +217,17 @@ impl OpenCall {
         }
     }
 
+    /// The answer that was begun has broken off, after it had used so much; somebody else may go on with it.
+    pub(crate) fn broke_off(&mut self, error: &Error, used: Usage) {
+        if let Some(mut pass) = self.pass.take() {
+            pass.settle(Some(used.total()));
+            pass.over(Some(error));
+        }
+        self.failed(self.answering, error, Some(used));
+    }
+
     /// What an exchange has used that has told or shown this.
-    fn spent(&self, used: Option<Usage>) -> Option<Usage> {
+    pub(crate) fn spent(&self, used: Option<Usage>) -> Option<Usage> {
         let Some(prompt) = self.prompt else { return used };
         match used {
             None => Some(Usage { input: prompt, estimated: true, ..Usage::default() }),
@@ -198,12 +238,14 @@ impl OpenCall {
 
     /// The exchange of this number gives the answer, which ends when the call does.
     pub(crate) fn answered(&mut self, exchange: usize, pass: Pass) {
-        if let Some(outcome) = &mut self.outcome
-            && let Some(answers) = outcome.exchanges.get(exchange)
-        {
-            outcome.target = Some(Arc::clone(&answers.target));
+        if let Some(outcome) = &mut self.outcome {
+            outcome.first = Some(self.started.elapsed());
+            if let Some(answers) = outcome.exchanges.get(exchange) {
+                outcome.target = Some(Arc::clone(&answers.target));
+            }
         }
         self.pass = Some(pass);
+        self.answering = exchange;
     }
 
     /// The call is over.
@@ -227,6 +269,11 @@ impl OpenCall {
             [] => outcome.cost = outcome.target.as_deref().and_then(|it| price(&self.models, it, outcome.usage, outcome.pieces)),
             [one] => (outcome.usage, outcome.cost) = (one.usage, one.cost),
             many => (outcome.usage, outcome.cost) = (sum_usage(many), sum_cost(many)),
+        }
+        if outcome.cost.is_some() {
+            let row = outcome.target.as_deref().and_then(|target| target.split_once('/'));
+            let row = row.and_then(|(provider, model)| self.models.find(provider, model));
+            outcome.price_date = row.map(|row| row.date.clone()).filter(|date| !date.is_empty());
         }
         self.recorder.record(outcome);
     }
@@ -265,11 +312,14 @@ pub(crate) fn is_unused(error: &Error) -> bool {
 impl OpenCall {
     /// A copy of this call, to be recorded on its own.
     pub(crate) fn copy(&self, request_id: String, task: Option<&str>) -> Option<Self> {
-        let Outcome { request_id: of, model, .. } = self.outcome.as_ref()?;
-        let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models)).of(model);
+        let Outcome { request_id: of, model, operation, dialect, user, tags, .. } = self.outcome.as_ref()?;
+        let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models));
         copy.prompt = self.prompt;
         if let Some(outcome) = &mut copy.outcome {
             outcome.mirror_of = Some(of.clone());
+            outcome.model.clone_from(model);
+            (outcome.operation, outcome.dialect) = (*operation, *dialect);
+            (outcome.user, outcome.tags) = (user.clone(), tags.clone());
             outcome.task = task.map(str::to_owned);
         }
         Some(copy)

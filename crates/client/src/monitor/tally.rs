@@ -3,7 +3,7 @@
 use crate::ir::{Content, Delta, Event, Part, Response, Usage};
 
 /// A guess of the tokens in so many bytes of text.
-fn guess(bytes: u64) -> u64 {
+pub(crate) fn guess(bytes: u64) -> u64 {
     bytes.div_ceil(4)
 }
 

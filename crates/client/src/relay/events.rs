@@ -72,19 +72,32 @@ impl Events {
     /// # Errors
     /// When it comes whole and is an error.
     pub async fn open(answer: Answer, network: &crate::config::Network) -> Result<Self> {
-        let reader = Reader::new(&answer, network.frame_limit);
-        let target = answer.target.clone();
-        let mut events =
-            Events { body: None, reader, target, ready: VecDeque::new(), fault: None, idle_seconds: network.idle_seconds };
         if is_stream(&answer) {
-            events.body = Some(answer.body);
-        } else {
-            let answer = Answer { lane: crate::exchange::Lane::Translate, ..answer };
-            if let super::Whole::Read(response) = super::whole(answer, network.reply_limit).await? {
-                events.ready = fold::unfold(response).into();
-            }
+            return Ok(Events::streamed(answer, network));
+        }
+        let mut events = Events::empty(&answer, network);
+        let answer = Answer { lane: crate::exchange::Lane::Translate, ..answer };
+        if let super::Whole::Read(response) = super::whole(answer, network.reply_limit).await? {
+            events.ready = fold::unfold(response).into();
         }
         Ok(events)
+    }
+
+    /// The events of an answer that comes as a stream.
+    pub fn streamed(answer: Answer, network: &crate::config::Network) -> Self {
+        let events = Events::empty(&answer, network);
+        Events { body: Some(answer.body), ..events }
+    }
+
+    fn empty(answer: &Answer, network: &crate::config::Network) -> Self {
+        let reader = Reader::new(answer, network.frame_limit);
+        let target = answer.target.clone();
+        Events { body: None, reader, target, ready: VecDeque::new(), fault: None, idle_seconds: network.idle_seconds }
+    }
+
+    /// What has come already.
+    pub(super) fn ready(&mut self) -> Option<Event> {
+        self.ready.pop_front()
     }
 
     /// The next event; nothing at the end. After an error nothing comes.

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use super::{Reader, stalled};
-use crate::codec::Error;
 use crate::codec::dialect::Framing;
+use crate::codec::{Error, Origin, Phase};
 use crate::config::HoldBack;
 use crate::exchange::{Answer, Failed, Lane, explain};
 use crate::ir::{Delta, Event};
@@ -25,6 +26,21 @@ pub struct Hold {
     pub limit: usize,
     /// Seconds without a byte after which the provider is given up.
     pub idle_seconds: u64,
+    /// When what is waited for first must be there: the first byte, or the first token if the answer is held until then.
+    pub first_by: Option<Instant>,
+}
+
+impl Hold {
+    /// The next bytes of an answer of which some have come, or not (`begun`).
+    async fn chunk(&self, body: &mut Body, begun: bool) -> Result<Option<Result<Bytes, Failure>>, Error> {
+        let idle = Duration::from_secs(self.idle_seconds);
+        let first_by = self.first_by.filter(|_| !begun || self.until == HoldBack::FirstToken);
+        let left = first_by.map(|by| by.saturating_duration_since(Instant::now())).filter(|left| *left < idle);
+        tokio::time::timeout(left.unwrap_or(idle), body.chunk()).await.map_err(|_| match left {
+            Some(_) => Error::timeout(Phase::FirstByte, Origin::Provider, "did not begin its answer in time"),
+            None => stalled(self.idle_seconds),
+        })
+    }
 }
 
 /// The same answer, which is a stream, once as much of it has come as `hold` says; what has come is its body's beginning.
@@ -33,10 +49,10 @@ pub struct Hold {
 /// # Errors
 /// The provider's, or that the answer broke off, before that.
 pub async fn hold(answer: Answer, framing: Framing, hold: Hold) -> Result<Answer, Failed> {
-    let Hold { until, frame_limit, limit, idle_seconds } = hold;
+    let Hold { until, frame_limit, limit, .. } = hold;
     match until {
         HoldBack::None => return Ok(answer),
-        HoldBack::FirstByte => return Ok(first_byte(answer, idle_seconds).await?),
+        HoldBack::FirstByte => return Ok(first_byte(answer, hold).await?),
         HoldBack::FirstToken | HoldBack::Bytes(_) | HoldBack::Ms(_) | HoldBack::All => {}
     }
     let reader = match answer.lane {
@@ -55,10 +71,10 @@ pub async fn hold(answer: Answer, framing: Framing, hold: Hold) -> Result<Answer
     loop {
         let chunk = tokio::select! {
             biased;
-            chunk = tokio::time::timeout(Duration::from_secs(idle_seconds), body.chunk()) => chunk,
+            chunk = hold.chunk(&mut body, !held.bytes.is_empty()) => chunk,
             () = &mut time => break,
         };
-        let chunk = chunk.map_err(|_| held.failed(target.service.sign(stalled(idle_seconds))))?;
+        let chunk = chunk.map_err(|error| held.failed(target.service.sign(error)))?;
         let failed = |failure: Failure| explain(&failure, &target);
         let taken = held.take(chunk, until, limit, failed);
         match taken.map_err(|error| held.failed(target.service.sign(error)))? {
@@ -74,10 +90,10 @@ pub async fn hold(answer: Answer, framing: Framing, hold: Hold) -> Result<Answer
 }
 
 /// What nearly all calls do: nothing is read that the relay will not read again.
-async fn first_byte(mut answer: Answer, idle_seconds: u64) -> Result<Answer, Error> {
-    let first = tokio::time::timeout(Duration::from_secs(idle_seconds), answer.body.chunk()).await;
+async fn first_byte(mut answer: Answer, hold: Hold) -> Result<Answer, Error> {
+    let first = hold.chunk(&mut answer.body, false).await;
     let service = &answer.target.service;
-    let first = match first.map_err(|_| service.sign(stalled(idle_seconds)))? {
+    let first = match first.map_err(|error| service.sign(error))? {
         Some(first) => first.map_err(|failure| service.sign(explain(&failure, &answer.target)))?,
         None => return Err(service.sign(Error::truncated("the answer stopped before it began"))),
     };

@@ -1,14 +1,17 @@
 //! The body of an answer on its way to whoever asked, through its lane, with an eye on usage.
 //!
 //! [`whole`] takes an unstreamed answer, [`Events`] gives a streamed one to the library, [`Pipe`] gives it to a
-//! caller of the gateway. [`Flow`] passes on any other answer as it comes.
+//! caller of the gateway. [`Stitched`] makes one answer of several, [`Seam`] gives that to a caller. [`Flow`] passes on any other answer as it comes.
 
 mod events;
 mod flow;
 mod hold;
 mod patience;
 mod pipe;
+mod seam;
 mod sift;
+mod stitched;
+mod story;
 
 use bytes::Bytes;
 
@@ -23,6 +26,8 @@ pub use flow::Flow;
 pub use hold::{Hold, hold};
 pub use patience::Settings;
 pub use pipe::Pipe;
+pub use seam::Seam;
+pub use stitched::{GoOn, Step, Stitched};
 
 /// A whole answer.
 pub enum Whole {

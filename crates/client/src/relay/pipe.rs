@@ -80,11 +80,6 @@ impl Pipe {
         }
     }
 
-    /// The `Content-Type` of the reply.
-    pub fn content_type(&self) -> &'static str {
-        self.cx.framing.content_type()
-    }
-
     /// Takes what has come; what may leave is added to `out`.
     fn feed(&mut self, chunk: Bytes, out: &mut Merge) -> Result<(), Error> {
         match &mut self.stage {

@@ -23,6 +23,8 @@ const MIRRORED: u64 = 0x6D69_7272_6F72;
 pub(crate) struct Routed {
     /// Whom it may ask, in order.
     pub(crate) targets: Vec<Target>,
+    /// A bit for each of these, the first lowest: whether it can do what the call needs, and read what it carries.
+    pub(crate) apt: u64,
     /// What is done when they fail.
     pub(crate) rules: Rules,
     /// Its task.
@@ -38,19 +40,21 @@ impl State {
         let Chosen { model, task } = choose(&self.config, &self.task_rules, (need.task, need.model), &sight)?;
         let mut targets = self.plan(model)?;
         let alias = self.config.models.get(model);
+        let mut apt = u64::MAX;
         if let Some(alias) = alias.filter(|_| targets.len() > 1) {
-            let order = self.order(model, alias, &targets, need, &sight, (now, seed));
+            let order;
+            (order, apt) = self.order(model, alias, &targets, need, &sight, (now, seed));
             targets = order.iter().filter_map(|at| targets.get(*at).cloned()).collect();
         }
         let mirror = alias.and_then(|alias| alias.mirror.as_ref());
         let mirror = mirror.filter(|mirror| mirror.takes(need, seed)).and_then(|mirror| self.target(&mirror.target).ok());
-        Ok(Routed { rules: self.rules(need, alias, targets.len()), targets, task, mirror })
+        Ok(Routed { rules: self.rules(need, alias, targets.len()), targets, apt, task, mirror })
     }
 
     /// One target, and nobody else; it may take as long as it likes, as the transport goes.
     pub(crate) fn route_to(&self, target: Target, need: &Need<'_>) -> Routed {
         let rules = Rules { attempts: 1, deadline: Duration::MAX, ..self.rules(need, None, 1) };
-        Routed { rules, targets: vec![target], task: None, mirror: None }
+        Routed { rules, targets: vec![target], apt: 1, task: None, mirror: None }
     }
 
     fn order(
@@ -61,7 +65,7 @@ impl State {
         need: &Need<'_>,
         sight: &Sight<'_>,
         (now, seed): (Duration, u64),
-    ) -> Vec<usize> {
+    ) -> (Vec<usize>, u64) {
         let mut candidates: Vec<Candidate> = targets
             .iter()
             .zip(&alias.targets)
@@ -81,7 +85,12 @@ impl State {
             lineup.judge(&mut candidates, targets, alias.strategy, sight);
         }
         let sticky = alias.sticky.and_then(|sticky| who(sticky, need, sight));
-        plan(alias.strategy, &candidates, sticky, seed)
+        let order = plan(alias.strategy, &candidates, sticky, seed);
+        let is_apt = |at: &usize| candidates.get(*at).is_some_and(|candidate| candidate.able && !candidate.strange);
+        // Of more targets than there are bits, the last ones do not count.
+        let bits = order.iter().take(64).enumerate();
+        let apt = bits.fold(0, |apt, (bit, at)| apt | u64::from(is_apt(at)) << bit);
+        (order, apt)
     }
 
     fn rules(&self, need: &Need<'_>, alias: Option<&Alias>, targets: usize) -> Rules {
@@ -92,7 +101,8 @@ impl State {
             deadline: need.patience.map_or(deadline, |patience| patience.min(deadline)),
             first_byte: alias.and_then(|alias| alias.first_byte_seconds).map(Duration::from_secs).filter(|_| !need.uploads),
             all: need.patience.is_none() && !need.uploads,
-            attempts: alias.and_then(|alias| alias.attempts).unwrap_or(calls.attempts).max(1),
+            attempts: alias.and_then(|alias| alias.attempts).filter(|_| !calls.own_pace).unwrap_or(calls.attempts).max(1),
+            own_pace: calls.own_pace,
             longest_wait: Duration::from_secs(calls.wait_seconds),
             retry_percent: calls.retry_percent,
             hold: Hold {
@@ -100,8 +110,10 @@ impl State {
                 frame_limit: self.config.network.frame_limit,
                 limit: self.config.network.reply_limit,
                 idle_seconds: self.config.network.idle_seconds,
+                first_by: None,
             },
             streamed: need.streamed,
+            continues: need.streamed && alias.is_some_and(|alias| alias.continue_cut),
             repeatable: need.repeatable,
             tokens: need.tokens,
             // What is still coming can be told to one only.

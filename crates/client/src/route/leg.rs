@@ -17,6 +17,8 @@ pub struct Leg {
     pub target: Target,
     /// How much of a streamed answer is kept back.
     pub hold: Hold,
+    /// A streamed answer that breaks off is gone on with, so it has to be read.
+    pub continues: bool,
     /// To the head of the answer.
     pub(super) first_byte: Option<Duration>,
     /// Is told when the head has come, if somebody wants to know.
@@ -38,6 +40,7 @@ pub(super) struct Entry {
     pub(super) leg: Leg,
     pub(super) time: Time,
     pub(super) out: Out,
+    pub(super) headed: Option<Headed>,
 }
 
 /// An exchange that is out.

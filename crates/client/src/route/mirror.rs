@@ -89,7 +89,7 @@ impl Client {
 
     fn cast(&self, target: Target, tries: &Tries, call: &OpenCall, id: impl FnOnce() -> String) -> Option<Shadow> {
         let (clock, now) = (tries.clock(), Instant::now());
-        let rules = Rules { hedge: None, ..*tries.rules() };
+        let rules = Rules { hedge: None, continues: false, ..*tries.rules() };
         let slot = self.shadows().slot(now + rules.deadline)?;
         let fitness = target.look(rules.streamed, clock.ticks()).fitness;
         if !matches!(fitness, Fitness::Fit | Fitness::Recovering(_)) {
@@ -122,7 +122,7 @@ impl Shadow {
     where
         F: Future<Output = Result<T, Failed>>,
     {
-        let Shadow { entry: Entry { leg, time, out }, mut call, slot } = self;
+        let Shadow { entry: Entry { leg, time, out, .. }, mut call, slot } = self;
         let work = pin!(ask(leg));
         match time.within(work).await {
             Ok(answer) => {

@@ -12,9 +12,14 @@ pub(super) fn is_final(error: &Error) -> bool {
     }
 }
 
-/// Whether the caller could do something about it.
-pub(super) fn mendable(error: &Error) -> bool {
-    matches!(error.kind, Kind::ContextTooLong | Kind::TooLarge)
+/// What an error is worth to the caller beside those of other targets: most if it could do something about it, least if
+/// nothing would come of asking again.
+pub(super) fn worth(error: &Error) -> u8 {
+    match error.retry {
+        _ if matches!(error.kind, Kind::ContextTooLong | Kind::TooLarge) => 2,
+        Retry::After(_) | Retry::Backoff => 1,
+        Retry::Never => 0,
+    }
 }
 
 /// Whether the same target may do better later.

@@ -44,23 +44,26 @@ impl Tries {
         let hedge = self.rules().hedge;
         let mut begun = false;
         loop {
-            let Entry { leg, time, out } = self.next(call).await?;
-            let headed = leg.headed.clone();
+            let Entry { leg, time, out, headed } = self.next(call).await?;
             let work = pin!(ask(leg));
             let mut work = pin!(time.within(work));
-            let Some(patience) = hedge else {
-                let tried = work.await;
-                match self.hear(out, tried, call) {
-                    Some(answer) => return Ok(answer),
-                    None => continue,
-                }
-            };
-            if !std::mem::replace(&mut begun, true) {
+            if hedge.is_some() && !std::mem::replace(&mut begun, true) {
                 self.earn_beside();
             }
-            // In a box, so that calls without it need not keep room for it.
-            let race = Box::pin(self.race(Racer { out, headed, work: work.as_mut() }, patience, call, &ask));
-            if let Some(answer) = race.await {
+            let (tries, call) = (&mut *self, &mut *call);
+            // Waited for in one place, or the work would be kept beside what comes before it, in every call.
+            let answered = match hedge {
+                None => Either::Left(async move {
+                    let tried = work.await;
+                    tries.hear(out, tried, call)
+                }),
+                // In a box, so that calls without it need not keep room for it.
+                Some(patience) => {
+                    let first = Racer { out, headed, work: work.as_mut() };
+                    Either::Right(Box::pin(tries.race(first, patience, call, &ask)))
+                }
+            };
+            if let Some(answer) = answered.await {
                 return Ok(answer);
             }
         }
@@ -87,8 +90,7 @@ impl Tries {
             let Some((racer, tried)) = first_of(&mut racers, patience).await else {
                 patience = None;
                 let headed = racers.iter().any(|racer| racer.headed.as_ref().is_some_and(Headed::is_there));
-                if !headed && let Some(Entry { leg, time, out }) = self.beside(call) {
-                    let headed = leg.headed.clone();
+                if !headed && let Some(Entry { leg, time, out, headed }) = self.beside(call) {
                     let work = Box::pin(time.within(ask(leg)));
                     racers.push(Racer { out, headed, work: Either::Right(work) });
                 }

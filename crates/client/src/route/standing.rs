@@ -202,11 +202,11 @@ impl Standing {
         &self.learned
     }
 
-    /// Lets a call through, unless the target must not be asked now.
-    pub(crate) fn enter(self: &Arc<Self>, streamed: bool, clock: &Arc<dyn Clock>) -> Result<Pass, Closed> {
+    /// Lets a call through, unless the target must not be asked now and `anyway` is not said.
+    pub(crate) fn enter(self: &Arc<Self>, streamed: bool, anyway: bool, clock: &Arc<dyn Clock>) -> Result<Pass, Closed> {
         let now = clock.ticks();
         let mut state = self.state();
-        if let Some(closed) = state.closed(now) {
+        if let Some(closed) = state.closed(now).filter(|_| !anyway) {
             return Err(closed);
         }
         let trial = !state.is_on_trial(now) && state.rest.as_ref().is_some_and(|rest| rest.until <= now);
@@ -220,7 +220,7 @@ impl Standing {
         state.waiting += 1;
         drop(state);
         let (standing, clock) = (Arc::clone(self), Arc::clone(clock));
-        Ok(Pass { standing, clock, started: now, streamed, trial, headed: false, seat: None })
+        Ok(Pass { standing, clock, started: now, streamed, trial, headed: false, vouched: false, seat: None })
     }
 
     /// Whether, and until when, it must not be asked.
@@ -293,6 +293,11 @@ impl State {
     /// Whether one call is out to see. One that takes too long is not waited for: another goes.
     fn is_on_trial(&self, now: Duration) -> bool {
         self.on_trial.is_some_and(|since| now.saturating_sub(since) < TRIAL)
+    }
+
+    /// Whether it has asked for silence, and is only being let go again.
+    fn was_silent(&self) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.hard) || self.recovering.is_some_and(|recovering| recovering.at_once.is_some())
     }
 
     /// An answer took this long.
@@ -386,6 +391,8 @@ pub struct Pass {
     streamed: bool,
     trial: bool,
     headed: bool,
+    /// It has counted as a good answer.
+    vouched: bool,
     /// Its share of our own limits.
     seat: Option<Seat>,
 }
@@ -404,16 +411,25 @@ impl Pass {
         }
     }
 
-    /// The head of a good answer has come. That is news enough: a stream may take minutes to its end.
+    /// The head of a good answer has come. Of a stream, which may break off yet, that says only that the silence is over.
     pub(crate) fn head(&mut self) {
         let now = self.clock.ticks();
         let mut state = self.standing.state();
         state.quiet_since = Some(now);
         state.note(self.streamed, now.saturating_sub(self.started), now);
-        state.good(self.started, self.trial, now);
         self.headed = true;
         state.waiting = state.waiting.saturating_sub(1);
+        if self.streamed && !state.was_silent() {
+            state.failures.throttled = 0;
+            return;
+        }
+        state.good(self.started, self.trial, now);
+        self.vouched = true;
         let was_trial = std::mem::take(&mut self.trial);
+        if was_trial {
+            // If it fails after all, that is no old news.
+            self.started = now;
+        }
         if was_trial {
             state.on_trial = None;
         }
@@ -430,7 +446,7 @@ impl Pass {
         state.quiet_since = Some(now);
         let verdict = error.map(|error| (error, Verdict::of(error)));
         match verdict {
-            None | Some((_, Verdict::Good)) if self.headed => {}
+            None | Some((_, Verdict::Good)) if self.vouched => {}
             None | Some((_, Verdict::Good)) => state.good(self.started, self.trial, now),
             Some((error, Verdict::Throttled(silence))) => state.bad(error, Some(silence), &self, now),
             Some((error, Verdict::Faulty)) => {

@@ -13,7 +13,7 @@ use super::choice::Routed;
 use super::dice::Dice;
 use super::leg::{Entry, Headed, Leg, Out, Time};
 use super::limit::Place;
-use super::prognosis::{is_final, may_be_done, may_help, mendable};
+use super::prognosis::{is_final, may_be_done, may_help, worth};
 use super::standing::{Closed, Fitness, Pass};
 use crate::clock::Clock;
 use crate::codec::{Error, Kind, Origin, Phase, Retry};
@@ -38,7 +38,11 @@ pub(crate) struct Rules {
     pub(crate) retry_percent: u32,
     pub(crate) hold: Hold,
     pub(crate) streamed: bool,
+    /// A stream that breaks off is gone on with.
+    pub(crate) continues: bool,
     pub(crate) repeatable: bool,
+    /// Targets are asked also while they rest.
+    pub(crate) own_pace: bool,
     /// The deadline is the configuration's, and the caller is done with its request.
     pub(crate) all: bool,
     pub(crate) tokens: u64,
@@ -54,12 +58,12 @@ pub struct Tries {
     dice: Arc<Dice>,
     until: Instant,
     last: Option<Failed>,
-    /// When the first of those that said so will have time.
-    soonest: Option<Instant>,
     /// Since when it waits for what is up to others.
     glancing: Option<Instant>,
     over: bool,
     task: Option<String>,
+    /// Who gave the answer.
+    answering: Option<usize>,
     /// Who gets a copy of the call.
     pub(super) mirror: Option<Target>,
 }
@@ -67,9 +71,13 @@ pub struct Tries {
 /// One target on the way of a call.
 struct Stop {
     target: Target,
+    /// It can do what the call needs, and read what it carries, as far as is known.
+    apt: bool,
     asked: u32,
     /// May be asked, at this time at the earliest; `None`: not any more.
     due: Option<Instant>,
+    /// When it will have time, by its own latest word.
+    back: Option<Instant>,
     /// Where it waits for its turn, if the target has as many calls as it may.
     place: Option<Place>,
 }
@@ -106,11 +114,14 @@ struct Prospect {
 impl Tries {
     /// The exchanges of a call.
     pub(crate) fn new(routed: Routed, clock: Arc<dyn Clock>, dice: Arc<Dice>) -> Self {
-        let Routed { targets, rules, task, mirror } = routed;
+        let Routed { targets, apt, rules, task, mirror } = routed;
         let now = Instant::now();
-        let stops = targets.into_iter().map(|target| Stop { target, asked: 0, due: Some(now), place: None }).collect();
+        let stop =
+            |(at, target)| Stop { target, apt: at < 64 && apt >> at & 1 == 1, asked: 0, due: Some(now), back: None, place: None };
+        let stops = targets.into_iter().enumerate().map(stop).collect();
         let until = later(now, rules.deadline);
-        Tries { stops, rules, clock, dice, until, last: None, soonest: None, glancing: None, over: false, task, mirror }
+        let (last, glancing, answering) = (None, None, None);
+        Tries { stops, rules, clock, dice, until, last, glancing, over: false, task, answering, mirror }
     }
 
     /// The task that the call is, if it asked for one.
@@ -140,15 +151,15 @@ impl Tries {
         Ok(entry)
     }
 
-    /// An exchange of `call` beside the one that takes too long, with the next target that has not been asked, is fit, and
-    /// has a retry to spare.
+    /// An exchange of `call` beside the one that takes too long, with the next target that has not been asked, is apt and
+    /// fit, and has a retry to spare.
     pub(super) fn beside(&mut self, call: &mut OpenCall) -> Option<Entry> {
         let (now, ticks) = (Instant::now(), self.clock.ticks());
         if self.over || now >= self.until {
             return None;
         }
         for at in 0..self.stops.len() {
-            let Some(stop) = self.stops.get(at).filter(|stop| stop.asked == 0) else { continue };
+            let Some(stop) = self.stops.get(at).filter(|stop| stop.apt && stop.asked == 0) else { continue };
             let fitness = stop.target.look(self.rules.streamed, ticks).fitness;
             if matches!(fitness, Fitness::Fit | Fitness::Recovering(_))
                 && let Ok(mut entry) = self.enter(at, now, Turn::Beside)
@@ -163,7 +174,7 @@ impl Tries {
     /// A call begins that may be hedged: as one that goes out for the first time it brings a share of a retry, to whoever
     /// would be asked beside the first.
     pub(super) fn earn_beside(&self) {
-        if let Some(stop) = self.stops.iter().find(|stop| stop.asked == 0) {
+        if let Some(stop) = self.stops.iter().find(|stop| stop.apt && stop.asked == 0) {
             stop.target.standing().earn(self.rules.retry_percent);
         }
     }
@@ -173,6 +184,7 @@ impl Tries {
     pub(super) fn hear<T>(&mut self, out: Out, tried: Result<T, Failed>, call: &mut OpenCall) -> Option<T> {
         match tried {
             Ok(answer) => {
+                self.answering = Some(out.at);
                 call.answered(out.exchange, out.answered());
                 Some(answer)
             }
@@ -181,6 +193,19 @@ impl Tries {
                 self.failed(out, failed);
                 None
             }
+        }
+    }
+
+    /// Whether an answer that breaks off after a part of it has gone out is gone on with.
+    pub fn continues(&self) -> bool {
+        self.rules.continues
+    }
+
+    /// The answer has broken off, and somebody shall go on with it: within the time that the call had for its beginning.
+    pub(crate) fn broke_off(&mut self, error: &Error) {
+        self.until = later(Instant::now(), self.rules.deadline);
+        if let Some(at) = self.answering.take() {
+            self.note(at, error.clone().into());
         }
     }
 
@@ -236,22 +261,26 @@ impl Tries {
 
     /// An exchange has failed.
     fn failed(&mut self, out: Out, failed: Failed) {
-        let now = Instant::now();
         let at = out.at;
         out.failed(&failed);
+        self.note(at, failed);
+    }
+
+    /// What follows from a failure for those who are asked after it.
+    fn note(&mut self, at: usize, failed: Failed) {
+        let now = Instant::now();
         let Some(stop) = self.stops.get_mut(at) else { return };
         let again = stop.asked < self.rules.attempts && may_help(&failed.error, self.rules.repeatable);
         stop.due = again.then(|| match failed.error.retry {
             Retry::After(wait) => later(now, backoff::told(wait, &self.dice)),
             Retry::Never | Retry::Backoff => later(now, backoff::wait(stop.asked, &self.dice)),
         });
-        if let Retry::After(wait) = failed.error.retry {
-            let at = later(now, wait);
-            self.soonest = Some(self.soonest.map_or(at, |soonest| soonest.min(at)));
-        }
+        stop.back = match failed.error.retry {
+            Retry::After(wait) => Some(later(now, wait)),
+            Retry::Never | Retry::Backoff => None,
+        };
         self.over |= failed.last || is_final(&failed.error) || (!self.rules.repeatable && may_be_done(&failed.error));
-        // What the caller can mend is worth more to it than what it cannot.
-        let keep = self.last.as_ref().is_some_and(|last| mendable(&last.error) && !mendable(&failed.error));
+        let keep = self.last.as_ref().is_some_and(|last| worth(&last.error) > worth(&failed.error));
         if !keep {
             self.last = Some(failed);
         }
@@ -350,14 +379,26 @@ impl Tries {
         }
     }
 
+    /// When the first of those that have said so, or must not be asked before, will have time.
+    fn soonest(&self, now: Instant) -> Option<Duration> {
+        let ticks = self.clock.ticks();
+        let ready = self.stops.iter().filter_map(|stop| {
+            let opens = stop.target.standing().closed(ticks).map(|closed| closed.left.unwrap_or(GLANCE));
+            let shut = || stop.target.service.gate.shut(&stop.target.model, self.rules.tokens, Duration::ZERO, ticks);
+            let opens = opens.or_else(|| shut().map(|shut| shut.left));
+            let back = stop.back.map(|back| back.saturating_duration_since(now)).filter(|left| !left.is_zero());
+            back.max(opens)
+        });
+        ready.min()
+    }
+
     fn give_up(&mut self, prospect: Option<Prospect>, now: Instant) -> Failed {
         let wait = prospect.as_ref().map(|prospect| prospect.due.saturating_duration_since(now));
         if let Some(mut failed) = self.last.take() {
-            let soonest = self.soonest.map(|at| at.saturating_duration_since(now)).into_iter().chain(wait).min();
-            match (failed.error.retry, soonest) {
+            match (failed.error.retry, self.soonest(now)) {
                 (Retry::Backoff, Some(wait)) if wait > self.rules.longest_wait => failed.error.retry = Retry::After(wait),
-                // Somebody else may have time sooner.
-                (Retry::After(told), Some(wait)) if wait < told && self.stops.len() > 1 => failed.tell_wait(wait),
+                // Somebody else may have time sooner; or nobody, because of our own limits.
+                (Retry::After(told), Some(wait)) if told.abs_diff(wait) > SCANT => failed.tell_wait(wait),
                 _ => {}
             }
             return failed;
@@ -389,15 +430,16 @@ impl Rules {
     pub(super) fn entry(&self, target: Target, (left, all): (Duration, bool), (pass, at): (Pass, usize)) -> Entry {
         let time = Time { service: Arc::clone(&target.service), left, all };
         let (target, headed) = (target.for_exchange(), self.hedge.map(|_| Headed::default()));
-        let leg = Leg { target, hold: self.hold, first_byte: self.first_byte, headed };
-        Entry { leg, time, out: Out { pass, at, exchange: 0 } }
+        let hold = Hold { first_by: self.first_byte.map(|patience| later(Instant::now(), patience)), ..self.hold };
+        let leg = Leg { target, hold, continues: self.continues, first_byte: self.first_byte, headed: headed.clone() };
+        Entry { leg, time, out: Out { pass, at, exchange: 0 }, headed }
     }
 }
 
 /// Lets a call go to a target now, past whoever waits at `place` if it waits there itself.
 pub(super) fn admit(target: &Target, place: &mut Option<Place>, rules: &Rules, clock: &Arc<dyn Clock>) -> Result<Pass, Refusal> {
     let (standing, gate) = (target.standing(), &target.service.gate);
-    if gate.holds() && standing.closed(clock.ticks()).is_some() {
+    if !rules.own_pace && gate.holds() && standing.closed(clock.ticks()).is_some() {
         // Nobody's turn is kept from others for a target that must not be asked.
         *place = None;
         return Err(Refusal::Closed);
@@ -407,7 +449,7 @@ pub(super) fn admit(target: &Target, place: &mut Option<Place>, rules: &Rules, c
         None => gate.enter(&target.model, rules.tokens, clock).map_err(|()| Refusal::Full)?,
     };
     *place = None;
-    let pass = standing.enter(rules.streamed, clock).map_err(|_| Refusal::Closed)?;
+    let pass = standing.enter(rules.streamed, rules.own_pace, clock).map_err(|_| Refusal::Closed)?;
     Ok(pass.seated(seat))
 }
 

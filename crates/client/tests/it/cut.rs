@@ -156,7 +156,7 @@ impl Case {
             drop_usage: false,
         };
         // None of these streams keeps anybody waiting.
-        let hold = Hold { until, frame_limit: 1 << 20, limit: 1 << 20, idle_seconds: 60 };
+        let hold = Hold { until, frame_limit: 1 << 20, limit: 1 << 20, idle_seconds: 60, first_by: None };
         let held = relay::hold(answer, framing, hold).now_or_never().expect("nothing to wait for");
         let answer = held.map_err(|failed| failed.error)?;
         let cx = Cx {

@@ -6,6 +6,7 @@ mod credential;
 mod cut;
 mod documents;
 mod fault;
+mod go_on;
 mod native;
 mod operation;
 mod recording;

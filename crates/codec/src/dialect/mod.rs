@@ -36,6 +36,7 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 pub mod operation;
+mod phrase;
 mod qianfan;
 mod queue;
 mod said;

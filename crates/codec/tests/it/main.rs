@@ -19,5 +19,6 @@ mod ollama;
 mod openai_chat;
 mod openai_responses;
 mod operation;
+mod phrase;
 mod price;
 mod request;

@@ -8,16 +8,19 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use serde::Serialize;
 use trunkline::codec::dialect::operation::Told;
-use trunkline::codec::dialect::{self, headers as wire_headers};
+use trunkline::codec::dialect::{self, Framing, headers as wire_headers};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
 use trunkline::exchange::{Answer, Failed, Lane};
 use trunkline::ir;
-use trunkline::monitor::{Exchange, OpenCall, Outcome};
-use trunkline::relay::{Flow, Pipe};
+use trunkline::monitor::{Exchange, OpenCall, Outcome, Snapshot};
+use trunkline::relay::{Flow, Pipe, Seam};
+use trunkline_store::Status;
 
 use super::{Health, Route};
 use crate::pipeline::TASK;
+use crate::record::Condition;
 use crate::shed::Open;
 use crate::worker::Worker;
 
@@ -35,6 +38,8 @@ pub enum ReplyBody {
     Whole(Bytes),
     /// As it comes.
     Stream(Box<Pipe>),
+    /// As it comes, of one target after the other.
+    Seam(Box<Seam>),
     /// As it comes, and no stream of a chat.
     Flow(Box<Flow>),
     /// One that is counted among the open ones until its end.
@@ -140,16 +145,15 @@ pub fn whole(bytes: Bytes, media: &'static str, (lane, from): (Lane, &HeaderMap)
 }
 
 /// A streamed answer.
-pub fn stream(answer: Answer, facts: &Facts, pipe: impl FnOnce(Answer) -> Pipe) -> Response<ReplyBody> {
+pub fn stream(answer: Answer, framing: Framing, facts: &Facts, body: impl FnOnce(Answer) -> ReplyBody) -> Response<ReplyBody> {
     let mut headers = HeaderMap::with_capacity(12);
     wire_headers::reply(answer.lane == Lane::Same, &answer.headers, &mut headers);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies such as nginx would otherwise hold a stream back until they have a buffer full of it.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     facts.write(&mut headers);
-    let pipe = pipe(answer);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(pipe.content_type()));
-    let mut reply = Response::new(ReplyBody::Stream(Box::new(pipe)));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(framing.content_type()));
+    let mut reply = Response::new(body(answer));
     *reply.headers_mut() = headers;
     reply
 }
@@ -224,7 +228,11 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
     }
     headers.insert(header::CONTENT_TYPE, media.unwrap_or(HeaderValue::from_static("application/json")));
     if let Some(seconds) = error.retry_after_seconds() {
-        headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));
+        // The provider's own word may be a date by its own clock, or none that SDKs understand.
+        let true_value = HeaderValue::from(seconds);
+        if headers.insert(header::RETRY_AFTER, true_value.clone()).is_some_and(|theirs| theirs != true_value) {
+            headers.remove("retry-after-ms");
+        }
     }
     if (status >= 500 || status == 429) && error.retry == Retry::Never {
         // The SDKs try every 5xx and 429 again unless they are told that it is of no use.
@@ -244,8 +252,8 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
         Route::Models(dialect) => json(dialect.downstream().write_models(&worker.client.models()), &Facts::new(id, dialect)),
         Route::Model(dialect, name) => model(worker, dialect, &percent_decode(name), id),
         Route::Stats(dialect) => {
-            let snapshot = worker.counters.snapshot();
-            json(serde_json::to_vec(&snapshot).unwrap_or_default(), &Facts::new(id, dialect))
+            let figures = Figures { counted: worker.record.counters().snapshot(), ledger: worker.record.status() };
+            json(serde_json::to_vec(&figures).unwrap_or_default(), &Facts::new(id, dialect))
         }
         Route::Targets(dialect) => {
             json(serde_json::to_vec(&worker.client.health()).unwrap_or_default(), &Facts::new(id, dialect))
@@ -279,11 +287,31 @@ pub fn fixed(media: &'static str, body: &'static str) -> Response<ReplyBody> {
     reply
 }
 
+/// `/stats`.
+#[derive(Serialize)]
+struct Figures {
+    #[serde(flatten)]
+    counted: Snapshot,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Status>,
+}
+
+/// `/health/…`.
+#[derive(Serialize)]
+struct Fitness {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Condition>,
+}
+
 /// `/health/live` and `/health/ready`.
 pub fn health(worker: &Worker, kind: Health) -> Response<ReplyBody> {
     let ready = kind == Health::Live || !*worker.draining.borrow();
-    let text: &'static [u8] = if ready { br#"{"status":"ok"}"# } else { br#"{"status":"stopping"}"# };
-    let mut reply = Response::new(ReplyBody::Whole(Bytes::from_static(text)));
+    let status = if ready { "ok" } else { "stopping" };
+    // A ledger that cannot be written fails no call: whoever asks is told, and goes on sending.
+    let ledger = (kind == Health::Ready).then(|| worker.record.condition()).flatten();
+    let text = serde_json::to_vec(&Fitness { status, ledger }).unwrap_or_default();
+    let mut reply = Response::new(ReplyBody::Whole(text.into()));
     if !ready {
         *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
@@ -315,6 +343,10 @@ impl http_body::Body for ReplyBody {
                 let Poll::Ready(frame) = Pin::new(&mut **pipe).poll_frame(context) else { return Poll::Pending };
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
+            ReplyBody::Seam(seam) => {
+                let Poll::Ready(frame) = Pin::new(&mut **seam).poll_frame(context) else { return Poll::Pending };
+                Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
+            }
             ReplyBody::Flow(flow) => Pin::new(&mut **flow).poll_frame(context),
             ReplyBody::Counted(body, _) => Pin::new(&mut **body).poll_frame(context),
         }
@@ -324,6 +356,7 @@ impl http_body::Body for ReplyBody {
         match self {
             ReplyBody::Whole(bytes) => bytes.is_empty(),
             ReplyBody::Stream(pipe) => pipe.is_end_stream(),
+            ReplyBody::Seam(seam) => seam.is_end_stream(),
             ReplyBody::Flow(flow) => flow.is_end_stream(),
             ReplyBody::Counted(body, _) => body.is_end_stream(),
         }
@@ -332,7 +365,7 @@ impl http_body::Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            ReplyBody::Stream(_) => SizeHint::default(),
+            ReplyBody::Stream(_) | ReplyBody::Seam(_) => SizeHint::default(),
             ReplyBody::Flow(flow) => flow.size_hint(),
             ReplyBody::Counted(body, _) => body.size_hint(),
         }

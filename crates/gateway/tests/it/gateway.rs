@@ -1,14 +1,14 @@
 //! A gateway in process.
 
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use trunkline::Client;
 use trunkline::config::{Config, Environment};
-use trunkline_gateway::{Server, Stop};
+use trunkline_gateway::{Record, Server, Stop};
 use trunkline_testkit::provider::{LocalProvider, Script};
 
 use crate::speech;
@@ -37,13 +37,18 @@ impl Gateway {
 
     /// A gateway with this client.
     pub(crate) fn run(client: Client) -> Self {
+        Gateway::recording(client, Arc::default())
+    }
+
+    /// A gateway with this client, which records its calls there.
+    pub(crate) fn recording(client: Client, record: Arc<Record>) -> Self {
         let (stop, watch) = Stop::new();
         let (told, tell) = mpsc::channel();
         let (done, over) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let server = Server::bind(client).await.unwrap();
+                let server = Server::bind(client).await.unwrap().record(record);
                 told.send((server.address().unwrap(), server.notices.clone())).unwrap();
                 server.run(watch).await.unwrap();
             });

@@ -16,6 +16,12 @@ const DOCUMENTS: &[&str] = &[
     "docs/errors.zh-CN.md",
     "docs/routing.md",
     "docs/routing.zh-CN.md",
+    "docs/batch.md",
+    "docs/batch.zh-CN.md",
+    "docs/workflows.md",
+    "docs/workflows.zh-CN.md",
+    "docs/compare.md",
+    "docs/compare.zh-CN.md",
     "benches/gateway/README.md",
 ];
 
@@ -87,6 +93,25 @@ fn the_links_lead_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// A page of the docs stands in both languages, with the same commands and the same headings in number.
+#[test]
+fn every_page_has_its_twin() {
+    let pages = files("docs", "md").into_iter().filter(|path| path.split('/').count() == 2 && !path.contains(".zh-CN."));
+    let parts = |text: &str, mark: &str| text.lines().filter(|line| line.starts_with(mark)).count();
+    let mut odd = Vec::new();
+    for page in pages {
+        let twin = page.replace(".md", ".zh-CN.md");
+        let (one, other) = (read(&page), if root().join(&twin).exists() { read(&twin) } else { String::new() });
+        let chinese = other.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+        let differs = ["## ", "```", "trunkline "].into_iter().find(|mark| parts(&one, mark) != parts(&other, mark));
+        odd.extend(differs.map(|mark| format!("{page}: {mark:?} differs in {twin}")));
+        if !chinese {
+            odd.push(format!("{twin} is not there, or not in Chinese"));
+        }
+    }
+    assert!(odd.is_empty(), "{odd:#?}");
 }
 
 /// The headings of a document as the anchors that they get.

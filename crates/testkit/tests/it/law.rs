@@ -60,8 +60,10 @@ const IMPURE: &[&str] = &[
 const ARROWS: &[(&str, &[&str])] = &[
     ("trunkline-codec", &[]),
     ("trunkline", &["trunkline-codec"]),
-    ("trunkline-gateway", &["trunkline-codec", "trunkline"]),
-    ("trunkline-cli", &["trunkline-codec", "trunkline", "trunkline-gateway"]),
+    ("trunkline-store", &["trunkline-codec"]),
+    ("trunkline-work", &["trunkline-codec", "trunkline", "trunkline-store"]),
+    ("trunkline-gateway", &["trunkline-codec", "trunkline", "trunkline-work", "trunkline-store"]),
+    ("trunkline-cli", &["trunkline-codec", "trunkline", "trunkline-work", "trunkline-store", "trunkline-gateway"]),
 ];
 
 /// Provider names that may stand in code, because there they are something else: file, text, what it is there.

@@ -63,7 +63,9 @@ fn the_share_is_sent_and_recorded_apart_whatever_becomes_of_it() {
             let counters = Counters::default();
             real.into_iter().chain(copies.clone()).for_each(|outcome| counters.record(outcome));
             let totals = counters.snapshot();
-            assert_eq!((totals.calls, totals.errors, totals.input_tokens), (600, 0, 300 * 3));
+            // The streams of these scripts tell no usage.
+            assert_eq!((totals.calls, totals.errors, totals.estimated), (600, 0, 300));
+            assert!(totals.input_tokens > 300 * 3, "{totals:?}");
             assert_eq!((totals.mirror.calls, totals.mirror.errors), (copies.len() as u64, failed as u64));
         });
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trunkline::monitor::Outcome;
+use trunkline::monitor::{Exchange, Outcome};
 use trunkline::{Kind, Origin};
 
 use super::world::{Act, Ended, Script, World, call, world};
@@ -114,8 +114,9 @@ fn both_at_once_and_the_faster_one_counts() {
             let outcome = &outcomes(&world)[0];
             assert_eq!(kinds(outcome), [("p0/m", None), ("p1/m", Some(Kind::Cancelled))]);
             assert_eq!(outcome.target.as_deref(), Some("p0/m"), "not who was asked last");
-            let told = outcome.exchanges.iter().map(|exchange| exchange.usage.is_some()).collect::<Vec<_>>();
-            assert_eq!(told, [!streamed, false]);
+            // These streams tell no usage, nor does who was too slow.
+            let estimated = outcome.exchanges.iter().map(|exchange| exchange.usage.map(|usage| usage.estimated));
+            assert_eq!(estimated.collect::<Vec<_>>(), [Some(streamed), Some(true)]);
         });
     }
 }
@@ -180,6 +181,19 @@ fn who_is_not_fit_is_not_asked_beside_another() {
         let (world, ended) = herd(&scripts, &config, 8, ms(1)).await;
         assert!(ended.iter().all(|ended| ended.error.is_none()));
         assert_eq!((world.asked("p0"), world.asked("p1")), (8, 1), "nobody waits for a turn with a second target");
+    });
+}
+
+#[test]
+fn who_is_known_to_be_unable_is_not_asked_beside_another() {
+    paused(async {
+        let scripts = [Script::new([Act::Good], 500), Script::new([Act::Good], 10)];
+        let able = "[prices.\"p0/m\"]\nable = [\"chat\", \"tools\"]\ncontext = 100000\n[prices.\"p1/m\"]\ncontext = 500\n";
+        let (world, client) = world(&scripts, &format!("{}{able}", alias("hedge_ms = 100")), 1);
+        let long = client.chat("any", "word ".repeat(1000)).await.unwrap();
+        assert_eq!((long.target.as_str(), world.asked("p1")), ("p0/m", 0), "it is too long for the second");
+        let short = client.chat("any", "word").await.unwrap();
+        assert_eq!((short.target.as_str(), world.asked("p1")), ("p1/m", 1));
     });
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::dialect::advice;
+use crate::dialect::{advice, phrase};
 use crate::error::{Error, Kind, Origin};
 
 #[derive(Deserialize, Default)]
@@ -89,7 +89,7 @@ fn build(status: Option<u16>, object: Object, body: &[u8]) -> Error {
     error
 }
 
-/// The kind by the code, then by what the text says, then by the type word, then by the status.
+/// The kind by the code, then by the type word, then by the status; what is only called invalid by what the text says.
 fn classify(status: Option<u16>, word: &str, code: Option<&str>, message: &str) -> Kind {
     match code {
         Some("enforced_spend_limit_reached" | "contract_spend_limit_reached") => return Kind::QuotaExhausted,
@@ -113,17 +113,10 @@ fn classify(status: Option<u16>, word: &str, code: Option<&str>, message: &str) 
     if kind != Kind::BadRequest {
         return kind;
     }
-    let message = message.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&["prompt is too long", "exceed context limit", "context window", "maximum context length"]) {
-        Kind::ContextTooLong
-    } else if says(&["credit balance is too low", "usage limits"]) {
-        Kind::QuotaExhausted
-    } else if says(&["content filtering policy"]) {
-        Kind::Filtered
-    } else {
-        kind
+    if message.to_ascii_lowercase().contains("content filtering policy") {
+        return Kind::Filtered;
     }
+    phrase::read(message).unwrap_or(kind)
 }
 
 /// The status that goes with a type word.

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::dialect::advice;
+use crate::dialect::{advice, phrase};
 use crate::error::{Error, Kind, Origin};
 use crate::frame::event_stream::{Value as Header, write_header, write_message};
 
@@ -99,9 +99,7 @@ fn classify(status: Option<u16>, word: &str, message: &str) -> (Kind, u16) {
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     match kind {
-        Kind::BadRequest if says(&["input is too long", "prompt is too long", "context length", "context window"]) => {
-            (Kind::ContextTooLong, usual)
-        }
+        Kind::BadRequest => (phrase::read(&message).unwrap_or(kind), usual),
         Kind::RateLimited if says(&["tokens per day", "daily"]) => (Kind::QuotaExhausted, usual),
         kind => (kind, usual),
     }

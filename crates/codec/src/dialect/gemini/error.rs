@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dialect::advice;
+use crate::dialect::{advice, phrase};
 use crate::error::{Error, Kind, Origin, Retry};
 use crate::json;
 
@@ -58,8 +58,9 @@ fn translate(status: Option<u16>, body: &Status<'_>) -> Error {
     let mut kind = classify(word, status);
     let lower = message.to_ascii_lowercase();
     match kind {
-        Kind::BadRequest if is_bad_key(reason, &lower) => kind = Kind::Unauthenticated,
-        Kind::BadRequest if is_too_long(&lower) => kind = Kind::ContextTooLong,
+        Kind::BadRequest if is_bad_key(reason) => kind = Kind::Unauthenticated,
+        Kind::BadRequest if lower.contains("input token count") && lower.contains("exceed") => kind = Kind::ContextTooLong,
+        Kind::BadRequest => kind = phrase::read(message).unwrap_or(kind),
         Kind::RateLimited if is_used_up(&details, &lower, has_wait) => kind = Kind::QuotaExhausted,
         _ => {}
     }
@@ -101,17 +102,8 @@ fn classify(word: &str, status: Option<u16>) -> Kind {
 }
 
 /// A key that is not known is an invalid argument to this service.
-fn is_bad_key(reason: Option<&str>, message: &str) -> bool {
+fn is_bad_key(reason: Option<&str>) -> bool {
     reason.is_some_and(|reason| matches!(reason, "API_KEY_INVALID" | "API_KEY_EXPIRED" | "API_KEY_SERVICE_BLOCKED"))
-        || message.contains("api key not valid")
-        || message.contains("api key expired")
-}
-
-fn is_too_long(message: &str) -> bool {
-    message.contains("exceeds the maximum number of tokens")
-        || (message.contains("input token count") && message.contains("exceed"))
-        || message.contains("context length")
-        || message.contains("prompt is too long")
 }
 
 /// Whether waiting a little does not help. The words "check your plan and billing details" stand in every refusal,

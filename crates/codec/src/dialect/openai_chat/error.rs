@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::wire::{BaseResp, Scalar, list_of};
-use crate::dialect::advice;
+use crate::dialect::{advice, phrase};
 use crate::error::{Error, Kind, Origin};
 
 /// What an error body says, from whichever of its shapes.
@@ -184,6 +184,11 @@ const WORDS: &[(&str, Kind)] = &[
     ("contextlengthexceeded", Kind::ContextTooLong),
     ("tokenlimitexceeded", Kind::ContextTooLong),
     ("maxtokensexceeded", Kind::ContextTooLong),
+    ("prompttokensexceeded", Kind::ContextTooLong),
+    ("contextwindowexceeded", Kind::ContextTooLong),
+    ("exceedcontextsize", Kind::ContextTooLong),
+    ("prompttoolong", Kind::ContextTooLong),
+    ("inputtoolong", Kind::ContextTooLong),
     ("insufficientquota", Kind::QuotaExhausted),
     ("exceededcurrentquota", Kind::QuotaExhausted),
     ("quotaexceeded", Kind::QuotaExhausted),
@@ -216,6 +221,12 @@ const WORDS: &[(&str, Kind)] = &[
     ("accessdenied", Kind::Forbidden),
     ("modelnotfound", Kind::NotFound),
     ("modelnotexist", Kind::NotFound),
+    ("modeldecommissioned", Kind::NotFound),
+    ("modelnotsupported", Kind::NotFound),
+    ("modelnotavailable", Kind::NotFound),
+    ("unsupportedmodel", Kind::NotFound),
+    ("unknownmodel", Kind::NotFound),
+    ("invalidmodel", Kind::NotFound),
     ("deploymentnotfound", Kind::NotFound),
     ("notfound", Kind::NotFound),
     ("unsaferequest", Kind::Filtered),
@@ -244,6 +255,7 @@ const NUMBERS: &[(&str, Kind)] = &[
     ("1310", Kind::QuotaExhausted),
     ("1311", Kind::QuotaExhausted),
     ("1313", Kind::QuotaExhausted),
+    ("1211", Kind::NotFound),
     ("1261", Kind::ContextTooLong),
     ("1301", Kind::Filtered),
     ("1305", Kind::Overloaded),
@@ -263,25 +275,22 @@ const NUMBERS: &[(&str, Kind)] = &[
     ("11201", Kind::QuotaExhausted),
     ("11202", Kind::RateLimited),
     ("11203", Kind::RateLimited),
+    ("20012", Kind::NotFound),
     ("30001", Kind::QuotaExhausted),
     ("50505", Kind::Overloaded),
 ];
 
-/// What a prompt that is too long is said to be.
-const TOO_LONG: &[&str] = &[
-    "maximum context length",
-    "context length",
-    "context window",
-    "prompt is too long",
-    "prompt too long",
-    "exceeded model token limit",
-    "too many tokens",
-];
-
 fn classify(said: &Said, status: Option<u16>) -> Kind {
-    if let Some(kind) = said.kind {
-        return kind;
+    let kind = said.kind.unwrap_or_else(|| classify_words(said, status));
+    let Some(message) = said.message.as_deref() else { return kind };
+    match kind {
+        Kind::BadRequest => phrase::read(message).unwrap_or(kind),
+        Kind::RateLimited if is_unpaid(message) => Kind::QuotaExhausted,
+        kind => kind,
     }
+}
+
+fn classify_words(said: &Said, status: Option<u16>) -> Kind {
     let code = said.code.as_deref().and_then(read_word);
     let r#type = said.r#type.as_deref().and_then(read_word);
     let from_status = status.map(kind_of_status);
@@ -291,18 +300,11 @@ fn classify(said: &Said, status: Option<u16>) -> Kind {
         (Some(kind), _) => Some(kind),
         (None, kind) => kind,
     };
-    let kind = match (by_word, from_status) {
+    match (by_word, from_status) {
         (Some(Kind::BadRequest | Kind::Server), Some(kind)) => kind,
         (Some(kind), _) | (None, Some(kind)) => kind,
         (None, None) => Kind::Server,
-    };
-    if kind == Kind::BadRequest && said.message.as_deref().is_some_and(is_too_long) {
-        return Kind::ContextTooLong;
     }
-    if kind == Kind::RateLimited && said.message.as_deref().is_some_and(is_unpaid) {
-        return Kind::QuotaExhausted;
-    }
-    kind
 }
 
 fn kind_of_status(status: u16) -> Kind {
@@ -321,11 +323,6 @@ fn read_word(word: &str) -> Option<Kind> {
     }
     let plain: String = word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     WORDS.iter().find(|(known, _)| plain.contains(known)).map(|(_, kind)| *kind)
-}
-
-fn is_too_long(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    TOO_LONG.iter().any(|words| message.contains(words))
 }
 
 fn is_unpaid(message: &str) -> bool {

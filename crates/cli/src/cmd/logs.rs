@@ -1,0 +1,225 @@
+//! `trunkline logs`.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use trunkline_store::{CallRow, Store, Wanted};
+
+use crate::ledger::{duration, money, number, open, since};
+use crate::terminal::{Cell, Mark, complain, print_json, print_rows, print_table};
+use crate::{End, Global};
+
+/// Show the calls that were made, the newest last.
+#[derive(clap::Args)]
+pub(crate) struct Logs {
+    /// How many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    number: u32,
+    /// Go on with those that come, until Ctrl-C
+    #[arg(short, long, conflicts_with = "id")]
+    follow: bool,
+    /// Only those that failed
+    #[arg(long)]
+    errors: bool,
+    /// Only those with this text in a name, an id, a tag or an error
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    /// All that is known of the call with this id: the reply's x-trunkline-request-id, or the row's own
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Only those of so long: 30m, 2h, 7d
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+}
+
+/// How often a follower looks.
+const LOOK: Duration = Duration::from_millis(500);
+/// How far back: calls are written some time after they are over, and not in their order.
+const BACK: Duration = Duration::from_secs(30);
+/// The most that are shown at one look.
+const LOOK_MOST: u32 = 5000;
+
+impl Logs {
+    pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        let mut store = open(global).await?;
+        let since = self.since.as_deref().map(since).transpose()?;
+        let (id, limit) = (self.id.clone(), if self.id.is_some() { 1 } else { self.number });
+        let wanted = Wanted { limit, failed: self.errors, grep: self.grep.clone(), id, since, after: None };
+        let calls = store.calls(&wanted).await?;
+        if let Some(id) = &self.id {
+            let Some(call) = calls.first() else { anyhow::bail!("no call has the id {id}") };
+            if global.json {
+                print_json(call)?
+            } else {
+                show(call)?
+            }
+            return Ok(End::Done);
+        }
+        if self.follow {
+            return follow(&mut store, calls, wanted, global.json).await;
+        }
+        if global.json {
+            print_json(&calls)?;
+        } else if calls.is_empty() {
+            complain("no such call");
+        } else {
+            let heads = ["time (UTC)", "target", "in", "out", "first", "whole", "cost", "what"];
+            print_rows(Some(&heads), &calls.iter().map(row).collect::<Vec<_>>())?;
+        }
+        Ok(End::Done)
+    }
+}
+
+/// Prints what is there, and what comes, a line each.
+async fn follow(store: &mut Store, calls: Vec<CallRow>, wanted: Wanted, json: bool) -> anyhow::Result<End> {
+    let mut seen = HashSet::new();
+    let mut shown = calls;
+    let begun = SystemTime::now();
+    loop {
+        let mut out = io::stdout().lock();
+        for call in shown.iter().filter(|call| seen.insert(call.id)) {
+            if json {
+                serde_json::to_writer(&mut out, call)?;
+                writeln!(out)?;
+            } else {
+                writeln!(out, "{}", line(call))?;
+            }
+        }
+        out.flush()?;
+        drop(out);
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(End::Done),
+        }
+        let back = SystemTime::now().checked_sub(BACK).unwrap_or(UNIX_EPOCH);
+        seen.retain(|id: &trunkline_store::Id| id.time() >= back);
+        // What was there before and was not asked for does not come now.
+        let since = Some(back.max(begun.checked_sub(LOOK).unwrap_or(begun)));
+        shown = store.calls(&Wanted { limit: LOOK_MOST, since, ..wanted.clone() }).await?;
+    }
+}
+
+/// The columns of a call.
+fn row(call: &CallRow) -> (Mark, Vec<Cell>) {
+    let tokens = |tokens: Option<u64>| tokens.map_or_else(String::new, number);
+    let sign = if call.usage_estimated { "~" } else { "" };
+    let cells = vec![
+        Cell::left(time(call.begun_us, false)),
+        Cell::left(asked(call)),
+        Cell::right(format!("{sign}{}", tokens(call.input))),
+        Cell::right(format!("{sign}{}", tokens(call.output))),
+        Cell::right(call.first_us.map_or_else(String::new, duration)),
+        Cell::right(duration(call.elapsed_us)),
+        Cell::right(cost(call)),
+        Cell::left(what(call)),
+    ];
+    (mark(call), cells)
+}
+
+/// A call as a line of its own: what follows it is not known yet.
+fn line(call: &CallRow) -> String {
+    let mark = match mark(call) {
+        Mark::Yes => '✓',
+        Mark::Bad => '✗',
+        Mark::No | Mark::None => '·',
+    };
+    let tokens = |tokens: Option<u64>| tokens.map_or_else(|| "-".to_owned(), number);
+    let took = duration(call.elapsed_us);
+    let figures = format!("{} in, {} out, {took}", tokens(call.input), tokens(call.output));
+    let parts = [format!("{mark} {}", time(call.begun_us, false)), asked(call), figures, cost(call), what(call)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
+}
+
+fn mark(call: &CallRow) -> Mark {
+    match call.error.as_deref() {
+        None => Mark::Yes,
+        Some("cancelled") => Mark::No,
+        Some(_) => Mark::Bad,
+    }
+}
+
+/// Who answered; else what was asked for.
+fn asked(call: &CallRow) -> String {
+    call.target.clone().unwrap_or_else(|| call.model.clone())
+}
+
+fn cost(call: &CallRow) -> String {
+    let cost = call.cost_micros.zip(call.currency.as_deref());
+    cost.map_or_else(String::new, |(micros, currency)| money(currency, micros))
+}
+
+/// What is special about a call.
+fn what(call: &CallRow) -> String {
+    let error = call.error.as_ref().map(|error| format!("{error} ({})", call.status));
+    let operation = (call.operation != "chat").then(|| call.operation.to_string());
+    let tries = (call.exchanges.len() > 1).then(|| format!("{} tries", call.exchanges.len()));
+    let task = call.task.as_ref().map(|task| format!("task {task}"));
+    let losses = (call.losses > 0).then(|| format!("{} lost", call.losses));
+    let copy = call.mirror_of.as_ref().map(|_| "copy".to_owned());
+    [error, copy, operation, tries, task, losses].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// A time of UTC, with its year or without.
+fn time(micros: u64, whole: bool) -> String {
+    let seconds = micros / 1_000_000;
+    let date = trunkline_store::date(seconds / 86_400);
+    let date = if whole { date.as_str() } else { date.split_once('-').map_or("", |(_, rest)| rest) };
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{date} {hour:02}:{minute:02}:{second:02}")
+}
+
+/// All that is known of one call.
+fn show(call: &CallRow) -> anyhow::Result<()> {
+    let mut rows: Vec<(Mark, Vec<String>)> = Vec::new();
+    let mut tell = |name: &str, value: String| {
+        if !value.is_empty() {
+            rows.push((Mark::None, vec![name.to_owned(), value]));
+        }
+    };
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let figure = |figure: Option<u64>| figure.map_or_else(String::new, |figure| figure.to_string());
+    let ways = [call.dialect.as_deref(), call.exchanges.last().and_then(|last| last.dialect.as_deref())];
+    let ways: Vec<&str> = ways.into_iter().flatten().collect();
+    let price = call.price_date.as_ref().map_or_else(String::new, |date| format!(" at the price of {date}"));
+    tell("request", call.request_id.clone());
+    tell("id", call.id.to_string());
+    tell("time", format!("{} UTC", time(call.begun_us, true)));
+    tell("operation", format!("{}{}", call.operation, if call.streamed { ", streamed" } else { "" }));
+    tell("dialect", ways.join(" → "));
+    tell("copy of", text(&call.mirror_of));
+    tell("model", call.model.clone());
+    tell("task", text(&call.task));
+    tell("target", text(&call.target));
+    tell("status", call.status.to_string());
+    tell("error", call.error.as_deref().unwrap_or_default().to_owned());
+    tell("blame", call.blame.as_deref().unwrap_or_default().to_owned());
+    tell("user", text(&call.user_id));
+    tell("tags", text(&call.tags));
+    tell("tokens in", figure(call.input));
+    tell("  from cache", figure(call.cache_read));
+    tell("  to cache", figure(call.cache_write));
+    tell("tokens out", figure(call.output));
+    tell("  reasoning", figure(call.reasoning));
+    tell("estimated", if call.usage_estimated { "yes".to_owned() } else { String::new() });
+    tell("cost", if call.cost_micros.is_some() { format!("{}{price}", cost(call)) } else { String::new() });
+    tell("first", call.first_us.map_or_else(String::new, duration));
+    tell("whole", duration(call.elapsed_us));
+    tell("bytes in", figure(call.bytes_in));
+    tell("losses", figure(Some(call.losses).filter(|losses| *losses > 0)));
+    print_table(&rows)?;
+    let exchange = |exchange: &trunkline_store::ExchangeRow| {
+        let status = exchange.status.map_or_else(String::new, |status| format!(" ({status})"));
+        let mark = if exchange.error.is_some() { Mark::Bad } else { Mark::Yes };
+        let error = exchange.error.as_ref().map_or_else(String::new, |error| format!("{error}{status}"));
+        let cost = exchange.cost_micros.zip(exchange.currency.as_deref());
+        let cost = cost.map_or_else(String::new, |(micros, currency)| money(currency, micros));
+        let begin = format!("after {}", duration(exchange.started_us));
+        (mark, vec![exchange.target.clone(), begin, format!("took {}", duration(exchange.elapsed_us)), cost, error])
+    };
+    if !call.exchanges.is_empty() {
+        writeln!(io::stdout())?;
+        print_table(&call.exchanges.iter().map(exchange).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! `trunkline run`.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+use trunkline_work::workflow::{News, Outcome, Sketch, StepOutcome, StepState, Workflow};
+use unicode_width::UnicodeWidthStr;
+
+use super::batch::time;
+use crate::terminal::{complain, fit, print_json};
+use crate::{End, Global};
+
+/// Run a workflow: a file of steps whose prompts take variables and each other's outputs.
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    /// The workflow, a TOML file
+    file: PathBuf,
+    /// A variable, NAME=VALUE; @FILE as the value reads a file. May be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    var: Vec<String>,
+    /// Which model for steps that name none [default: as `ask`]
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Look for what is wrong, and say what it takes and does; call nobody
+    #[arg(long)]
+    check: bool,
+}
+
+impl Run {
+    pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        let client = global.client()?;
+        let workflow = Workflow::read(&self.file)?;
+        workflow.check(&client, self.model.as_deref())?;
+        if self.check {
+            return describe(&workflow, global);
+        }
+        let given = self.var.iter().map(|text| {
+            let pair = text.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.to_owned()));
+            pair.ok_or_else(|| anyhow::anyhow!("--var {text}: write NAME=VALUE"))
+        });
+        let values = workflow.bind(&given.collect::<anyhow::Result<Vec<_>>>()?)?;
+        let mut tree = Tree::new(workflow.sketch(), global);
+        let ran = workflow.run(&client, values, self.model.as_deref(), |news| tree.show(news));
+        let outcome = tokio::select! {
+            outcome = ran => outcome?,
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
+        };
+        print(&workflow, &outcome, global)
+    }
+}
+
+fn describe(workflow: &Workflow, global: &Global) -> anyhow::Result<End> {
+    let steps = workflow.sketch();
+    if global.json {
+        print_json(&json!({
+            "name": workflow.name, "about": workflow.about, "vars": workflow.variables, "steps": steps,
+        }))?;
+        return Ok(End::Done);
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}{}", workflow.name, workflow.about.as_ref().map(|about| format!(": {about}")).unwrap_or_default())?;
+    for variable in &workflow.variables {
+        let default = variable.default.as_ref().map_or_else(|| "has to be given".to_owned(), |value| format!("default {value}"));
+        let about = variable.about.as_ref().map(|about| format!("  {about}")).unwrap_or_default();
+        writeln!(out, "  --var {}=…  {default}{about}", variable.name)?;
+    }
+    for step in steps {
+        let after = if step.after.is_empty() { String::new() } else { format!("  after {}", step.after.join(", ")) };
+        writeln!(out, "  step {}{after}", step.name)?;
+    }
+    Ok(End::Done)
+}
+
+/// The steps as they go: a tree that is drawn again and again on a terminal, else a line when one ends.
+struct Tree {
+    sketch: Vec<Sketch>,
+    live: bool,
+    quiet: bool,
+    colour: bool,
+    drawn: usize,
+    told: Vec<bool>,
+}
+
+impl Tree {
+    fn new(sketch: Vec<Sketch>, global: &Global) -> Self {
+        let live = io::stderr().is_terminal() && !global.quiet;
+        let colour = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let told = vec![false; sketch.len()];
+        Tree { sketch, live, quiet: global.quiet, colour, drawn: 0, told }
+    }
+
+    fn show(&mut self, news: &News<'_>) {
+        if self.live {
+            self.draw(news.steps);
+            return;
+        }
+        for (step, told) in news.steps.iter().zip(&mut self.told) {
+            let over = !matches!(step.state, StepState::Waiting | StepState::Running);
+            if over && !std::mem::replace(told, true) && !self.quiet {
+                complain(&format!("{}: {}", step.name, figures(step).join(", ")));
+            }
+        }
+    }
+
+    fn draw(&mut self, steps: &[StepOutcome]) {
+        let size = terminal_size::terminal_size_of(io::stderr());
+        let (columns, rows) = size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
+        let names: Vec<String> =
+            self.sketch.iter().map(|step| format!("{}{}", "  ".repeat(self.depth(step, 0)), step.name)).collect();
+        let width = names.iter().map(|name| name.width()).max().unwrap_or(0).min(columns / 3);
+        let mut text = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
+        let shown = steps.len().min(rows.saturating_sub(2));
+        for (step, name) in steps.iter().zip(&names).take(shown) {
+            let name = fit(name, width);
+            let pad = width.saturating_sub(name.width());
+            let line = fit(&format!("{name}{:pad$}  {}", "", figures(step).join("  ")), columns.saturating_sub(3));
+            text.push_str(&format!("\r\x1b[K{} {line}\n", self.mark(step.state)));
+        }
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+        self.drawn = shown;
+    }
+
+    /// How many steps come before it, one after the other.
+    fn depth(&self, step: &Sketch, level: usize) -> usize {
+        let before = self.sketch.iter().filter(|other| step.after.contains(&other.name));
+        // The sketch has no circles; the bound is for whoever changes that.
+        let below = if level > self.sketch.len() { None } else { before.map(|other| self.depth(other, level + 1) + 1).max() };
+        below.unwrap_or(0)
+    }
+
+    fn mark(&self, state: StepState) -> String {
+        let (mark, colour) = match state {
+            StepState::Waiting => ("·", 2),
+            StepState::Running => ("▸", 36),
+            StepState::Done => ("✓", 32),
+            StepState::Skipped => ("–", 2),
+            StepState::Failed => ("✗", 31),
+            StepState::Blocked => ("·", 31),
+        };
+        if self.colour { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() }
+    }
+}
+
+/// What a step has come to.
+fn figures(step: &StepOutcome) -> Vec<String> {
+    let mut parts = Vec::new();
+    match step.state {
+        StepState::Waiting => return vec!["waits".to_owned()],
+        StepState::Skipped => return vec!["skipped: its condition does not hold".to_owned()],
+        StepState::Blocked => return vec!["not run: a step that it needs failed".to_owned()],
+        StepState::Failed => parts.push(format!("failed: {}", step.error.as_deref().unwrap_or_default())),
+        StepState::Running | StepState::Done => {}
+    }
+    parts.extend(step.of_each.map(|(done, all)| format!("{done}/{all}")));
+    parts.push(time(step.elapsed));
+    if step.calls > 0 {
+        parts.push(format!("{} + {} tokens", step.input, step.output_tokens));
+    }
+    parts.extend(step.cost.map(|cost| cost.to_string()));
+    if step.repairs > 0 {
+        parts.push(format!("repaired {}", step.repairs));
+    }
+    parts.extend(step.target.clone());
+    parts
+}
+
+fn print(workflow: &Workflow, outcome: &Outcome, global: &Global) -> anyhow::Result<End> {
+    let failed = outcome.steps.iter().any(|step| step.state == StepState::Failed);
+    if global.json {
+        let outputs: Map<String, Value> =
+            outcome.steps.iter().filter_map(|step| Some((step.name.clone(), step.output.clone()?))).collect();
+        print_json(&json!({
+            "name": outcome.name,
+            "output": outcome.output,
+            "outputs": outputs,
+            "steps": outcome.steps,
+            "cost": outcome.cost(),
+            "elapsed_ms": u64::try_from(outcome.elapsed.as_millis()).unwrap_or(u64::MAX),
+        }))?;
+    } else {
+        let mut out = io::stdout().lock();
+        match &outcome.output {
+            Some(text) => writeln!(out, "{}", text.trim_end())?,
+            None => print_ends(&mut out, workflow, outcome)?,
+        }
+        if global.verbose {
+            let cost = outcome.cost().map(|cost| format!(", {cost}")).unwrap_or_default();
+            complain(&format!("{} steps in {}{cost}", outcome.steps.len(), time(outcome.elapsed)));
+        }
+    }
+    if !failed {
+        return Ok(End::Done);
+    }
+    let done = outcome.steps.iter().any(|step| step.state == StepState::Done);
+    // The tree cuts what is long; here it is whole.
+    for step in outcome.steps.iter().filter(|step| step.state == StepState::Failed) {
+        complain(&format!("the step {} failed: {}", step.name, step.error.as_deref().unwrap_or_default()));
+    }
+    anyhow::ensure!(done, "no step is done");
+    Ok(End::Partly)
+}
+
+/// The outputs that no other step takes, under their names if there are several.
+fn print_ends(out: &mut impl Write, workflow: &Workflow, outcome: &Outcome) -> anyhow::Result<()> {
+    let sketch = workflow.sketch();
+    let taken = |name: &String| sketch.iter().any(|step| step.after.contains(name));
+    let ends: Vec<_> = outcome.steps.iter().filter(|step| !taken(&step.name) && step.output.is_some()).collect();
+    for (number, step) in ends.iter().enumerate() {
+        if ends.len() > 1 {
+            writeln!(out, "{}## {}\n", if number > 0 { "\n" } else { "" }, step.name)?;
+        }
+        match &step.output {
+            Some(Value::String(text)) => writeln!(out, "{}", text.trim_end())?,
+            Some(value) => writeln!(out, "{}", serde_json::to_string_pretty(value)?)?,
+            None => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `[store]`: where calls are recorded, and for how long.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Environment;
+
+/// The file's usual name.
+const NAME: &str = "trunkline.db";
+/// The path that is none.
+const NONE: &str = "none";
+
+/// `[store]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// The file; `none`: nothing is recorded. In the user's data folder where it is not given.
+    pub path: Option<PathBuf>,
+    /// Calls older than so many days are deleted; their hourly sums stay. For ever where it is not given.
+    pub keep_days: Option<u64>,
+    /// The oldest calls are deleted when the file is larger.
+    pub max_megabytes: Option<u64>,
+}
+
+impl StoreConfig {
+    /// Where the store is: as it is configured, else `trunkline.db` in the user's data folder. `None` when there is to be
+    /// none, or no such folder.
+    pub fn locate(&self, environment: &Environment) -> Option<PathBuf> {
+        match &self.path {
+            Some(path) if path == Path::new(NONE) => None,
+            Some(path) => Some(path.clone()),
+            None => folder(environment).map(|folder| folder.join(NAME)),
+        }
+    }
+}
+
+/// The user's data folder of ours, where each system has it.
+fn folder(environment: &Environment) -> Option<PathBuf> {
+    let named = environment.get("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || environment.get("HOME").map(PathBuf::from);
+    let usual = if cfg!(windows) {
+        environment.get("LOCALAPPDATA").map(PathBuf::from)
+    } else if cfg!(target_os = "macos") {
+        home().map(|home| home.join("Library/Application Support"))
+    } else {
+        home().map(|home| home.join(".local/share"))
+    };
+    named.or(usual).map(|folder| folder.join("trunkline"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stands_where_it_is_told_or_in_the_data_folder() {
+        let at = |path: Option<&str>, variables: &[(&str, &str)]| {
+            let store = StoreConfig { path: path.map(PathBuf::from), ..StoreConfig::default() };
+            store.locate(&Environment::of(variables.iter().copied()))
+        };
+        assert_eq!(at(Some("a/b.db"), &[("HOME", "/home/me")]), Some("a/b.db".into()));
+        assert_eq!(at(Some("none"), &[("HOME", "/home/me")]), None);
+        assert_eq!(at(None, &[("XDG_DATA_HOME", "/data"), ("HOME", "/home/me")]), Some("/data/trunkline/trunkline.db".into()));
+        assert_eq!(at(None, &[]), None);
+        #[cfg(target_os = "linux")]
+        assert_eq!(at(None, &[("HOME", "/home/me")]), Some("/home/me/.local/share/trunkline/trunkline.db".into()));
+    }
+}

@@ -1,0 +1,170 @@
+//! What becomes of an outcome: it is counted, and a row of the ledger is made of it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use trunkline::monitor::{Counters, Exchange, Outcome, Recorder};
+use trunkline_store::{CallRow, ExchangeRow, Id, Ledger, State, Status, Word};
+
+/// The longest name that is stored: callers choose them.
+const NAME_MOST: usize = 256;
+
+/// Takes outcomes: counts them, and records them where there is a ledger.
+#[derive(Default)]
+pub struct Record {
+    counters: Arc<Counters>,
+    ledger: OnceLock<Ledger>,
+}
+
+impl Record {
+    /// Has outcomes recorded there from now on. The first ledger stays.
+    pub fn keep_in(&self, ledger: Ledger) {
+        let _ = self.ledger.set(ledger);
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Where outcomes are recorded, if they are.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.get()
+    }
+
+    /// Writes what is not written yet. Blocks for some seconds at most.
+    pub fn close(&self) {
+        if let Some(ledger) = self.ledger() {
+            ledger.close();
+        }
+    }
+
+    /// How the ledger is, for those who have the key.
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.ledger().map(Ledger::status)
+    }
+
+    /// The same for anybody: without words that may have a path in them.
+    pub(crate) fn condition(&self) -> Option<Condition> {
+        let Status { state, waiting, lost, .. } = self.status()?;
+        Some(Condition { state, waiting, lost })
+    }
+}
+
+/// Whether rows arrive.
+#[derive(Serialize)]
+pub(crate) struct Condition {
+    state: State,
+    waiting: u64,
+    lost: u64,
+}
+
+impl Recorder for Record {
+    fn record(&self, outcome: Outcome) {
+        self.counters.count(&outcome);
+        if let Some(ledger) = self.ledger() {
+            ledger.record(row(outcome, ledger.next_id(SystemTime::now())));
+        }
+    }
+
+    fn skip_copy(&self) {
+        self.counters.skip_copy();
+    }
+}
+
+/// What is stored of an outcome.
+fn row(outcome: Outcome, id: Id) -> CallRow {
+    let usage = outcome.usage.unwrap_or_default();
+    let told = |tokens: u64| outcome.usage.map(|_| tokens);
+    let pieces = outcome.pieces;
+    let counted = |number: u64| (number > 0).then_some(number);
+    let status = outcome.error.as_ref().map_or(200, trunkline::codec::Error::caller_status);
+    let operation = outcome.operation.map_or("passthrough", |operation| operation.key());
+    CallRow {
+        begun_us: outcome.begun.duration_since(UNIX_EPOCH).map_or(0, micros),
+        request_id: outcome.request_id,
+        user_id: outcome.user.map(short),
+        tags: outcome.tags.map(short),
+        operation: Word::Borrowed(operation),
+        dialect: outcome.dialect.map(Word::Borrowed),
+        model: short(outcome.model),
+        task: outcome.task.map(short),
+        target: outcome.target.as_deref().map(|target| short(target.to_owned())),
+        streamed: outcome.streamed,
+        status,
+        error: outcome.error.as_ref().map(|error| word(&error.kind)),
+        blame: outcome.error.as_ref().map(|error| word(&error.origin)),
+        input: told(usage.input),
+        output: told(usage.output),
+        cache_read: usage.cache_read,
+        cache_write: usage.cache_write,
+        cache_write_5m: usage.cache_write_5m,
+        cache_write_1h: usage.cache_write_1h,
+        reasoning: usage.reasoning,
+        audio_input: usage.audio_input,
+        audio_output: usage.audio_output,
+        usage_estimated: usage.estimated,
+        images: counted(pieces.images),
+        audio_ms: counted(pieces.milliseconds),
+        characters: counted(pieces.characters),
+        requests: counted(pieces.requests),
+        cost_micros: outcome.cost.map(|cost| cost.micros),
+        currency: outcome.cost.map(|cost| Word::Borrowed(cost.currency.as_str())),
+        price_date: outcome.price_date,
+        first_us: outcome.first.filter(|_| outcome.streamed).map(micros),
+        elapsed_us: micros(outcome.elapsed),
+        bytes_in: outcome.bytes_in,
+        losses: outcome.losses.iter().len() as u64,
+        mirror_of: outcome.mirror_of,
+        exchanges: outcome.exchanges.iter().map(exchange).collect(),
+        ..CallRow::new(id)
+    }
+}
+
+fn exchange(exchange: &Exchange) -> ExchangeRow {
+    ExchangeRow {
+        target: short(exchange.target.as_ref().to_owned()),
+        dialect: None,
+        started_us: micros(exchange.started),
+        elapsed_us: micros(exchange.elapsed),
+        status: exchange.error.as_ref().and_then(|error| error.status),
+        error: exchange.error.as_ref().map(|error| word(&error.kind)),
+        input: exchange.usage.map(|usage| usage.input),
+        output: exchange.usage.map(|usage| usage.output),
+        usage_estimated: exchange.usage.is_some_and(|usage| usage.estimated),
+        cost_micros: exchange.cost.map(|cost| cost.micros),
+        currency: exchange.cost.map(|cost| Word::Borrowed(cost.currency.as_str())),
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The word that a kind or an origin is written with everywhere.
+fn word(what: &impl Serialize) -> Word {
+    let word = serde_json::to_value(what).ok();
+    Word::Owned(word.as_ref().and_then(serde_json::Value::as_str).unwrap_or("internal").to_owned())
+}
+
+/// A name, of which the end is left out where it is too long.
+fn short(mut name: String) -> String {
+    if name.len() > NAME_MOST {
+        name.truncate(name.floor_char_boundary(NAME_MOST));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trunkline::codec::{Kind, Origin};
+
+    #[test]
+    fn words_are_those_of_the_errors_and_names_have_an_end() {
+        assert_eq!((word(&Kind::RateLimited), word(&Origin::Provider)), ("rate_limited".into(), "provider".into()));
+        assert_eq!(short("模".repeat(100)).chars().count(), 85);
+        assert_eq!(short("gpt".to_owned()), "gpt");
+    }
+}

@@ -1,0 +1,136 @@
+//! Ids of rows: UUIDs of version 7, which begin with the time.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A row's id: the milliseconds since 1970, then what nobody else has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Id(u128);
+
+impl Id {
+    /// The least id of this time.
+    pub fn first_at(time: SystemTime) -> Self {
+        Id(u128::from(millis(time)) << 80)
+    }
+
+    /// As it is stored: biggest byte first, so that the order is that of time.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// From what is stored.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Id(u128::from_be_bytes(bytes.try_into().ok()?)))
+    }
+
+    /// When it was made, to the millisecond.
+    pub fn time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis((self.0 >> 80) as u64)
+    }
+
+    /// Whole hours since 1970.
+    pub(crate) fn hour(self) -> i64 {
+        i64::try_from((self.0 >> 80) / 3_600_000).unwrap_or(i64::MAX)
+    }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    u64::try_from(since).unwrap_or(u64::MAX) & 0xFFFF_FFFF_FFFF
+}
+
+impl fmt::Display for Id {
+    /// As UUIDs are written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |shift: u32, digits: u32| (self.0 >> shift) & ((1 << (digits * 4)) - 1);
+        write!(f, "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12))
+    }
+}
+
+impl FromStr for Id {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        let whole = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = whole.then(|| u128::from_str_radix(&digits, 16).ok()).flatten();
+        number.map(Id).ok_or("an id has 32 hexadecimal digits")
+    }
+}
+
+impl From<Id> for String {
+    fn from(id: Id) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for Id {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Makes ids; no two are alike, in this process nor in another.
+#[derive(Debug)]
+pub struct Ids {
+    /// This maker's own.
+    mark: u64,
+    made: AtomicU64,
+}
+
+impl Ids {
+    /// A maker of ids.
+    pub fn new() -> Self {
+        let mut random = [0; 8];
+        // Without dice: a process has one number, and a time at which it started.
+        if getrandom::fill(&mut random).is_err() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+            random = (now ^ u64::from(std::process::id()).rotate_left(32)).to_ne_bytes();
+        }
+        Ids { mark: u64::from_ne_bytes(random), made: AtomicU64::new(0) }
+    }
+
+    /// The next id, of this time.
+    pub fn next(&self, time: SystemTime) -> Id {
+        let count = self.made.fetch_add(1, Relaxed);
+        let version = 0x7000 | u128::from((count >> 16) & 0xFFF);
+        // 46 bits that are this maker's, 16 that count: the version's 12 bits count on.
+        let rest = (0b10 << 62) | ((self.mark & 0x3FFF_FFFF_FFFF) << 16) | (count & 0xFFFF);
+        Id(u128::from(millis(time)) << 80 | version << 64 | u128::from(rest))
+    }
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_uuids_in_the_order_of_time() {
+        let ids = Ids::new();
+        let (one, two) =
+            (UNIX_EPOCH + Duration::from_millis(1_700_000_000_123), UNIX_EPOCH + Duration::from_millis(1_700_000_000_124));
+        let (first, second, third) = (ids.next(one), ids.next(one), ids.next(two));
+        assert!(Id::first_at(one) < first && first < second && second < third && second < Id::first_at(two));
+        assert_eq!(first.time(), one);
+        let text = first.to_string();
+        assert_eq!((text.len(), text.as_bytes()[14], text.parse()), (36, b'7', Ok(first)));
+        assert!("89ab".contains(text.as_bytes()[19] as char), "{text}");
+        assert_eq!(Id::from_bytes(&first.bytes()), Some(first));
+        assert!("0189".parse::<Id>().is_err() && Id::from_bytes(&[1]).is_none());
+        let many: std::collections::HashSet<_> = (0..200_000).map(|_| ids.next(one)).collect();
+        assert_eq!(many.len(), 200_000);
+    }
+}

@@ -1,0 +1,217 @@
+//! How calls get into the store: off their way, bounded, and while the store is slow, full or gone, by a file beside it.
+//!
+//! [`Ledger::record`] puts a row into a queue and returns. A thread of its own takes what has come, up to [`GATHER`] long,
+//! and writes it in one transaction. What the store does not take goes to the spill file, from there into the store as soon
+//! as it takes rows again, each once, because a row has its id from the beginning. What neither takes waits in memory, and
+//! what is too much for that is lost, counted and said.
+
+mod spill;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use tokio::sync::{Notify, mpsc};
+
+use crate::id::{Id, Ids};
+use crate::keep::Retention;
+use crate::row::CallRow;
+use crate::store::Opening;
+use writer::Writer;
+
+/// Calls that come so close to one another are written together: how much a sudden end may lose.
+const GATHER: Duration = Duration::from_millis(200);
+/// How long [`Ledger::close`] waits.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// Is told what the operator should know, one sentence each. Must not block for long.
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How a ledger behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The store.
+    pub opening: Opening,
+    /// How long calls are kept.
+    pub keep: Retention,
+    /// Rows that wait for the thread that writes.
+    pub queue: usize,
+    /// Rows that wait in memory while neither store nor spill file takes them.
+    pub memory: usize,
+    /// Bytes that the spill file may have.
+    pub spill_bytes: u64,
+    /// After so long a store counts as gone.
+    pub patience: Duration,
+    /// Between two tries with a store that took nothing.
+    pub pause: Duration,
+}
+
+impl Options {
+    /// The usual: a store at this place.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Options {
+            opening: Opening::at(path),
+            keep: Retention::default(),
+            queue: 16 * 1024,
+            memory: 16 * 1024,
+            spill_bytes: 256 * 1024 * 1024,
+            patience: Duration::from_secs(3),
+            pause: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Whether rows arrive in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// They do.
+    Ok,
+    /// They wait in the spill file or in memory.
+    Waiting,
+    /// The newest are lost.
+    Losing,
+}
+
+/// How the ledger is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// In a word.
+    pub state: State,
+    /// Rows in the store, since the start.
+    pub written: u64,
+    /// Rows that wait.
+    pub waiting: u64,
+    /// Rows that could not be kept.
+    pub lost: u64,
+    /// Why rows wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What the thread that writes tells everybody else.
+#[derive(Default)]
+struct Board {
+    state: AtomicU8,
+    recorded: AtomicU64,
+    written: AtomicU64,
+    lost: AtomicU64,
+    why: Mutex<Option<String>>,
+}
+
+impl Board {
+    fn state(&self) -> State {
+        match self.state.load(Relaxed) {
+            0 => State::Ok,
+            1 => State::Waiting,
+            _ => State::Losing,
+        }
+    }
+
+    fn set(&self, state: State, why: Option<String>) {
+        self.state.store(state as u8, Relaxed);
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn lose(&self, rows: u64) {
+        self.lost.fetch_add(rows, Relaxed);
+    }
+}
+
+/// Takes the rows of calls. Clones are the same ledger.
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    tell: Tell,
+    ids: Ids,
+    board: Arc<Board>,
+    running: OnceLock<Running>,
+    closed: AtomicU8,
+}
+
+/// The thread that writes.
+struct Running {
+    /// `None`: there is no thread.
+    inbox: Option<mpsc::Sender<CallRow>>,
+    closing: Arc<Notify>,
+    /// Says that it has ended.
+    ended: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Ledger {
+    /// A ledger. Nothing is opened before the first row, or [`Ledger::start`].
+    pub fn new(options: Options, tell: Tell) -> Self {
+        let board = Arc::default();
+        Ledger(Arc::new(Inner { options, tell, ids: Ids::new(), board, running: OnceLock::new(), closed: AtomicU8::new(0) }))
+    }
+
+    /// Opens the store now, so that what is wrong with it is told now, and takes in what an earlier end left waiting.
+    pub fn start(&self) {
+        self.running();
+    }
+
+    /// An id for a call that is over now.
+    pub fn next_id(&self, now: SystemTime) -> Id {
+        self.0.ids.next(now)
+    }
+
+    /// Takes a row. Does not block; a row for which there is no room is counted as lost.
+    pub fn record(&self, row: CallRow) {
+        let board = &self.0.board;
+        board.recorded.fetch_add(1, Relaxed);
+        let taken = self.running().inbox.as_ref().is_some_and(|inbox| inbox.try_send(row).is_ok());
+        if !taken {
+            board.lose(1);
+        }
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        let board = &self.0.board;
+        let (written, lost) = (board.written.load(Relaxed), board.lost.load(Relaxed));
+        let waiting = board.recorded.load(Relaxed).saturating_sub(written).saturating_sub(lost);
+        let why = board.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Status { state: board.state(), written, waiting, lost, why }
+    }
+
+    /// Writes what has come, and ends. Blocks for some seconds at most; what comes later is lost.
+    pub fn close(&self) {
+        if self.0.closed.swap(1, Relaxed) == 1 {
+            return;
+        }
+        if let Some(running) = self.0.running.get() {
+            running.closing.notify_one();
+            let ended = running.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            // It has ended, or it takes too long: in both cases that is all.
+            let _ = ended.recv_timeout(LAST_WAIT + self.0.options.patience);
+        }
+    }
+
+    fn running(&self) -> &Running {
+        self.0.running.get_or_init(|| {
+            let Inner { options, tell, board, .. } = &*self.0;
+            let (inbox, rows) = mpsc::channel(options.queue.max(1));
+            let (end, ended) = std::sync::mpsc::channel();
+            let closing = Arc::new(Notify::new());
+            let writer = Writer::new(options.clone(), Arc::clone(tell), Arc::clone(board), Arc::clone(&closing));
+            let body = move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+                if let Ok(runtime) = runtime {
+                    runtime.block_on(writer.run(rows));
+                }
+                drop(end);
+            };
+            let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(body);
+            if let Err(error) = &thread {
+                tell(&format!("the ledger has no thread, calls are not recorded: {error}"));
+                board.set(State::Losing, Some(error.to_string()));
+            }
+            Running { inbox: thread.is_ok().then_some(inbox), closing, ended: Mutex::new(ended) }
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! What must survive a restart: the ledger of all calls, in a file of SQLite's.
+//!
+//! [`Store`] is the file with its one set of operations; its SQL is what SQLite and Postgres both understand, but for the
+//! tables' definitions in `migrations/`. [`Ledger`] is how calls get into it: off the way of the call, bounded, and while
+//! the store is slow, full or gone, by a file beside it.
+
+mod export;
+mod id;
+mod keep;
+mod ledger;
+mod logs;
+mod row;
+mod sketch;
+mod stats;
+mod store;
+mod write;
+
+pub use export::{COLUMNS, csv_line};
+pub use id::{Id, Ids};
+pub use keep::{Kept, Retention};
+pub use ledger::{Ledger, Options, State, Status, Tell};
+pub use logs::Wanted;
+pub use row::{CallRow, ExchangeRow, Word};
+pub use sketch::Sketch;
+pub use stats::{By, Group, Moment, Stats, Totals, date};
+pub use store::{Opening, Store};
+
+use trunkline_codec::{Error, Kind, Origin};
+
+/// An error of the store's: nobody's but ours.
+fn wrong(what: impl Into<String>) -> Error {
+    Error::new(Kind::Internal, Origin::Gateway, what)
+}

@@ -1,0 +1,200 @@
+//! Calls read back: the newest, those that failed, one by its id.
+
+use std::time::SystemTime;
+
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
+use trunkline_codec::Result;
+
+use crate::id::Id;
+use crate::row::{CallRow, ExchangeRow, Word};
+use crate::store::Store;
+use crate::write::int;
+
+/// Which calls are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// At most so many: the newest of them, or with `after` the oldest.
+    pub limit: u32,
+    /// Only those that failed. Whose caller left counts.
+    pub failed: bool,
+    /// Only those that have this text in an id, a name, a tag or a word of the error.
+    pub grep: Option<String>,
+    /// Only the one of this id: the request's, or the row's own.
+    pub id: Option<String>,
+    /// Only those that were over at this time or later.
+    pub since: Option<SystemTime>,
+    /// Only those that come after this one.
+    pub after: Option<Id>,
+}
+
+/// Where [`Wanted::grep`] looks.
+const SEARCHED: &str = "LOWER(request_id || ' ' || model || ' ' || COALESCE(target, '') || ' ' || COALESCE(task, '') || ' ' || \
+    COALESCE(error, '') || ' ' || COALESCE(user_id, '') || ' ' || COALESCE(key_id, '') || ' ' || COALESCE(tags, '') || ' ' || \
+    operation || ' ' || status)";
+
+impl Store {
+    /// The wanted calls in the order of time, with their exchanges.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn calls(&mut self, wanted: &Wanted) -> Result<Vec<CallRow>> {
+        let (clauses, arguments) = conditions(wanted);
+        let order = if wanted.after.is_some() { "ASC" } else { "DESC" };
+        let sql = format!("SELECT * FROM calls {clauses} ORDER BY id {order} LIMIT {}", wanted.limit);
+        let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), arguments);
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
+        let calls: std::result::Result<Vec<CallRow>, sqlx::Error> = rows.iter().map(read_call).collect();
+        let mut calls = calls.map_err(|error| self.wrong(&error))?;
+        if wanted.after.is_none() {
+            calls.reverse();
+        }
+        for call in &mut calls {
+            call.exchanges = self.exchanges(call.id).await?;
+        }
+        Ok(calls)
+    }
+
+    async fn exchanges(&mut self, id: Id) -> Result<Vec<ExchangeRow>> {
+        let bytes = id.bytes();
+        let query = sqlx::query::<Sqlite>("SELECT * FROM exchanges WHERE call_id = $1 ORDER BY number").bind(bytes.as_slice());
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
+        let read: std::result::Result<Vec<ExchangeRow>, sqlx::Error> = rows.iter().map(read_exchange).collect();
+        read.map_err(|error| self.wrong(&error))
+    }
+}
+
+/// `WHERE …` and what stands for its numbers. No value is ever part of the text.
+fn conditions(wanted: &Wanted) -> (String, SqliteArguments) {
+    use sqlx::Arguments;
+    let mut clauses: Vec<String> = Vec::new();
+    let mut arguments = SqliteArguments::default();
+    let since = wanted.since.map(Id::first_at);
+    for (bound, sign) in [(wanted.after, '>'), (since, '>')] {
+        if let Some(id) = bound {
+            // These types can always be encoded.
+            let _ = arguments.add(id.bytes().to_vec());
+            clauses.push(format!("id {sign} ${}", arguments.len()));
+        }
+    }
+    if wanted.failed {
+        clauses.push("error IS NOT NULL".to_owned());
+    }
+    if let Some(id) = &wanted.id {
+        match id.parse::<Id>() {
+            Ok(id) => {
+                let _ = arguments.add(id.bytes().to_vec());
+                clauses.push(format!("id = ${}", arguments.len()));
+            }
+            Err(_) => {
+                let _ = arguments.add(id.clone());
+                // The second half is what the index is there for.
+                clauses.push(format!("request_id = ${} AND request_id <> ''", arguments.len()));
+            }
+        }
+    }
+    if let Some(text) = &wanted.grep {
+        let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let _ = arguments.add(format!("%{plain}%"));
+        clauses.push(format!("{SEARCHED} LIKE ${} ESCAPE '\\'", arguments.len()));
+    }
+    let text = if clauses.is_empty() { String::new() } else { format!("WHERE {}", clauses.join(" AND ")) };
+    (text, arguments)
+}
+
+/// A number that is not less than 0.
+pub(crate) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn read_call(row: &SqliteRow) -> std::result::Result<CallRow, sqlx::Error> {
+    let number = |name| row.try_get::<i64, _>(name).map(count);
+    let figure = |name| row.try_get::<Option<i64>, _>(name).map(|number| number.map(count));
+    let text = |name| row.try_get::<Option<String>, _>(name);
+    let word = |name| row.try_get::<Option<String>, _>(name).map(|text| text.map(Word::Owned));
+    let id = row.try_get::<Vec<u8>, _>("id")?;
+    let id = Id::from_bytes(&id).ok_or_else(|| sqlx::Error::Decode("an id that is none".into()))?;
+    Ok(CallRow {
+        id,
+        begun_us: number("begun_us")?,
+        request_id: row.try_get("request_id")?,
+        key_id: text("key_id")?,
+        user_id: text("user_id")?,
+        tags: text("tags")?,
+        operation: Word::Owned(row.try_get("operation")?),
+        dialect: word("dialect")?,
+        model: row.try_get("model")?,
+        task: text("task")?,
+        target: text("target")?,
+        streamed: row.try_get("streamed")?,
+        status: u16::try_from(row.try_get::<i64, _>("status")?).unwrap_or(0),
+        error: word("error")?,
+        blame: word("blame")?,
+        input: figure("input")?,
+        output: figure("output")?,
+        cache_read: figure("cache_read")?,
+        cache_write: figure("cache_write")?,
+        cache_write_5m: figure("cache_write_5m")?,
+        cache_write_1h: figure("cache_write_1h")?,
+        reasoning: figure("reasoning")?,
+        audio_input: figure("audio_input")?,
+        audio_output: figure("audio_output")?,
+        usage_estimated: row.try_get("usage_estimated")?,
+        images: figure("images")?,
+        audio_ms: figure("audio_ms")?,
+        characters: figure("characters")?,
+        requests: figure("requests")?,
+        cost_micros: figure("cost_micros")?,
+        currency: word("currency")?,
+        price_date: text("price_date")?,
+        first_us: figure("first_us")?,
+        elapsed_us: number("elapsed_us")?,
+        bytes_in: figure("bytes_in")?,
+        bytes_out: figure("bytes_out")?,
+        losses: number("losses")?,
+        mirror_of: text("mirror_of")?,
+        exchanges: Vec::new(),
+    })
+}
+
+fn read_exchange(row: &SqliteRow) -> std::result::Result<ExchangeRow, sqlx::Error> {
+    let figure = |name| row.try_get::<Option<i64>, _>(name).map(|number| number.map(count));
+    let word = |name| row.try_get::<Option<String>, _>(name).map(|text| text.map(Word::Owned));
+    Ok(ExchangeRow {
+        target: row.try_get("target")?,
+        dialect: word("dialect")?,
+        started_us: count(row.try_get("started_us")?),
+        elapsed_us: count(row.try_get("elapsed_us")?),
+        status: row.try_get::<Option<i64>, _>("status")?.and_then(|status| u16::try_from(status).ok()),
+        error: word("error")?,
+        input: figure("input")?,
+        output: figure("output")?,
+        usage_estimated: row.try_get("usage_estimated")?,
+        cost_micros: figure("cost_micros")?,
+        currency: word("currency")?,
+    })
+}
+
+/// The newest row's id, after which [`Wanted::after`] goes on.
+impl Store {
+    /// The id of the newest call.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn newest(&mut self) -> Result<Option<Id>> {
+        let found =
+            sqlx::query::<Sqlite>("SELECT id FROM calls ORDER BY id DESC LIMIT 1").fetch_optional(&mut self.connection).await;
+        let found = found.map_err(|error| self.wrong(&error))?;
+        Ok(found.and_then(|row| row.try_get::<Vec<u8>, _>("id").ok()).and_then(|bytes| Id::from_bytes(&bytes)))
+    }
+
+    /// How many calls there are.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn count(&mut self) -> Result<u64> {
+        let query = sqlx::query::<Sqlite>("SELECT COUNT(*) FROM calls WHERE begun_us >= $1").bind(int(0));
+        let row = query.fetch_one(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
+        row.try_get::<i64, _>(0).map(count).map_err(|error| self.wrong(&error))
+    }
+}

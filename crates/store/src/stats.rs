@@ -1,0 +1,323 @@
+//! Sums over the ledger: calls, errors, tokens, time and money, by whatever is asked for.
+//!
+//! Whole hours come from the sums that are kept as calls are written; the rest of the first hour from its rows.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sqlx::Row;
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use trunkline_codec::Result;
+
+use crate::id::Id;
+use crate::logs::count;
+use crate::sketch::{Sketch, bucket};
+use crate::store::Store;
+use crate::write::{MIRROR, int};
+
+/// What calls are summed up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The model's name as asked for.
+    Model,
+    /// Who answered, `provider/model`.
+    Target,
+    /// Who answered.
+    Provider,
+    /// The task.
+    Task,
+    /// The kind of the error; what went well is ``.
+    Error,
+    /// The day in UTC, `2026-11-23`.
+    Day,
+}
+
+/// What calls came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Calls that are over.
+    pub calls: u64,
+    /// Of these: failed.
+    pub errors: u64,
+    /// Of these: left by their caller.
+    pub cancelled: u64,
+    /// Copies of calls, made to try a target out. They are no calls, but cost what they cost.
+    pub copies: u64,
+    /// Tokens.
+    pub input: u64,
+    /// Tokens.
+    pub output: u64,
+    /// Of `input`: read from a cache.
+    pub cache_read: u64,
+    /// Of `output`: reasoning.
+    pub reasoning: u64,
+    /// Calls whose tokens are a guess.
+    pub estimated: u64,
+    /// Output tokens of the calls that went well, and the time that these took together, in microseconds.
+    pub good: (u64, u64),
+    /// By currency, in millionths.
+    pub costs: BTreeMap<String, u64>,
+    /// How long calls took that went well.
+    pub latency: Sketch,
+}
+
+/// A name and what its calls came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The model's, target's, …
+    pub name: String,
+    /// The sums.
+    pub totals: Totals,
+}
+
+/// One stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Its begin, in seconds since 1970.
+    pub begin: u64,
+    /// Calls.
+    pub calls: u64,
+    /// Of these: failed.
+    pub errors: u64,
+}
+
+/// The answer to *what happened since*.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// The most calls first; days in their order.
+    pub groups: Vec<Group>,
+    /// All together.
+    pub all: Totals,
+    /// Hour after hour, those without calls left out.
+    pub hours: Vec<Moment>,
+}
+
+impl Totals {
+    /// Output tokens a second of a call that went well.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let (tokens, micros) = self.good;
+        (tokens > 0 && micros > 0).then(|| tokens as f64 * 1e6 / micros as f64)
+    }
+
+    fn join(&mut self, other: &Totals) {
+        self.calls += other.calls;
+        self.errors += other.errors;
+        self.cancelled += other.cancelled;
+        self.copies += other.copies;
+        self.input += other.input;
+        self.output += other.output;
+        self.cache_read += other.cache_read;
+        self.reasoning += other.reasoning;
+        self.estimated += other.estimated;
+        self.good = (self.good.0 + other.good.0, self.good.1 + other.good.1);
+        for (currency, micros) in &other.costs {
+            *self.costs.entry(currency.clone()).or_default() += micros;
+        }
+        self.latency.join(&other.latency);
+    }
+
+    fn take(&mut self, sums: &Sums) {
+        if sums.error != MIRROR {
+            self.calls += sums.calls;
+        }
+        match sums.error.as_str() {
+            MIRROR => self.copies += sums.calls,
+            "" => {
+                self.good = (self.good.0 + sums.output, self.good.1 + sums.elapsed_us);
+                if sums.calls > 0 {
+                    self.latency.add(sums.bucket, sums.calls);
+                }
+            }
+            "cancelled" => self.cancelled += sums.calls,
+            _ => self.errors += sums.calls,
+        }
+        self.input += sums.input;
+        self.output += sums.output;
+        self.cache_read += sums.cache_read;
+        self.reasoning += sums.reasoning;
+        self.estimated += sums.estimated;
+        if !sums.currency.is_empty() {
+            *self.costs.entry(sums.currency.clone()).or_default() += sums.cost_micros;
+        }
+    }
+}
+
+/// One line of sums.
+struct Sums {
+    name: String,
+    error: String,
+    currency: String,
+    bucket: i64,
+    calls: u64,
+    input: u64,
+    output: u64,
+    cache_read: u64,
+    reasoning: u64,
+    estimated: u64,
+    cost_micros: u64,
+    elapsed_us: u64,
+}
+
+macro_rules! hours_by {
+    ($name:literal) => {
+        concat!(
+            "SELECT ",
+            $name,
+            " AS name, error, currency, bucket, SUM(calls) AS calls, SUM(input) AS input, SUM(output) AS output, \
+             SUM(cache_read) AS cache_read, SUM(reasoning) AS reasoning, SUM(estimated) AS estimated, \
+             SUM(cost_micros) AS cost_micros, SUM(elapsed_us) AS elapsed_us \
+             FROM hours WHERE hour >= $1 GROUP BY 1, 2, 3, 4"
+        )
+    };
+}
+
+macro_rules! rows_by {
+    ($name:literal) => {
+        concat!(
+            "SELECT ",
+            $name,
+            " AS name, CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END AS error, COALESCE(currency, '') AS currency, elapsed_us, 1 AS calls, \
+             COALESCE(input, 0) AS input, COALESCE(output, 0) AS output, COALESCE(cache_read, 0) AS cache_read, \
+             COALESCE(reasoning, 0) AS reasoning, CAST(usage_estimated AS INTEGER) AS estimated, \
+             COALESCE(cost_micros, 0) AS cost_micros FROM calls WHERE id >= $1 AND id < $2"
+        )
+    };
+}
+
+impl By {
+    /// The sums of whole hours, and the rows of a part of one.
+    const fn statements(self) -> (&'static str, &'static str) {
+        match self {
+            By::Model => (hours_by!("model"), rows_by!("CASE WHEN target IS NULL THEN '' ELSE model END")),
+            By::Target | By::Provider => (hours_by!("target"), rows_by!("COALESCE(target, '')")),
+            By::Task => (hours_by!("task"), rows_by!("COALESCE(task, '')")),
+            By::Error => (hours_by!("error"), rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END")),
+            By::Day => (hours_by!("CAST(hour / 24 AS TEXT)"), rows_by!("''")),
+        }
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Store {
+    /// What happened since then, by `by`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn stats(&mut self, by: By, since: SystemTime) -> Result<Stats> {
+        let (hours, rows) = by.statements();
+        let seconds = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let whole = i64::try_from(seconds.as_nanos().div_ceil(HOUR.as_nanos())).unwrap_or(i64::MAX);
+        let begin = UNIX_EPOCH + HOUR.saturating_mul(u32::try_from(whole).unwrap_or(u32::MAX));
+        let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
+        let found = sqlx::query::<Sqlite>(hours).bind(whole).fetch_all(&mut self.connection).await;
+        let found = found.map_err(|error| self.wrong(&error))?;
+        let mut found: Vec<Sums> =
+            found.iter().map(read_sums).collect::<std::result::Result<_, _>>().map_err(|e| self.wrong(&e))?;
+        let mut moments = self.hours(whole).await?;
+        if begin > since {
+            let (from, to) = (Id::first_at(since).bytes(), Id::first_at(begin).bytes());
+            let part = sqlx::query::<Sqlite>(rows).bind(from.as_slice()).bind(to.as_slice());
+            let part = part.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
+            let part: Vec<Sums> = part.iter().map(read_row).collect::<std::result::Result<_, _>>().map_err(|e| self.wrong(&e))?;
+            let day = ((whole - 1) / 24).to_string();
+            moments.splice(0..0, moment(whole - 1, &part));
+            found.extend(part.into_iter().map(|sums| if by == By::Day { Sums { name: day.clone(), ..sums } } else { sums }));
+        }
+        for sums in &found {
+            groups.entry(name(by, &sums.name)).or_default().take(sums);
+        }
+        let mut all = Totals::default();
+        groups.values().for_each(|totals| all.join(totals));
+        let mut groups: Vec<Group> = groups.into_iter().map(|(name, totals)| Group { name, totals }).collect();
+        if by != By::Day {
+            groups.sort_by_key(|group| std::cmp::Reverse(group.totals.calls));
+        }
+        Ok(Stats { groups, all, hours: moments })
+    }
+
+    async fn hours(&mut self, from: i64) -> Result<Vec<Moment>> {
+        let sql = "SELECT hour, SUM(calls) AS calls, SUM(CASE WHEN error IN ('', 'cancelled') THEN 0 ELSE calls END) AS errors \
+                   FROM hours WHERE hour >= $1 AND error <> 'mirror' GROUP BY hour ORDER BY hour";
+        let rows = sqlx::query::<Sqlite>(sql).bind(from).fetch_all(&mut self.connection).await;
+        let read = |row: &SqliteRow| {
+            let figure = |name| row.try_get::<i64, _>(name).map(count);
+            Ok(Moment { begin: figure("hour")? * HOUR.as_secs(), calls: figure("calls")?, errors: figure("errors")? })
+        };
+        let rows = rows.map_err(|error| self.wrong(&error))?;
+        let moments: std::result::Result<Vec<Moment>, sqlx::Error> = rows.iter().map(read).collect();
+        moments.map_err(|error| self.wrong(&error))
+    }
+}
+
+/// The calls of a part of an hour.
+fn moment(hour: i64, part: &[Sums]) -> Option<Moment> {
+    let of_calls = || part.iter().filter(|sums| sums.error != MIRROR);
+    let errors = of_calls().filter(|sums| !matches!(sums.error.as_str(), "" | "cancelled")).count() as u64;
+    let calls = of_calls().count() as u64;
+    (calls > 0).then(|| Moment { begin: count(hour) * HOUR.as_secs(), calls, errors })
+}
+
+fn read_sums(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
+    let elapsed_us = row.try_get("elapsed_us").map(count)?;
+    read(row, row.try_get("bucket")?, elapsed_us)
+}
+
+fn read_row(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
+    let elapsed_us = row.try_get("elapsed_us").map(count)?;
+    read(row, bucket(elapsed_us), elapsed_us)
+}
+
+fn read(row: &SqliteRow, bucket: i64, elapsed_us: u64) -> std::result::Result<Sums, sqlx::Error> {
+    let figure = |name| row.try_get::<i64, _>(name).map(count);
+    Ok(Sums {
+        name: row.try_get("name")?,
+        error: row.try_get("error")?,
+        currency: row.try_get("currency")?,
+        bucket,
+        calls: figure("calls")?,
+        input: figure("input")?,
+        output: figure("output")?,
+        cache_read: figure("cache_read")?,
+        reasoning: figure("reasoning")?,
+        estimated: figure("estimated")?,
+        cost_micros: figure("cost_micros")?,
+        elapsed_us,
+    })
+}
+
+/// What a group is called.
+fn name(by: By, stored: &str) -> String {
+    match by {
+        By::Provider => stored.split('/').next().unwrap_or_default().to_owned(),
+        By::Day => stored.parse().map_or_else(|_| stored.to_owned(), date),
+        _ => stored.to_owned(),
+    }
+}
+
+/// The date of a day that is counted from 1970, as ISO 8601 writes it.
+pub fn date(day: u64) -> String {
+    let day = int(day.min(1 << 40));
+    // Years that begin in March have their leap day at the end; eras of 400 years are all alike.
+    let shifted = day + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn days_have_dates() {
+        for (day, text) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (11_017, "2000-03-01"), (20_780, "2026-11-23")] {
+            assert_eq!(date(day), text);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The file: opening it, its shape, closing it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
+use trunkline_codec::{Error, Result};
+
+use crate::wrong;
+
+/// Every change of the tables, in order. What stands here is never edited; what comes is added.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "ledger", include_str!("../migrations/0001_ledger.sql"))];
+
+/// How long a statement waits for another process that writes.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Two processes may be the first to open a store at the same time.
+const TRIES: u32 = 10;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether to make it if it is not there.
+    pub create: bool,
+    /// The most pages that the file may have: SQLite's own limit, and a test's full disk.
+    pub max_pages: Option<u32>,
+}
+
+impl Opening {
+    /// This file, which is made if it is not there.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Opening { path: path.into(), create: true, max_pages: None }
+    }
+
+    /// This file, which has to be there.
+    pub fn existing(path: impl Into<PathBuf>) -> Self {
+        Opening { create: false, ..Opening::at(path) }
+    }
+}
+
+/// An open store: one connection.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) connection: SqliteConnection,
+    path: PathBuf,
+    /// Which file it is, as the system counts them.
+    file: Option<FileId>,
+}
+
+impl Store {
+    /// Opens a store and brings its tables to this version's shape.
+    ///
+    /// # Errors
+    /// When the file cannot be made or read, is no store, or was made by a later version.
+    pub async fn open(opening: &Opening) -> Result<Self> {
+        let path = &opening.path;
+        if opening.create {
+            make_private(path).map_err(|error| wrong(format!("cannot make the store {}: {error}", path.display())))?;
+        } else if !path.exists() {
+            return Err(wrong(format!("there is no store {}", path.display())));
+        }
+        let mut options = SqliteConnectOptions::new()
+            .filename(path)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(PATIENCE)
+            // What is deleted is gone, and not only out of sight.
+            .pragma("secure_delete", "ON")
+            // A megabyte; the default is two.
+            .pragma("cache_size", "-1024")
+            .pragma("journal_size_limit", "4194304")
+            .command_buffer_size(8)
+            .disable_statement_logging();
+        if let Some(pages) = opening.max_pages {
+            options = options.pragma("max_page_count", pages.to_string());
+        }
+        let mut tries = 0;
+        let connection = loop {
+            match prepare(&options).await {
+                Ok(connection) => break connection,
+                Err(error) if tries < TRIES && may_pass(&error) => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => return Err(explain(path, &error)),
+            }
+        };
+        Ok(Store { connection, path: path.clone(), file: FileId::of(path) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file is still where it was opened. One that was moved away would take rows that nobody finds again.
+    pub fn is_there(&self) -> bool {
+        FileId::of(&self.path).is_some_and(|now| self.file.as_ref() == Some(&now))
+    }
+
+    /// Closes it, and writes its log into the file if nobody else has it open.
+    pub async fn close(self) {
+        let _ = self.connection.close().await;
+    }
+
+    pub(crate) fn wrong(&self, error: &sqlx::Error) -> Error {
+        explain_sql(&self.path, error)
+    }
+}
+
+async fn prepare(options: &SqliteConnectOptions) -> std::result::Result<SqliteConnection, sqlx::migrate::MigrateError> {
+    let mut connection = options.connect().await?;
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(version, name, sql)| Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false));
+    Migrator::with_migrations(migrations.collect()).run(&mut connection).await?;
+    Ok(connection)
+}
+
+fn may_pass(error: &sqlx::migrate::MigrateError) -> bool {
+    let text = error.to_string();
+    ["locked", "already exists", "UNIQUE"].iter().any(|sign| text.contains(sign))
+}
+
+fn explain(path: &Path, error: &sqlx::migrate::MigrateError) -> Error {
+    use sqlx::migrate::MigrateError as Wrong;
+    let path = path.display();
+    match error {
+        Wrong::Execute(error) => explain_sql(Path::new(&path.to_string()), error),
+        Wrong::VersionMissing(_) => wrong(format!("the store {path} was made by a later version of trunkline")),
+        Wrong::VersionMismatch(_) => wrong(format!("the store {path} has tables of another program's")),
+        other => wrong(format!("the store {path}: {other}")),
+    }
+}
+
+pub(crate) fn explain_sql(path: &Path, error: &sqlx::Error) -> Error {
+    let what = match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
+    };
+    wrong(format!("the store {}: {what}", path.display()))
+}
+
+/// Makes the file and its folder for the user alone, unless they are there.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    private().append(true).create(true).open(path).map(drop)
+}
+
+/// Options for files that only the user may read.
+pub(crate) fn private() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Which file stands at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId(u64, u64);
+
+impl FileId {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|data| FileId::read(&data))
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn read(data: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        FileId(data.dev(), data.ino())
+    }
+
+    /// There is no such number: a file that is open cannot be moved away either.
+    #[cfg(not(unix))]
+    pub(crate) fn read(_: &std::fs::Metadata) -> Self {
+        FileId(0, 0)
+    }
+}

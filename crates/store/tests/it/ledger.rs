@@ -1,0 +1,234 @@
+//! Rows on their way into a store that is slow, full, gone, or there.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use trunkline_store::{CallRow, Ledger, Opening, Options, State, Status, Store, Wanted};
+
+use crate::folder::{Folder, call};
+
+/// What was told.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    fn ledger(&self, options: Options) -> Ledger {
+        let told = self.clone();
+        Ledger::new(options, Arc::new(move |line: &str| told.0.lock().unwrap().push(line.to_owned())))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+fn options(folder: &Folder) -> Options {
+    Options { patience: Duration::from_millis(1500), pause: Duration::from_millis(100), ..Options::at(folder.store()) }
+}
+
+/// Records until `time` is over; how many.
+fn load(ledger: &Ledger, time: Duration, first: u64) -> u64 {
+    let begun = Instant::now();
+    let mut number = first;
+    while begun.elapsed() < time {
+        record(ledger, number);
+        number += 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    number - first
+}
+
+/// How long it takes to record, and that it does not block.
+fn record(ledger: &Ledger, number: u64) {
+    let now = SystemTime::now();
+    let row = CallRow { id: ledger.next_id(now), ..call(&trunkline_store::Ids::new(), now, number) };
+    let begun = Instant::now();
+    ledger.record(row);
+    assert!(begun.elapsed() < Duration::from_millis(100), "recording took {:?}", begun.elapsed());
+}
+
+fn wait_for(ledger: &Ledger, what: impl Fn(&Status) -> bool) -> Status {
+    let begun = Instant::now();
+    loop {
+        let status = ledger.status();
+        if what(&status) {
+            return status;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{status:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The numbers of all calls that are stored, which must each be there once.
+fn numbers(path: &Path) -> Vec<u64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let calls = runtime.block_on(async {
+        let mut store = Store::open(&Opening::existing(path)).await.unwrap();
+        store.calls(&Wanted { limit: u32::MAX, ..Wanted::default() }).await.unwrap()
+    });
+    assert!(calls.iter().all(|call| call.exchanges.len() == 1));
+    let mut numbers: Vec<u64> = calls.iter().map(|call| call.request_id.trim_start_matches("request").parse().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn spills(folder: &Path) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.contains(".spill-")).count()
+}
+
+/// How long the store is away: 3 s, or as long as the variable says.
+fn outage() -> Duration {
+    let seconds = std::env::var("TRUNKLINE_TEST_OUTAGE_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(3))
+}
+
+#[test]
+fn rows_arrive_and_closing_writes_the_last() {
+    let folder = Folder::new("arrive");
+    let told = Told::default();
+    let ledger = told.ledger(options(&folder));
+    assert!(!folder.store().exists(), "nothing is opened before it is needed");
+    (0..500).for_each(|number| record(&ledger, number));
+    let status = wait_for(&ledger, |status| status.waiting == 0);
+    assert_eq!((status.state, status.written, status.lost), (State::Ok, 500, 0));
+    (500..600).for_each(|number| record(&ledger, number));
+    ledger.close();
+    assert_eq!(numbers(&folder.store()), (0..600).collect::<Vec<_>>());
+    assert_eq!((told.lines(), spills(&folder.0)), (vec![], 0));
+    record(&ledger, 600);
+    assert_eq!(ledger.status().lost, 1);
+}
+
+#[test]
+fn a_store_that_is_gone_under_load_gets_every_row_once() {
+    let folder = Folder::new("gone");
+    let (home, away) = (folder.0.join("data"), folder.0.join("away"));
+    let options = Options { opening: Opening::at(home.join("trunkline.db")), ..options(&folder) };
+    let told = Told::default();
+    let ledger = told.ledger(options);
+    ledger.start();
+    let mut count = load(&ledger, Duration::from_secs(1), 0);
+    wait_for(&ledger, |status| status.written > 0);
+    // The file with its log, the folder stays: rows are spilt.
+    std::fs::create_dir(&away).unwrap();
+    for name in ["trunkline.db", "trunkline.db-wal", "trunkline.db-shm"] {
+        let _ = std::fs::rename(home.join(name), away.join(name));
+    }
+    count += load(&ledger, outage(), count);
+    let status = ledger.status();
+    assert_eq!((status.state, status.lost), (State::Waiting, 0));
+    assert!(status.waiting > 100 && status.why.unwrap().contains("is not where it was"));
+    assert_eq!(spills(&home), 1);
+    for name in ["trunkline.db", "trunkline.db-wal", "trunkline.db-shm"] {
+        let _ = std::fs::rename(away.join(name), home.join(name));
+    }
+    count += load(&ledger, Duration::from_millis(500), count);
+    let status = wait_for(&ledger, |status| status.state == State::Ok && status.waiting == 0);
+    assert_eq!(status.lost, 0);
+    ledger.close();
+    assert_eq!(numbers(&home.join("trunkline.db")), (0..count).collect::<Vec<_>>());
+    assert_eq!(spills(&home), 0);
+    let told = told.lines();
+    assert!(told.len() == 2 && told[0].contains("calls go on") && told[1].contains("written again"), "{told:?}");
+}
+
+#[test]
+fn a_folder_that_is_gone_leaves_memory_and_what_is_too_much_is_said() {
+    let folder = Folder::new("folder");
+    let (home, away) = (folder.0.join("data"), folder.0.join("away"));
+    let options = Options { opening: Opening::at(home.join("trunkline.db")), memory: 50, ..options(&folder) };
+    let told = Told::default();
+    let ledger = told.ledger(options);
+    record(&ledger, 0);
+    wait_for(&ledger, |status| status.written == 1);
+    std::fs::rename(&home, &away).unwrap();
+    (1..31).for_each(|number| record(&ledger, number));
+    let status = wait_for(&ledger, |status| status.state == State::Waiting);
+    assert_eq!((status.waiting, status.lost), (30, 0));
+    (31..101).for_each(|number| record(&ledger, number));
+    let status = wait_for(&ledger, |status| status.lost > 0);
+    assert_eq!((status.state, status.waiting, status.lost), (State::Losing, 50, 50));
+    std::fs::rename(&away, &home).unwrap();
+    wait_for(&ledger, |status| status.state == State::Ok && status.waiting == 0);
+    ledger.close();
+    assert_eq!(numbers(&home.join("trunkline.db")), (0..51).collect::<Vec<_>>());
+    let told = told.lines();
+    assert_eq!(told.iter().filter(|line| line.contains("loses rows")).count(), 1, "{told:?}");
+}
+
+#[test]
+fn a_store_that_others_hold_gets_its_rows_later() {
+    let folder = Folder::new("locked");
+    let told = Told::default();
+    let ledger = told.ledger(options(&folder));
+    record(&ledger, 0);
+    wait_for(&ledger, |status| status.written == 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let locked = runtime.block_on(async {
+        use sqlx::{ConnectOptions, Executor};
+        let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.store()).connect().await.unwrap();
+        connection.execute("BEGIN IMMEDIATE").await.unwrap();
+        connection
+    });
+    let count = 1 + load(&ledger, outage(), 1);
+    let status = ledger.status();
+    assert_eq!((status.state, status.lost), (State::Waiting, 0), "{status:?}");
+    drop(locked);
+    wait_for(&ledger, |status| status.state == State::Ok && status.waiting == 0);
+    ledger.close();
+    assert_eq!(numbers(&folder.store()), (0..count).collect::<Vec<_>>());
+    assert_eq!(told.lines().len(), 2, "{:?}", told.lines());
+}
+
+/// SQLite's own limit of pages stands for a disk that is full: the same error, from the same place.
+#[test]
+fn a_full_disk_fails_nothing_and_the_next_start_finds_every_row() {
+    let folder = Folder::new("full");
+    let told = Told::default();
+    let opening = Opening { max_pages: Some(60), ..Opening::at(folder.store()) };
+    let ledger = told.ledger(Options { opening, ..options(&folder) });
+    for batch in 0..20 {
+        (batch * 100..(batch + 1) * 100).for_each(|number| record(&ledger, number));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let status = wait_for(&ledger, |status| status.state == State::Waiting);
+    assert!(status.why.unwrap().contains("full"));
+    ledger.close();
+    let status = ledger.status();
+    assert!(status.lost == 0 && status.waiting > 500, "{status:?}");
+    let lines = told.lines();
+    assert!(lines.len() == 2 && lines[0].contains("full") && lines[1].contains("wait in its spill file"), "{lines:?}");
+    assert_eq!(spills(&folder.0), 1);
+
+    let told = Told::default();
+    let ledger = told.ledger(options(&folder));
+    record(&ledger, 2000);
+    let begun = Instant::now();
+    while spills(&folder.0) > 0 && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ledger.close();
+    assert_eq!(numbers(&folder.store()), (0..2001).collect::<Vec<_>>());
+    assert!(told.lines().iter().any(|line| line.contains("an earlier run had to set aside")), "{:?}", told.lines());
+}
+
+#[test]
+fn a_spill_file_that_was_cut_gives_what_is_whole() {
+    let folder = Folder::new("cut");
+    let ids = trunkline_store::Ids::new();
+    let line = |number| serde_json::to_string(&call(&ids, SystemTime::now(), number)).unwrap();
+    let last = line(3);
+    let text = format!("{}\n{}\n{}\n{}", line(0), line(1), line(2), &last[..last.len() / 2]);
+    std::fs::write(folder.0.join("trunkline.db.spill-x.jsonl"), text).unwrap();
+    let told = Told::default();
+    let ledger = told.ledger(options(&folder));
+    ledger.start();
+    let begun = Instant::now();
+    while spills(&folder.0) > 0 && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ledger.close();
+    assert_eq!(numbers(&folder.store()), [0, 1, 2]);
+}

@@ -1,0 +1,7 @@
+//! The store and the ledger, on real files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod folder;
+mod ledger;
+mod million;
+mod suite;

@@ -1,0 +1,210 @@
+//! What every store has to do, whatever is below it: each check takes one that is empty.
+
+use std::time::Duration;
+
+use trunkline_store::{By, CallRow, Group, Ids, Opening, Retention, Store, Wanted};
+
+use crate::folder::{Folder, call, hour};
+
+async fn all(store: &mut Store) {
+    keeps_what_it_is_given(store).await;
+    empty(store).await;
+    finds_calls(store).await;
+    empty(store).await;
+    sums_up(store).await;
+    empty(store).await;
+    counts_copies_and_currencies_apart(store).await;
+    empty(store).await;
+    forgets(store).await;
+}
+
+async fn empty(store: &mut Store) {
+    store.trim(Retention { days: None, bytes: Some(0) }, hour(0), u64::MAX).await.unwrap();
+    assert_eq!(store.count().await.unwrap(), 0);
+}
+
+async fn keeps_what_it_is_given(store: &mut Store) {
+    let ids = Ids::new();
+    let mut calls: Vec<CallRow> = (0..25).map(|number| call(&ids, hour(1) + Duration::from_secs(number), number)).collect();
+    calls.push(CallRow::new(ids.next(hour(2))));
+    assert_eq!(store.add(&calls).await.unwrap(), 26);
+    // Each once, however often it comes.
+    assert_eq!(store.add(&calls[3..9]).await.unwrap(), 0);
+    assert_eq!(store.calls(&Wanted { limit: 100, ..Wanted::default() }).await.unwrap(), calls);
+    assert_eq!(store.newest().await.unwrap(), Some(calls[25].id));
+    let stats = store.stats(By::Model, hour(0)).await.unwrap();
+    assert_eq!(stats.all.calls, 26);
+}
+
+async fn finds_calls(store: &mut Store) {
+    let ids = Ids::new();
+    let calls: Vec<CallRow> = (0..40).map(|number| call(&ids, hour(1) + Duration::from_secs(number * 60), number)).collect();
+    store.add(&calls).await.unwrap();
+    let wanted = || Wanted { limit: 5, ..Wanted::default() };
+    let mut numbers = async |wanted: Wanted| -> Vec<usize> {
+        let found = store.calls(&wanted).await.unwrap();
+        found.iter().map(|row| calls.iter().position(|call| call == row).unwrap()).collect()
+    };
+    assert_eq!(numbers(wanted()).await, [35, 36, 37, 38, 39]);
+    assert_eq!(numbers(Wanted { failed: true, ..wanted() }).await, [9, 19, 29, 39]);
+    assert_eq!(numbers(Wanted { after: Some(calls[30].id), ..wanted() }).await, [31, 32, 33, 34, 35]);
+    assert_eq!(numbers(Wanted { since: Some(hour(1) + Duration::from_secs(38 * 60)), ..wanted() }).await, [38, 39]);
+    assert_eq!(numbers(Wanted { id: Some(calls[7].request_id.clone()), ..wanted() }).await, [7]);
+    assert_eq!(numbers(Wanted { id: Some(calls[8].id.to_string()), ..wanted() }).await, [8]);
+    assert_eq!(numbers(Wanted { id: Some(String::new()), ..wanted() }).await, [0_usize; 0]);
+    assert_eq!(numbers(Wanted { grep: Some("千问".to_owned()), limit: 2, ..wanted() }).await, [35, 38]);
+    assert_eq!(numbers(Wanted { grep: Some("OVERLOADED".to_owned()), limit: 2, ..wanted() }).await, [29, 39]);
+    // A pattern's signs are letters like others.
+    assert_eq!(numbers(Wanted { grep: Some("%".to_owned()), ..wanted() }).await, [0_usize; 0]);
+    assert_eq!(numbers(Wanted { grep: Some("f_st".to_owned()), ..wanted() }).await, [0_usize; 0]);
+}
+
+async fn sums_up(store: &mut Store) {
+    let ids = Ids::new();
+    let calls: Vec<CallRow> = (0..3000).map(|number| call(&ids, hour(20) + Duration::from_secs(number * 10), number)).collect();
+    for batch in calls.chunks(700) {
+        store.add(batch).await.unwrap();
+    }
+    let names = |groups: &[Group]| groups.iter().map(|group| (group.name.clone(), group.totals.calls)).collect::<Vec<_>>();
+    let of = |name: &str, calls| (name.to_owned(), calls);
+    let stats = store.stats(By::Target, hour(20)).await.unwrap();
+    let mut found = names(&stats.groups);
+    found.sort();
+    assert_eq!(found, [of("house/clever", 1000), of("house/fast", 1000), of("house/通义千问", 1000)]);
+    let all = stats.all;
+    assert_eq!((all.calls, all.errors, all.input, all.output, all.estimated), (3000, 300, 300_000, 60_000, 300));
+    assert_eq!((all.cache_read, all.reasoning), (30_000, 12_000));
+    assert_eq!(all.costs.into_iter().collect::<Vec<_>>(), [of("CNY", 750 * 1234), of("USD", 2250 * 1234)]);
+    let p50 = all.latency.percentile(50).unwrap();
+    assert!(p50.abs_diff(500_000) < 500_000 / 30, "{p50}");
+    assert_eq!(stats.hours.len(), 9);
+    assert_eq!((stats.hours[0].calls, stats.hours[0].errors), (360, 36));
+
+    assert_eq!(names(&store.stats(By::Provider, hour(20)).await.unwrap().groups), [of("house", 3000)]);
+    assert_eq!(names(&store.stats(By::Error, hour(20)).await.unwrap().groups), [of("", 2700), of("overloaded", 300)]);
+    assert_eq!(names(&store.stats(By::Task, hour(20)).await.unwrap().groups), [of("", 1500), of("chat", 1500)]);
+    // Hour 490000 + 20 is 12:00 in UTC.
+    let days = store.stats(By::Day, hour(18)).await.unwrap();
+    assert_eq!(names(&days.groups), [of("2025-11-25", 3000)]);
+
+    // In the middle of an hour the rest of it counts, and nothing else.
+    for (by, since) in [(By::Day, 1799), (By::Model, 1799), (By::Error, 12_345), (By::Task, 3600)] {
+        let stats = store.stats(by, hour(20) + Duration::from_secs(since)).await.unwrap();
+        let rest = calls.iter().filter(|call| call.id.time() >= hour(20) + Duration::from_secs(since)).count() as u64;
+        assert_eq!(stats.all.calls, rest, "{since}");
+        assert_eq!(stats.hours.iter().map(|moment| moment.calls).sum::<u64>(), rest);
+        assert_eq!(stats.groups.iter().map(|group| group.totals.calls).sum::<u64>(), rest);
+        assert_eq!(stats.all.input, rest * 100);
+    }
+}
+
+async fn counts_copies_and_currencies_apart(store: &mut Store) {
+    let ids = Ids::new();
+    let at = hour(60);
+    let real = call(&ids, at, 1);
+    let copy = CallRow { mirror_of: Some("request1".to_owned()), ..call(&ids, at, 2) };
+    let mut mixed = CallRow { cost_micros: None, currency: None, ..call(&ids, at, 3) };
+    mixed.exchanges.push(trunkline_store::ExchangeRow { currency: Some("CNY".into()), ..mixed.exchanges[0].clone() });
+    store.add(&[real, copy, mixed]).await.unwrap();
+    {
+        let stats = store.stats(By::Error, at).await.unwrap();
+        assert_eq!((stats.all.calls, stats.all.copies, stats.all.errors), (2, 1, 0));
+        assert_eq!((stats.all.input, stats.hours[0].calls), (300, 2));
+        assert_eq!(stats.all.costs.into_iter().collect::<Vec<_>>(), [("CNY".to_owned(), 1234), ("USD".to_owned(), 3 * 1234)]);
+    }
+}
+
+async fn forgets(store: &mut Store) {
+    let ids = Ids::new();
+    let calls: Vec<CallRow> = (0..70).map(|number| call(&ids, hour(24) + Duration::from_secs(number), number)).collect();
+    store.add(&calls).await.unwrap();
+    assert_eq!(store.forget("user3").await.unwrap(), 10);
+    assert_eq!(store.forget("user3").await.unwrap(), 0);
+    let left = store.calls(&Wanted { limit: 100, ..Wanted::default() }).await.unwrap();
+    assert!(left.len() == 60 && left.iter().all(|row| row.user_id.as_deref() != Some("user3")));
+    let bytes = std::fs::read(store.path()).unwrap();
+    let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has("user4") && !has("user3"), "traces of a person that was to be forgotten");
+
+    // By age, then by size.
+    let keep = Retention { days: Some(1), bytes: None };
+    assert_eq!(store.trim(keep, hour(48), u64::MAX).await.unwrap(), 0);
+    assert_eq!(store.trim(keep, hour(48) + Duration::from_secs(35), u64::MAX).await.unwrap(), 30);
+    assert_eq!(store.count().await.unwrap(), 30);
+}
+
+#[tokio::test]
+async fn sqlite_does_all_of_it() {
+    let folder = Folder::new("suite");
+    let mut store = Store::open(&Opening::at(folder.store())).await.unwrap();
+    all(&mut store).await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_copy_is_whole_while_others_write_and_old_rows_go_by_size() {
+    let folder = Folder::new("backup");
+    let (mut one, mut two) = (
+        Store::open(&Opening::at(folder.store())).await.unwrap(),
+        Store::open(&Opening::existing(folder.store())).await.unwrap(),
+    );
+    let ids = Ids::new();
+    let batch = |hours| (0..2500).map(|number| call(&ids, hour(hours), number)).collect::<Vec<_>>();
+    one.add(&batch(1)).await.unwrap();
+    let copy = folder.0.join("it's a copy.db");
+    let more = batch(2);
+    let (backup, added) = tokio::join!(two.backup(&copy), one.add(&more));
+    backup.unwrap();
+    added.unwrap();
+    let mut copied = Store::open(&Opening::existing(&copy)).await.unwrap();
+    assert!([2500, 5000].contains(&copied.count().await.unwrap()));
+    let again = two.backup(&copy).await.unwrap_err();
+    assert!(again.message.contains("exists"), "{again}");
+
+    let before = one.size().await.unwrap();
+    assert_eq!(before.calls, 5000);
+    let keep = Retention { days: None, bytes: Some(before.bytes / 2) };
+    one.trim(keep, hour(3), u64::MAX).await.unwrap();
+    let after = one.size().await.unwrap();
+    assert!(after.bytes <= before.bytes / 2 && after.calls >= 500, "{after:?}");
+    let oldest = one.calls(&Wanted { limit: 5000, ..Wanted::default() }).await.unwrap();
+    assert_eq!(oldest[0].id.time(), hour(2));
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_version_is_refused_and_so_is_what_is_none() {
+    let folder = Folder::new("later");
+    Store::open(&Opening::at(folder.store())).await.unwrap().close().await;
+    let missing = Store::open(&Opening::existing(folder.0.join("none.db"))).await.unwrap_err();
+    assert!(missing.message.contains("there is no store"), "{missing}");
+    let text = folder.0.join("text.db");
+    std::fs::write(&text, "not a store at all, but a text that is long enough to be taken for one".repeat(20)).unwrap();
+    let wrong = Store::open(&Opening::existing(&text)).await.unwrap_err();
+    assert!(wrong.message.contains("not a database"), "{wrong}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(folder.store()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn many_may_be_the_first_to_open_a_store() {
+    let folder = Folder::new("first");
+    let path = folder.store();
+    let open = |_| {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut store = Store::open(&Opening::at(path)).await?;
+                let ids = Ids::new();
+                store.add(&(0..50).map(|number| call(&ids, hour(1), number)).collect::<Vec<_>>()).await?;
+                store.count().await
+            })
+        })
+    };
+    let threads: Vec<_> = (0..6).map(open).collect();
+    let counts: Vec<u64> = threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect();
+    assert_eq!(counts.into_iter().max(), Some(300));
+}

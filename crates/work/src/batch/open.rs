@@ -1,0 +1,229 @@
+//! Takes a batch up where it was: locks and repairs its journal, and makes the output what the journal says.
+
+use std::fs::{File, TryLockError};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use trunkline::Result;
+
+use super::journal::{self, Ending, Figures, Head, Mark, Record};
+use super::keeper::{Files, Queue, read_at};
+use super::{Batch, Order};
+use crate::fault::{file, wrong};
+
+/// The version of the journal that this writes.
+const VERSION: u32 = 1;
+
+/// A batch whose files are locked and in order.
+pub struct Opened {
+    pub(super) batch: Batch,
+    pub(super) files: Files,
+    pub(super) past: Past,
+}
+
+/// What earlier runs did.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    lines: Vec<Stage>,
+    pub(super) answered: u64,
+    pub(super) failed: u64,
+    pub(super) skipped: u64,
+    pub(super) figures: Figures,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Stage {
+    crc: u32,
+    at: At,
+}
+
+/// How far a line is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum At {
+    /// Nothing has been done.
+    #[default]
+    Fresh,
+    /// It was begun, and nothing is recorded.
+    Begun,
+    /// It is recorded.
+    Done,
+}
+
+impl Past {
+    /// How far a line is.
+    ///
+    /// # Errors
+    /// When it is another line than it was.
+    pub(super) fn of(&self, mark: Mark) -> Result<At> {
+        let stage = index(mark.number).and_then(|at| self.lines.get(at)).copied().unwrap_or_default();
+        if stage.at != At::Fresh && stage.crc != mark.crc {
+            let what = "is not what it was when this batch began; go on with the same input, or begin anew with another output";
+            return Err(wrong(format!("line {} of the input {what}", mark.number)));
+        }
+        Ok(stage.at)
+    }
+
+    /// The lines in doubt, by number.
+    pub(super) fn doubts(&self) -> Vec<u64> {
+        let begun = self.lines.iter().zip(1..).filter(|(stage, _)| stage.at == At::Begun);
+        begun.map(|(_, number)| number).collect()
+    }
+
+    /// How many lines it knows.
+    pub(super) fn known(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
+    fn hear(&mut self, record: &Record) {
+        match record {
+            Record::Begun(marks) => marks.iter().for_each(|mark| self.set(*mark, At::Begun)),
+            Record::Released(numbers) => {
+                let mut stages = numbers.iter().filter_map(|number| index(*number));
+                stages.by_ref().for_each(|at| {
+                    if let Some(stage) = self.lines.get_mut(at) {
+                        stage.at = At::Fresh;
+                    }
+                });
+            }
+            Record::Done { mark, ending, figures, .. } => {
+                self.set(*mark, At::Done);
+                match ending {
+                    Ending::Answered => self.answered += 1,
+                    Ending::Failed => self.failed += 1,
+                    Ending::Doubtful => self.skipped += 1,
+                }
+                self.figures.micros += figures.micros;
+                self.figures.input += figures.input;
+                self.figures.output += figures.output;
+            }
+        }
+    }
+
+    fn set(&mut self, mark: Mark, at: At) {
+        let Some(index) = index(mark.number) else { return };
+        if self.lines.len() <= index {
+            self.lines.resize(index + 1, Stage::default());
+        }
+        if let Some(stage) = self.lines.get_mut(index) {
+            *stage = Stage { crc: mark.crc, at };
+        }
+    }
+}
+
+fn index(number: u64) -> Option<usize> {
+    usize::try_from(number.checked_sub(1)?).ok()
+}
+
+/// The journal of an output.
+fn journal_path(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".journal");
+    PathBuf::from(name)
+}
+
+impl Batch {
+    /// Locks the files, reads what earlier runs did, and repairs what the last one left torn. Contacts nobody.
+    ///
+    /// # Errors
+    /// When another process works on it, the output is somebody else's, or a file cannot be read or written.
+    pub fn open(self) -> Result<Opened> {
+        let path = journal_path(&self.output);
+        let mut options = File::options();
+        let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let mut journal = opened.map_err(|error| file("open", &path, error))?;
+        match journal.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(wrong(format!("another process works on {} (it holds {})", self.output.display(), path.display())));
+            }
+            Err(TryLockError::Error(error)) => return Err(file("lock", &path, error)),
+        }
+        let (mut past, mut places, mut queue) = (Past::default(), Vec::new(), Queue::new(self.order));
+        let head = journal::replay(&mut journal, &path, |record, place| {
+            past.hear(&record);
+            if let Record::Done { mark, .. } = &record {
+                places.extend(queue.push(mark.number, place));
+            }
+            Ok(())
+        })?;
+        let output = open_output(&self.output, head.is_some()).inspect_err(|_| {
+            if head.is_none() {
+                let _ = std::fs::remove_file(&path);
+            }
+        })?;
+        match head {
+            Some(head) => check_head(&head, self.order, &path)?,
+            None => journal::begin(&mut journal, &path, &Head { version: VERSION, order: self.order })?,
+        }
+        let output = mirror(&mut journal, output, &self.output, &places)?;
+        let length = journal.seek(SeekFrom::End(0)).map_err(|error| file("read", &path, error))?;
+        let files =
+            Files { journal, journal_path: path, journal_length: length, output, output_path: self.output.clone(), queue };
+        Ok(Opened { batch: self, files, past })
+    }
+}
+
+impl Opened {
+    /// The numbers of the lines in doubt: begun in an earlier run, with no result recorded.
+    pub fn doubts(&self) -> Vec<u64> {
+        self.past.doubts()
+    }
+
+    /// How many lines are recorded.
+    pub const fn recorded(&self) -> u64 {
+        self.past.answered + self.past.failed + self.past.skipped
+    }
+}
+
+fn check_head(head: &Head, order: Order, path: &Path) -> Result<()> {
+    if head.version != VERSION {
+        return Err(wrong(format!("{} is of another version of trunkline ({})", path.display(), head.version)));
+    }
+    if head.order != order {
+        let began = if head.order == Order::Done { "done" } else { "input" };
+        return Err(wrong(format!("this batch began with --order {began}; go on with that, or begin anew with another output")));
+    }
+    Ok(())
+}
+
+fn open_output(path: &Path, is_ours: bool) -> Result<File> {
+    let opened = File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let output = opened.map_err(|error| file("open", path, error))?;
+    let length = output.metadata().map_err(|error| file("read", path, error))?.len();
+    if length > 0 && !is_ours {
+        let what = "is there already, and no journal of a batch is beside it; name another output, or remove it";
+        return Err(wrong(format!("{} {what}", path.display())));
+    }
+    Ok(output)
+}
+
+/// Makes the output exactly these lines of the journal. What it has of them already stays untouched; from the first
+/// difference on (the torn end of a last write, as a rule) it is written again.
+fn mirror(journal: &mut File, mut output: File, path: &Path, places: &[(u64, u64)]) -> Result<File> {
+    let failed = |error: std::io::Error| file("repair", path, error);
+    let (mut at, mut line, mut found, mut rest) = (0u64, Vec::new(), Vec::new(), places.iter());
+    let mut first_missing = None;
+    {
+        let mut reader = BufReader::with_capacity(1 << 16, &output);
+        for place in rest.by_ref() {
+            line.clear();
+            read_at(journal, *place, &mut line).map_err(failed)?;
+            line.push(b'\n');
+            found.clear();
+            reader.by_ref().take(line.len() as u64).read_to_end(&mut found).map_err(failed)?;
+            if found != line {
+                first_missing = Some(*place);
+                break;
+            }
+            at += line.len() as u64;
+        }
+    }
+    output.set_len(at).and_then(|()| output.seek(SeekFrom::Start(at))).map_err(failed)?;
+    for place in first_missing.iter().chain(rest) {
+        line.clear();
+        read_at(journal, *place, &mut line).map_err(failed)?;
+        line.push(b'\n');
+        output.write_all(&line).map_err(failed)?;
+    }
+    Ok(output)
+}

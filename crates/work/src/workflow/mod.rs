@@ -1,0 +1,100 @@
+//! Chains of calls from a file: `trunkline run FILE`.
+//!
+//! A workflow is TOML: variables, and steps whose prompts are templates. A template that says the name of another step gets
+//! that step's output and runs after it; steps that do not know of each other run side by side. Whatever can be known to be
+//! wrong is found before the first call, and told with its line.
+
+mod check;
+mod draft;
+mod file;
+mod plan;
+mod run;
+mod variable;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::template::Template;
+
+pub use run::{News, Outcome, StepOutcome, StepState};
+pub use variable::{Kind, Variable};
+
+/// A workflow that has been read and found right.
+#[derive(Debug)]
+pub struct Workflow {
+    /// Its name; the file's, if it has none.
+    pub name: String,
+    /// What it is for.
+    pub about: Option<String>,
+    /// What it takes, in the order of the file.
+    pub variables: Vec<Variable>,
+    /// Its steps, in the order of the file.
+    steps: Vec<Step>,
+    /// Makes the text that is printed in the end.
+    output: Option<Template>,
+    path: String,
+    parallel: usize,
+}
+
+/// Values of variables, and of steps that are done.
+pub type Values = BTreeMap<String, Value>;
+
+/// What a step shows of itself before it runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sketch {
+    /// Its name.
+    pub name: String,
+    /// The steps whose outputs it takes.
+    pub after: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Step {
+    name: String,
+    line: usize,
+    prompt: Template,
+    system: Option<Template>,
+    who: Who,
+    max_tokens: Option<u64>,
+    temperature: Option<f64>,
+    schema: Option<Value>,
+    each: Option<Each>,
+    when: Option<Expression>,
+    retry: u32,
+    /// The steps that it takes something from, by index.
+    after: Vec<usize>,
+}
+
+/// Whom a step asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Who {
+    Usual,
+    Model(String),
+    Task(String),
+}
+
+/// What a step is done for, one by one.
+#[derive(Debug)]
+enum Each {
+    /// The elements of a list.
+    List(Expression),
+    /// The lines of a file, whose path is a template.
+    Lines(Template),
+}
+
+#[derive(Debug)]
+struct Expression {
+    text: String,
+    template: Template,
+}
+
+impl Workflow {
+    /// The steps in the order of the file.
+    pub fn sketch(&self) -> Vec<Sketch> {
+        let name = |at: &usize| self.steps.get(*at).map(|step| step.name.clone());
+        let sketch = |step: &Step| Sketch { name: step.name.clone(), after: step.after.iter().filter_map(name).collect() };
+        self.steps.iter().map(sketch).collect()
+    }
+}

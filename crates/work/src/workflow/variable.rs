@@ -1,0 +1,139 @@
+//! What a workflow takes from outside: variables with types and defaults.
+
+use serde::Serialize;
+use serde_json::Value;
+use trunkline::Result;
+use trunkline::codec::catalog::nearest;
+
+use super::{Values, Workflow};
+use crate::fault::wrong;
+
+/// One variable.
+#[derive(Clone, Debug, Serialize)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// What it may be.
+    pub kind: Kind,
+    /// What it is when nobody says; without one it has to be given.
+    pub default: Option<Value>,
+    /// What it is for.
+    pub about: Option<String>,
+    /// Nothing but one of these. Empty: anything.
+    pub choices: Vec<Value>,
+    /// Where it stands in the file.
+    pub line: usize,
+}
+
+/// What a variable may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Bool,
+    /// A list: JSON, or texts with commas between them.
+    List,
+    /// Any JSON.
+    Json,
+}
+
+impl Kind {
+    /// The words for them.
+    pub(super) const WORDS: [(&'static str, Kind); 5] =
+        [("text", Kind::Text), ("number", Kind::Number), ("bool", Kind::Bool), ("list", Kind::List), ("json", Kind::Json)];
+
+    pub(super) fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, kind)| *kind == self).map_or("json", |(word, _)| word)
+    }
+
+    /// The kind that a value is of.
+    pub(super) const fn of(value: &Value) -> Self {
+        match value {
+            Value::String(_) => Kind::Text,
+            Value::Number(_) => Kind::Number,
+            Value::Bool(_) => Kind::Bool,
+            Value::Array(_) => Kind::List,
+            Value::Null | Value::Object(_) => Kind::Json,
+        }
+    }
+
+    fn read(self, text: &str) -> Option<Value> {
+        let json = || serde_json::from_str::<Value>(text).ok();
+        match self {
+            Kind::Text => Some(Value::from(text)),
+            Kind::Number => json().filter(Value::is_number),
+            Kind::Bool => json().filter(Value::is_boolean),
+            Kind::List if text.trim_start().starts_with('[') => json().filter(Value::is_array),
+            Kind::List => {
+                let parts = text.split(['\n', ',']).map(str::trim).filter(|part| !part.is_empty());
+                Some(parts.map(Value::from).collect())
+            }
+            Kind::Json => json(),
+        }
+    }
+}
+
+impl Workflow {
+    /// The values of all variables, from `name=value` and the defaults. A value `@FILE` is the file's content.
+    ///
+    /// # Errors
+    /// When one is missing, not known, or not what it should be; with the line that declares it.
+    pub fn bind(&self, given: &[(String, String)]) -> Result<Values> {
+        let mut values = Values::new();
+        let mut faults = Vec::new();
+        for (name, text) in given {
+            match self.variables.iter().find(|variable| variable.name == *name) {
+                None => faults.push(self.unknown_variable(name)),
+                Some(variable) => match self.value_of(variable, text) {
+                    Ok(value) => drop(values.insert(name.clone(), value)),
+                    Err(why) => faults.push(why),
+                },
+            }
+        }
+        for variable in &self.variables {
+            if given.iter().any(|(name, _)| *name == variable.name) {
+                continue;
+            }
+            match &variable.default {
+                Some(default) => drop(values.insert(variable.name.clone(), default.clone())),
+                None => {
+                    let (path, line, name) = (&self.path, variable.line, &variable.name);
+                    let about = variable.about.as_ref().map(|about| format!(" ({about})")).unwrap_or_default();
+                    faults.push(format!("{path}, line {line}: {name} is not set{about}; give it with --var {name}=…"));
+                }
+            }
+        }
+        if faults.is_empty() { Ok(values) } else { Err(wrong(faults.join("\n"))) }
+    }
+
+    fn unknown_variable(&self, name: &str) -> String {
+        let known = self.variables.iter().map(|variable| variable.name.as_str());
+        let near = nearest(name, known.clone()).map(|near| format!("did you mean {near}?"));
+        let all = known.collect::<Vec<_>>().join(", ");
+        let hint = near.unwrap_or_else(|| if all.is_empty() { "it takes none".to_owned() } else { format!("it takes {all}") });
+        format!("{} has no variable {name}; {hint}", self.path)
+    }
+
+    fn value_of(&self, variable: &Variable, text: &str) -> std::result::Result<Value, String> {
+        let (path, line, name) = (&self.path, variable.line, &variable.name);
+        let content = match text.strip_prefix('@') {
+            Some(file) => std::fs::read_to_string(file)
+                .map(|content| content.trim_end().to_owned())
+                .map_err(|error| format!("--var {name}: cannot read {file}: {error}"))?,
+            None => text.to_owned(),
+        };
+        let kind = variable.kind.word();
+        let value = variable.kind.read(&content);
+        let value = value.ok_or_else(|| format!("{path}, line {line}: {name} is a {kind}, and \"{content}\" is none"))?;
+        if variable.choices.is_empty() || variable.choices.contains(&value) {
+            return Ok(value);
+        }
+        let choices = variable.choices.iter().map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned));
+        let choices = choices.collect::<Vec<_>>().join(", ");
+        Err(format!("{path}, line {line}: {name} is one of {choices}, and not \"{content}\""))
+    }
+}
