@@ -198,7 +198,6 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
 }
 
 /// A good answer, before it is a reply.
-#[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
 enum Answered {
     Translated(Box<Translated>),
     Passed { passed: Box<Passed>, cx: Cx },
