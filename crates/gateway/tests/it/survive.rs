@@ -210,3 +210,32 @@ fn callers_who_leave_at_any_moment_leave_nothing_behind() {
     assert_eq!(speech.text(reply.text()), TEXT, "and the next call is as good as ever");
     println!("{number} hang-ups: {} of them counted as calls, {} cancelled", stats.calls, stats.cancelled);
 }
+
+/// What one key of several may not do costs a request and no more, and the wait that is told is that of the first to be fit.
+#[test]
+fn a_key_that_is_used_up_is_one_request_more() {
+    for (caller, provider) in some_pairs() {
+        let seen = format!("{} → {}", caller.name, provider.name);
+        let good = provider.answer();
+        let keyed = LocalProvider::start(move |asked: &Seen| {
+            let spent = |wait| Answer::json(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", wait);
+            match asked.header("authorization") {
+                "Bearer key-b" => spent("40"),
+                "Bearer key-c" => spent("9"),
+                _ => good.clone(),
+            }
+        });
+        for (keys, wanted) in [(["key-b", "key-a"], (200, "2", "")), (["key-c", "key-b"], (429, "2", "9"))] {
+            let keys = keys.map(|key| format!("{{ auth = {{ bearer = \"{key}\" }} }}")).join(", ");
+            let data = providers(&keyed.url()).replace("\nauth = ", &format!("\napi_keys = [{keys}]\nauth = "));
+            let config = format!(
+                "[server]\nlisten = \"127.0.0.1:0\"\nthreads = 1\n[models.{ALIAS}]\ntargets = [\"at-{}/tiny-1\"]\nattempts = 1\n{data}",
+                provider.name
+            );
+            let gateway = Gateway::with(&config);
+            let reply = gateway.ask(&caller.ask(ALIAS, false));
+            let told = (reply.status(), reply.header("x-trunkline-attempts"), reply.header("retry-after"));
+            assert_eq!(told, wanted, "{seen}: {}", reply.text());
+        }
+    }
+}
