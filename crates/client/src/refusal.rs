@@ -25,6 +25,16 @@ pub(crate) struct Heard {
     pub(crate) verdict: Verdict,
 }
 
+/// Beside 403, the statuses whose body may say that it is about the credential: some services tell of a bad key or an empty
+/// account with the status of a bad request.
+const READ: [StatusCode; 5] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::PAYMENT_REQUIRED,
+    StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::TOO_MANY_REQUESTS,
+];
+
 /// A longer answer is no error.
 const LONGEST: usize = 64 * 1024;
 
@@ -41,8 +51,8 @@ pub(crate) async fn listen(reply: Reply, client: &Client, target: &Target, diale
         let (reply, is_over) = read_forbidden(reply).await;
         return Ok(Heard { reply, error: None, verdict: Verdict::of(status, is_over) });
     }
-    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYMENT_REQUIRED) && has_choice {
-        let (reply, verdict) = read_spent(reply, client, dialect).await;
+    if READ.contains(&status) && has_choice {
+        let (reply, verdict) = read_refusal(reply, client, dialect).await;
         return Ok(Heard { reply, error: None, verdict });
     }
     let plain = |reply| Heard { reply, error: None, verdict: Verdict::of(status, false) };
@@ -57,19 +67,19 @@ pub(crate) async fn listen(reply: Reply, client: &Client, target: &Target, diale
     let read = if body.len() > LONGEST { None } else { dialect.upstream.read_reply(&body, target.quirks()).err() };
     // What cannot be read is no word of the provider's; who wants the answer will say what is wrong with it.
     let error = read.filter(|error| error.kind != Kind::Malformed);
-    let verdict = error.as_ref().map_or(Verdict::of(status, false), judge);
+    let verdict = error.as_ref().map_or(Verdict::of(status, false), |error| judge(error, status));
     Ok(Heard { reply: Reply::from_parts(head, Body::whole(body)), error, verdict })
 }
 
 /// By what stands in the body.
-fn judge(error: &Error) -> Verdict {
+fn judge(error: &Error, status: StatusCode) -> Verdict {
     let may_renew = match error.kind {
         Kind::Unauthenticated => true,
         Kind::Forbidden => false,
         _ => return judge_spent(error),
     };
     let told = error.code.as_deref().map_or_else(|| "an error".to_owned(), |code| format!("error {code}"));
-    Verdict::Refused { told: format!("{told} with HTTP 200"), may_renew }
+    Verdict::Refused { told: format!("{told} with HTTP {}", status.as_u16()), may_renew }
 }
 
 /// Whether an error is about how much this credential may do. What is too much for the service is so for every other.
@@ -87,14 +97,22 @@ fn judge_spent(error: &Error) -> Verdict {
 /// the moment a second.
 const SPENT: Duration = Duration::from_secs(60);
 
-/// What the body makes of a status that mostly means that the credential is used up. The body stays what it was.
-async fn read_spent(reply: Reply, client: &Client, dialect: &str) -> (Reply, Verdict) {
+/// What the body makes of one of the statuses to [`READ`]. The body stays what it was.
+async fn read_refusal(reply: Reply, client: &Client, dialect: &str) -> (Reply, Verdict) {
     let (head, body) = reply.into_parts();
+    let status = head.status;
     let read = |body: &[u8]| {
-        let read = |dialect: &dialect::Dialect| {
-            dialect.upstream.read_error(head.status.as_u16(), &head.headers, body, client.clock().unix())
-        };
-        error_dialect(dialect).map_or(Verdict::Silent, |dialect| judge_spent(&read(dialect)))
+        let read =
+            |dialect: &dialect::Dialect| dialect.upstream.read_error(status.as_u16(), &head.headers, body, client.clock().unix());
+        let error = error_dialect(dialect).map(read);
+        match (status, error) {
+            (_, None) => Verdict::of(status, false),
+            (StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY, Some(error)) => judge(&error, status),
+            (_, Some(error)) => match judge_spent(&error) {
+                Verdict::Silent => Verdict::of(status, false),
+                spent => spent,
+            },
+        }
     };
     let (verdict, body) = match body.collect(ERROR_LIMIT).await {
         Ok(body) => (read(&body), Body::whole(body)),

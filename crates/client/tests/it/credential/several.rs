@@ -213,3 +213,45 @@ async fn an_upload_that_cannot_be_repeated_lets_its_key_rest_all_the_same() {
         assert_eq!(reply.map(|reply| reply.status().as_u16()).unwrap_or_else(|failed| panic!("{}", failed.error)), wanted);
     }
 }
+
+/// Some tell of a bad key or an empty account with the status of a bad request.
+#[tokio::test]
+async fn a_bad_request_that_is_about_the_key_makes_room_for_the_next() {
+    let gemini = r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}]}}"#;
+    let poor = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the API."}}"#;
+    let xai = r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: ke***a"}"#;
+    for (status, error, is_rejected) in [
+        (400, gemini, true),
+        (400, poor, false),
+        (400, xai, true),
+        (422, xai, true),
+        (400, r#"{"error":{"message":"no","code":"Arrearage"}}"#, false),
+        (401, r#"{"error":{"message":"no credit","code":"insufficient_quota"}}"#, false),
+    ] {
+        let provider = LocalProvider::start(move |seen: &Seen| match key(seen).as_str() {
+            "key-alpha" => Answer::json(status, error),
+            _ => Answer::json(200, ANSWER),
+        });
+        let world = World::new(&house(&provider.url(), "api_keys = ['key-alpha', 'key-bravo']"), &[]);
+        for _ in 0..6 {
+            world.call().await.unwrap_or_else(|failed| panic!("{status} {error}: {failed}"));
+        }
+        let asked = provider.requests().iter().filter(|seen| key(seen) == "key-alpha").count();
+        assert_eq!(asked, 1, "tried once, then at rest: {status} {error}");
+        assert_eq!(world.notices().len(), usize::from(is_rejected), "{status} {error}: {:?}", world.notices());
+    }
+}
+
+/// What is wrong with the request is so with every key, whatever words the caller has had repeated.
+#[tokio::test]
+async fn a_bad_request_of_the_caller_puts_no_key_to_rest() {
+    let error = r#"{"error":{"message":"Invalid value: 'incorrect api key provided'.","type":"invalid_request_error"}}"#;
+    let provider = LocalProvider::start(move |_: &Seen| Answer::json(400, error));
+    let world = World::new(&house(&provider.url(), "api_keys = ['key-alpha', 'key-bravo']"), &[]);
+    for _ in 0..4 {
+        assert_eq!(world.call().await.unwrap_err().kind, Kind::BadRequest);
+    }
+    let asked = provider.requests().iter().filter(|seen| key(seen) == "key-alpha").count();
+    assert_eq!((provider.requests().len(), asked), (4, 2));
+    assert_eq!(world.notices(), [String::new(); 0]);
+}
