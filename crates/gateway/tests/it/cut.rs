@@ -62,7 +62,7 @@ fn a_stream_with_its_end_is_whole_however_the_connection_closes() {
 fn deltas_are_delivered_as_they_come_and_not_at_the_end() {
     each_pair(|caller, provider| {
         let (first, rest) = provider.frames.split_at(provider.texts - 1);
-        let pause = Duration::from_secs(3);
+        let pause = Duration::from_secs(6);
         let house = House::new(provider.framed(first.iter().copied()).pause(pause).chunks(rest.iter().copied()));
         let mut line = caller.ask(&provider.model(), true).open(house.gateway.address);
         let start = std::time::Instant::now();
