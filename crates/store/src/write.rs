@@ -3,22 +3,23 @@
 use std::collections::HashMap;
 
 use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{Connection, Executor};
+use sqlx::{Connection, Executor, QueryBuilder};
 use trunkline_codec::Result;
 
-use crate::row::{CallRow, ExchangeRow};
+use crate::row::CallRow;
 use crate::sketch::bucket;
 use crate::store::Store;
+
+/// Rows of one statement at most: what is told to the thread of the connection row by row costs more than the rows.
+const MOST: usize = 64;
 
 const CALL: &str = "INSERT INTO calls (id, begun_us, request_id, key_id, user_id, tags, operation, dialect, model, task, target, \
     streamed, status, error, blame, input, output, cache_read, cache_write, cache_write_5m, cache_write_1h, reasoning, \
     audio_input, audio_output, usage_estimated, images, audio_ms, characters, requests, cost_micros, currency, price_date, \
-    first_us, elapsed_us, bytes_in, bytes_out, losses, mirror_of) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
-    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38) ON CONFLICT (id) DO NOTHING";
+    first_us, elapsed_us, bytes_in, bytes_out, losses, mirror_of) ";
 
 const EXCHANGE: &str = "INSERT INTO exchanges (call_id, number, target, dialect, started_us, elapsed_us, status, error, input, \
-    output, usage_estimated, cost_micros, currency) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    output, usage_estimated, cost_micros, currency) ";
 
 const HOUR: &str = "INSERT INTO hours (hour, model, target, task, error, currency, bucket, calls, input, output, cache_read, \
     reasoning, estimated, cost_micros, elapsed_us) \
@@ -53,17 +54,16 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut sums: HashMap<Place<'_>, Sums> = HashMap::new();
     let mut new = 0;
-    for call in calls {
-        if add_call(&mut transaction, call).await? == 0 {
-            continue;
-        }
-        new += 1;
-        for (number, exchange) in (1..).zip(&call.exchanges) {
-            add_exchange(&mut transaction, call, number, exchange).await?;
-        }
-        for (place, sum) in summed(call) {
-            let sums = sums.entry(place).or_default();
-            sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    let mut rest = calls;
+    while !rest.is_empty() {
+        let (some, others) = rest.split_at_checked(at_once(rest.len())).unwrap_or((rest, &[]));
+        rest = others;
+        for call in add_new(&mut transaction, some).await? {
+            new += 1;
+            for (place, sum) in summed(call) {
+                let sums = sums.entry(place).or_default();
+                sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+            }
         }
     }
     for ((hour, model, target, task, error, currency, bucket), sum) in sums {
@@ -78,72 +78,108 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
     Ok(new)
 }
 
-async fn add_call(connection: &mut SqliteConnection, call: &CallRow) -> Result<u64, sqlx::Error> {
-    let id = call.id.bytes();
-    let query = sqlx::query(CALL)
-        .bind(id.as_slice())
-        .bind(int(call.begun_us))
-        .bind(&call.request_id)
-        .bind(&call.key_id)
-        .bind(&call.user_id)
-        .bind(&call.tags)
-        .bind(call.operation.as_ref())
-        .bind(call.dialect.as_deref())
-        .bind(&call.model)
-        .bind(&call.task)
-        .bind(&call.target)
-        .bind(call.streamed)
-        .bind(i64::from(call.status))
-        .bind(call.error.as_deref())
-        .bind(call.blame.as_deref())
-        .bind(call.input.map(int))
-        .bind(call.output.map(int))
-        .bind(call.cache_read.map(int))
-        .bind(call.cache_write.map(int))
-        .bind(call.cache_write_5m.map(int))
-        .bind(call.cache_write_1h.map(int))
-        .bind(call.reasoning.map(int))
-        .bind(call.audio_input.map(int))
-        .bind(call.audio_output.map(int))
-        .bind(call.usage_estimated)
-        .bind(call.images.map(int))
-        .bind(call.audio_ms.map(int))
-        .bind(call.characters.map(int))
-        .bind(call.requests.map(int))
-        .bind(call.cost_micros.map(int))
-        .bind(call.currency.as_deref())
-        .bind(&call.price_date)
-        .bind(call.first_us.map(int))
-        .bind(int(call.elapsed_us))
-        .bind(call.bytes_in.map(int))
-        .bind(call.bytes_out.map(int))
-        .bind(int(call.losses))
-        .bind(&call.mirror_of);
-    Ok(connection.execute(query).await?.rows_affected())
+/// How many of so many rows are written by one statement: a power of two, so that there are few statements to prepare.
+fn at_once(rows: usize) -> usize {
+    rows.min(MOST).checked_ilog2().map_or(0, |log| 1 << log)
 }
 
-async fn add_exchange(
-    connection: &mut SqliteConnection,
-    call: &CallRow,
-    number: i64,
-    exchange: &ExchangeRow,
-) -> Result<(), sqlx::Error> {
-    let id = call.id.bytes();
-    let query = sqlx::query(EXCHANGE)
-        .bind(id.as_slice())
-        .bind(number)
-        .bind(&exchange.target)
-        .bind(exchange.dialect.as_deref())
-        .bind(int(exchange.started_us))
-        .bind(int(exchange.elapsed_us))
-        .bind(exchange.status.map(i64::from))
-        .bind(exchange.error.as_deref())
-        .bind(exchange.input.map(int))
-        .bind(exchange.output.map(int))
-        .bind(exchange.usage_estimated)
-        .bind(exchange.cost_micros.map(int))
-        .bind(exchange.currency.as_deref());
-    connection.execute(query).await.map(drop)
+/// Writes calls with their exchanges. Those that were not there already.
+async fn add_new<'r>(connection: &mut SqliteConnection, calls: &'r [CallRow]) -> Result<Vec<&'r CallRow>, sqlx::Error> {
+    let mut attempt = connection.begin().await?;
+    if add_calls(&mut attempt, calls).await? == calls.len() as u64 {
+        add_exchanges(&mut attempt, calls).await?;
+        attempt.commit().await?;
+        return Ok(calls.iter().collect());
+    }
+    // Some are: one by one then, to know which.
+    attempt.rollback().await?;
+    let mut new = Vec::new();
+    for call in calls {
+        let one = std::slice::from_ref(call);
+        if add_calls(connection, one).await? > 0 {
+            add_exchanges(connection, one).await?;
+            new.push(call);
+        }
+    }
+    Ok(new)
+}
+
+/// Writes calls that are not there already. How many.
+async fn add_calls(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64, sqlx::Error> {
+    let ids: Vec<_> = calls.iter().map(|call| call.id.bytes()).collect();
+    let mut query = QueryBuilder::<Sqlite>::new(CALL);
+    query.push_values(calls.iter().zip(&ids), |mut row, (call, id)| {
+        row.push_bind(id.as_slice())
+            .push_bind(int(call.begun_us))
+            .push_bind(&call.request_id)
+            .push_bind(&call.key_id)
+            .push_bind(&call.user_id)
+            .push_bind(&call.tags)
+            .push_bind(call.operation.as_ref())
+            .push_bind(call.dialect.as_deref())
+            .push_bind(&call.model)
+            .push_bind(&call.task)
+            .push_bind(&call.target)
+            .push_bind(call.streamed)
+            .push_bind(i64::from(call.status))
+            .push_bind(call.error.as_deref())
+            .push_bind(call.blame.as_deref())
+            .push_bind(call.input.map(int))
+            .push_bind(call.output.map(int))
+            .push_bind(call.cache_read.map(int))
+            .push_bind(call.cache_write.map(int))
+            .push_bind(call.cache_write_5m.map(int))
+            .push_bind(call.cache_write_1h.map(int))
+            .push_bind(call.reasoning.map(int))
+            .push_bind(call.audio_input.map(int))
+            .push_bind(call.audio_output.map(int))
+            .push_bind(call.usage_estimated)
+            .push_bind(call.images.map(int))
+            .push_bind(call.audio_ms.map(int))
+            .push_bind(call.characters.map(int))
+            .push_bind(call.requests.map(int))
+            .push_bind(call.cost_micros.map(int))
+            .push_bind(call.currency.as_deref())
+            .push_bind(&call.price_date)
+            .push_bind(call.first_us.map(int))
+            .push_bind(int(call.elapsed_us))
+            .push_bind(call.bytes_in.map(int))
+            .push_bind(call.bytes_out.map(int))
+            .push_bind(int(call.losses))
+            .push_bind(&call.mirror_of);
+    });
+    query.push(" ON CONFLICT (id) DO NOTHING");
+    Ok(connection.execute(query.build()).await?.rows_affected())
+}
+
+/// Writes the exchanges of calls that are new.
+async fn add_exchanges(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<(), sqlx::Error> {
+    let ids: Vec<_> = calls.iter().map(|call| call.id.bytes()).collect();
+    let each = calls.iter().zip(&ids).flat_map(|(call, id)| (1i64..).zip(&call.exchanges).map(move |(at, it)| (id, at, it)));
+    let all: Vec<_> = each.collect();
+    let mut rest = all.as_slice();
+    while !rest.is_empty() {
+        let (some, others) = rest.split_at_checked(at_once(rest.len())).unwrap_or((rest, &[]));
+        rest = others;
+        let mut query = QueryBuilder::<Sqlite>::new(EXCHANGE);
+        query.push_values(some, |mut row, (id, number, exchange)| {
+            row.push_bind(id.as_slice())
+                .push_bind(*number)
+                .push_bind(&exchange.target)
+                .push_bind(exchange.dialect.as_deref())
+                .push_bind(int(exchange.started_us))
+                .push_bind(int(exchange.elapsed_us))
+                .push_bind(exchange.status.map(i64::from))
+                .push_bind(exchange.error.as_deref())
+                .push_bind(exchange.input.map(int))
+                .push_bind(exchange.output.map(int))
+                .push_bind(exchange.usage_estimated)
+                .push_bind(exchange.cost_micros.map(int))
+                .push_bind(exchange.currency.as_deref());
+        });
+        connection.execute(query.build()).await?;
+    }
+    Ok(())
 }
 
 /// The word for what is not a call that anybody made.

@@ -7,25 +7,30 @@ pub(crate) fn guess(bytes: u64) -> u64 {
     bytes.div_ceil(4)
 }
 
-/// Strings longer than this that have no space at their beginning are pictures, sounds or documents.
+/// Strings longer than this that look like Base64 are pictures, sounds or documents.
 const LONG_STRING: usize = 4096;
+
+/// So much of a string tells whether it does.
+const GLANCE: usize = 64;
 
 /// What one of these is counted as: nobody can tell without opening it.
 const MEDIUM_TOKENS: u64 = 1000;
 
 /// A guess of the tokens of a request that is not read: one for 4 bytes, and a thousand for a string that cannot be text.
 pub fn guess_unread(body: &[u8]) -> u64 {
-    let (mut text, mut media, mut last) = (body.len(), 0, 0);
-    if body.len() > LONG_STRING {
-        for at in memchr::memchr_iter(b'"', body) {
-            let string = body.get(last..at).unwrap_or_default();
-            let is_medium = string.len() > LONG_STRING && string.iter().take(256).all(|byte| !byte.is_ascii_whitespace());
-            // Text may have no spaces in some languages, but base64 has only one kind of byte.
-            if is_medium && string.iter().take(256).all(u8::is_ascii) {
-                text -= string.len();
+    let (mut text, mut media, mut at) = (body.len(), 0, 0);
+    // A string that is longer than a step is met by one of them: most of the body need not be looked at.
+    while let Some((before, after)) = body.split_at_checked(at + LONG_STRING) {
+        at = before.len();
+        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
+        if after.len() >= GLANCE && after.iter().take(GLANCE).all(is_base64) {
+            let start = memchr::memrchr(b'"', before).map_or(0, |quote| quote + 1);
+            let end = memchr::memchr(b'"', after).map_or(body.len(), |quote| before.len() + quote);
+            if end - start > LONG_STRING {
+                text -= end - start;
                 media += MEDIUM_TOKENS;
             }
-            last = at + 1;
+            at = end;
         }
     }
     guess(text as u64) + media
