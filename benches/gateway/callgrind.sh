@@ -6,6 +6,7 @@
 #   benches/gateway/callgrind.sh [N]            N defaults to 200
 #   TRUNKLINE_BIN=/path/to/trunkline            the gateway to count (default: build target/release/trunkline)
 #   CASES="same:1:m translate:16:m"             lane:kilobytes:model; a model such as m-s50-burst is asked for as a stream
+#   STORE=/path/to/file.db                      with a ledger there (default: none is kept)
 #   PROFILE=DIR                                 keep callgrind's files in DIR, for callgrind_annotate
 set -eu
 cd "$(dirname "$0")/../.."
@@ -51,8 +52,8 @@ upstream=$(cat "$tmp/provider")
 # count LANE KILOBYTES MODEL REQUESTS FILE: starts the gateway under callgrind, sends, stops it, prints the total
 count() {
     port=$("$bench" port)
-    printf '[server]\nlisten = "127.0.0.1:%s"\n\n[providers.local]\nbase_url = "http://%s/v1"\ndialects = ["openai-chat"]\nauth     = { none = true }\n' \
-        "$port" "$upstream" >"$tmp/trunkline.toml"
+    printf '[server]\nlisten = "127.0.0.1:%s"\n\n[providers.local]\nbase_url = "http://%s/v1"\ndialects = ["openai-chat"]\nauth     = { none = true }\n\n[store]\npath = "%s"\n' \
+        "$port" "$upstream" "${STORE:-none}" >"$tmp/trunkline.toml"
     rm -f "$5"
     (cd "$tmp" && HOME=$tmp exec valgrind --quiet --tool=callgrind --callgrind-out-file="$5" "$bin" serve --config "$tmp/trunkline.toml") >"$tmp/log" 2>&1 &
     gateway=$!
