@@ -268,6 +268,10 @@ impl State {
                 if known { Ok(()) } else { self.target(target).map(|_| ()) }
             };
             for Choice { target, .. } in &alias.targets {
+                let unknown = || matches!(self.catalog.resolve(target, &|_| true), Err(ResolveError::Unknown { .. }));
+                if self.config.models.contains_key(target) && unknown() {
+                    return Err(wrong(format!("`{target}` is an alias itself; name the targets behind it, `provider/model`")));
+                }
                 check(target).map_err(|error| wrong(error.message))?;
             }
             if let Some(Mirror { target, percent }) = &alias.mirror {

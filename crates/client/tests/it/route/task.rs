@@ -212,3 +212,12 @@ fn a_configuration_that_cannot_be_meant_is_refused_and_says_why() {
         assert!(error.message.contains(why), "{text}: {error}");
     }
 }
+
+#[test]
+fn an_alias_of_an_alias_is_refused_at_the_start() {
+    for config in ["[models.a]\ntargets = [\"b\"]\n[models.b]\ntargets = [\"sim/echo\"]\n", "[models.a]\ntargets = [\"a\"]\n"] {
+        let config = trunkline::config::Config::parse(config, "test.toml").unwrap();
+        let error = trunkline::Client::builder().config(config).build().err().unwrap();
+        assert!(error.message.contains("is an alias itself; name the targets behind it"), "{error}");
+    }
+}
