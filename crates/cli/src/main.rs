@@ -2,6 +2,9 @@
 //!
 //! Output goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some items failed.
 
+// What stands above an option is what `--help` prints: brackets there hold defaults and sections of the configuration.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod chart;
 mod cmd;
 mod column;

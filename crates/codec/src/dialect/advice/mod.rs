@@ -5,8 +5,8 @@
 //! 1. `x-should-retry: false`, and exhausted credit whatever else is said: never. `x-should-retry: true`: also what
 //!    would usually not be tried again.
 //! 2. `retry-after-ms`, `x-amz-retry-after` (milliseconds), `retry-after` (seconds or a date).
-//! 3. A field of the body: `retry_after`, `retry_after_ms`, `retryDelay` of Google's `RetryInfo`, … ([`field`]).
-//! 4. A sentence in the body: "Please try again in 5.3s", "请在 20 秒后重试" ([`hint`]).
+//! 3. A field of the body: `retry_after`, `retry_after_ms`, `retryDelay` of Google's `RetryInfo`, … (`field.rs`).
+//! 4. A sentence in the body: "Please try again in 5.3s", "请在 20 秒后重试" (`hint.rs`).
 //! 5. With status 429, the reset times of the limits that have nothing left ([`ProviderLimits`] has their names).
 //! 6. Else the kind's usual advice.
 //!
