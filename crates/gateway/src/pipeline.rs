@@ -45,7 +45,7 @@ const TAGS: &str = "x-trunkline-tags";
 
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
-    let id = worker.ids.next();
+    let id = worker.next_id();
     let (head, incoming) = request.into_parts();
     let route = match route(&head) {
         Ok(route) => route,
@@ -160,7 +160,7 @@ async fn run(
         call.prompt(guess_unread(&body));
     }
     let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body };
-    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
+    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.next_id()) {
         mirror(worker, shadow, &caller);
     }
     let caller = &caller;

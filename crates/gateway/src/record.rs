@@ -1,7 +1,7 @@
 //! What becomes of an outcome: it is counted, and a row of the ledger is made of it.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use trunkline::monitor::{Counters, Exchange, Outcome, Recorder};
@@ -64,7 +64,9 @@ impl Recorder for Record {
     fn record(&self, outcome: Outcome) {
         self.counters.count(&outcome);
         if let Some(ledger) = self.ledger() {
-            ledger.record(row(outcome, ledger.next_id(SystemTime::now())));
+            // What the gateway's caller was told is the row's id.
+            let id = outcome.request_id.parse().unwrap_or_else(|_| ledger.next_id(outcome.begun));
+            ledger.record(row(outcome, id));
         }
     }
 
