@@ -112,6 +112,7 @@ impl Server {
     /// When a thread cannot be started.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<()> {
         let Server { listener, client, door, record, .. } = self;
+        record.meter().know(&client.config());
         let drain = Duration::from_secs(client.config().server.drain_seconds);
         let (cut, cut_watch) = watch::channel(false);
         let shed = Arc::new(Shed::new(Arc::clone(record.counters())));
@@ -129,7 +130,7 @@ impl Server {
             workers.push((sender, start(worker, receiver)?));
         }
         let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-        tokio::spawn(reload::watch(client, door, loopback, stop.clone()));
+        tokio::spawn(reload::watch(client, door, record, loopback, stop.clone()));
         accept(&listener, &workers, &mut stop).await;
         drop(listener);
         let (senders, handles): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
@@ -212,8 +213,10 @@ async fn work(worker: Arc<Worker>, mut connections: mpsc::Receiver<std::net::Tcp
     while let Some(stream) = connections.recv().await {
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
         let (server, worker, alive) = (Arc::clone(&server), Arc::clone(&worker), alive.clone());
+        let connected = worker.shed.connect();
         tokio::spawn(async move {
             serve(&server, worker, stream).await;
+            drop(connected);
             drop(alive);
         });
     }
