@@ -22,7 +22,7 @@ use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
-use crate::monitor::reckon_whole;
+use crate::monitor::{Label, reckon_whole};
 use crate::relay::{Events, GoOn, Hold, Step, Stitched, Whole, hold, is_stream, whole};
 use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
@@ -45,6 +45,7 @@ pub struct Call {
     request: Request,
     task: Option<String>,
     session: Option<String>,
+    label: Label,
 }
 
 /// A whole reply.
@@ -92,7 +93,7 @@ impl Client {
 
     /// Sends a request in canonical form.
     pub fn call(&self, request: Request) -> Call {
-        Call { client: self.clone(), request, task: None, session: None }
+        Call { client: self.clone(), request, task: None, session: None, label: Label::default() }
     }
 
     /// Counts a request's input tokens: by the provider where it can, else an estimate that is marked as one.
@@ -158,6 +159,18 @@ impl Call {
         self
     }
 
+    /// For whom it is made: for the ledger, and for no provider.
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.label.user = Some(user.into());
+        self
+    }
+
+    /// What else there is to say of it, to be found and summed up by: for the ledger, and for no provider.
+    pub fn tag(mut self, name: &str, value: &str) -> Self {
+        self.label.tag(name, value);
+        self
+    }
+
     /// Changes anything else of the request.
     pub fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
         change(&mut self.request);
@@ -169,9 +182,10 @@ impl Call {
     /// # Errors
     /// With kind, origin, retry advice and the provider's own words.
     pub async fn send(self) -> Result<Reply> {
-        let Call { client, mut request, task, session } = self;
+        let Call { client, mut request, task, session, label } = self;
         request.stream = false;
         let mut call = client.open_call(Operation::Chat, &request.model);
+        label.apply(&mut call);
         call.prompt(estimate(&request).input);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
@@ -189,7 +203,7 @@ impl Call {
     /// # Errors
     /// Those before the first byte; later ones are items of the stream.
     pub async fn stream(self) -> Result<ChatStream> {
-        let Call { client, mut request, task, session } = self;
+        let Call { client, mut request, task, session, label } = self;
         request.stream = true;
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
@@ -197,6 +211,7 @@ impl Call {
         if let Some(outcome) = call.outcome() {
             outcome.streamed = true;
         }
+        label.apply(&mut call);
         call.prompt(estimate(&request).input);
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;

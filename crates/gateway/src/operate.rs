@@ -51,7 +51,7 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
-    introduce(&mut call, head, errors, Some(wish.operation));
+    introduce(worker, &mut call, head, errors, Some(wish.operation));
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
     let ran = match ran {
         Ok(ran) => ran,
@@ -128,6 +128,7 @@ async fn run(
     facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
+        outcome.user = outcome.user.take().or_else(|| peek.user.clone());
     }
     // All others are paid by the piece as well.
     if let (Operation::Embed, Received::Json(body)) = (wish.operation, &received) {
@@ -185,6 +186,7 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
             max_tokens: None,
             framing: Framing::Sse,
             stream_usage: true,
+            user: None,
         },
     };
     let key = wish.operation.key();

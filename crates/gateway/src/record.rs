@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use trunkline::monitor::{Counters, Exchange, Outcome, Recorder};
+use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder};
 use trunkline_store::{CallRow, ExchangeRow, Id, Ledger, State, Status, Word};
 
 use crate::meter::{self, Meter};
@@ -18,12 +18,18 @@ pub struct Record {
     counters: Arc<Counters>,
     meter: Meter,
     ledger: OnceLock<Ledger>,
+    label: OnceLock<Label>,
 }
 
 impl Record {
     /// Has outcomes recorded there from now on. The first ledger stays.
     pub fn keep_in(&self, ledger: Ledger) {
         let _ = self.ledger.set(ledger);
+    }
+
+    /// Says for whom and what for those calls are that do not say it themselves. The first word counts.
+    pub fn label(&self, label: Label) {
+        let _ = self.label.set(label);
     }
 
     /// The counters.
@@ -69,7 +75,11 @@ pub(crate) struct Condition {
 }
 
 impl Recorder for Record {
-    fn record(&self, outcome: Outcome) {
+    fn record(&self, mut outcome: Outcome) {
+        if let Some(label) = self.label.get() {
+            outcome.user = outcome.user.or_else(|| label.user.clone());
+            outcome.tags = outcome.tags.or_else(|| label.tags.clone());
+        }
         self.counters.count(&outcome);
         self.meter.count(&outcome);
         if let Some(ledger) = self.ledger() {
@@ -93,6 +103,7 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
     CallRow {
         begun_us: outcome.begun.duration_since(UNIX_EPOCH).map_or(0, micros),
         request_id: outcome.request_id,
+        key_id: outcome.key.as_deref().map(str::to_owned),
         user_id: outcome.user.map(short),
         tags: outcome.tags.map(short),
         operation: Word::Borrowed(operation),

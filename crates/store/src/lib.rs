@@ -7,6 +7,7 @@
 mod export;
 mod id;
 mod keep;
+mod label;
 mod ledger;
 mod logs;
 mod row;
@@ -18,6 +19,7 @@ mod write;
 pub use export::{COLUMNS, csv_line};
 pub use id::{Id, Ids};
 pub use keep::{Kept, Retention};
+pub use label::tags;
 pub use ledger::{Ledger, Options, State, Status, Tell};
 pub use logs::Wanted;
 pub use row::{CallRow, ExchangeRow, Word};

@@ -24,6 +24,10 @@ pub struct Wanted {
     pub id: Option<String>,
     /// Only those that were over at this time or later.
     pub since: Option<SystemTime>,
+    /// Only those of this user.
+    pub user: Option<String>,
+    /// Only those that have each of these tags, as `name=value`, or with this name alone.
+    pub tags: Vec<String>,
     /// Only those that come after this one.
     pub after: Option<Id>,
 }
@@ -97,6 +101,19 @@ fn conditions(wanted: &Wanted) -> (String, SqliteArguments) {
         let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let _ = arguments.add(format!("%{plain}%"));
         clauses.push(format!("{SEARCHED} LIKE ${} ESCAPE '\\'", arguments.len()));
+    }
+    if let Some(user) = &wanted.user {
+        let _ = arguments.add(user.clone());
+        clauses.push(format!("user_id = ${}", arguments.len()));
+    }
+    for tag in &wanted.tags {
+        // A tag stands between commas; a name alone goes up to its value, if it has one.
+        let ends: &[&str] = if tag.contains('=') { &[","] } else { &[",", "="] };
+        let found = ends.iter().map(|end| {
+            let _ = arguments.add(format!(",{tag}{end}"));
+            format!("INSTR(',' || tags || ',', ${}) > 0", arguments.len())
+        });
+        clauses.push(format!("({})", found.collect::<Vec<_>>().join(" OR ")));
     }
     let text = if clauses.is_empty() { String::new() } else { format!("WHERE {}", clauses.join(" AND ")) };
     (text, arguments)

@@ -6,6 +6,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{Connection, Executor, QueryBuilder};
 use trunkline_codec::Result;
 
+use crate::label::Labels;
 use crate::row::CallRow;
 use crate::sketch::bucket;
 use crate::store::Store;
@@ -31,10 +32,10 @@ const HOUR: &str = "INSERT INTO hours (hour, model, target, task, error, currenc
     elapsed_us = hours.elapsed_us + excluded.elapsed_us";
 
 /// Where a call is summed up: hour, model, target, task, error, currency, bucket.
-type Place<'r> = (i64, &'r str, &'r str, &'r str, &'r str, &'r str, i64);
+pub(crate) type Place<'r> = (i64, &'r str, &'r str, &'r str, &'r str, &'r str, i64);
 
 /// What is summed up: calls, input, output, cache_read, reasoning, estimated, cost_micros, elapsed_us.
-type Sums = [u64; 8];
+pub(crate) type Sums = [u64; 8];
 
 impl Store {
     /// Writes calls in one transaction; those that are there already stay as they are. How many were new.
@@ -53,6 +54,7 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
     // A transaction that begins by reading cannot wait for its turn to write.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut sums: HashMap<Place<'_>, Sums> = HashMap::new();
+    let mut labels = Labels::default();
     let mut new = 0;
     let mut rest = calls;
     while !rest.is_empty() {
@@ -60,7 +62,9 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
         rest = others;
         for call in add_new(&mut transaction, some).await? {
             new += 1;
-            for (place, sum) in summed(call) {
+            let summed = summed(call);
+            labels.take(call, &summed);
+            for (place, sum) in summed {
                 let sums = sums.entry(place).or_default();
                 sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
             }
@@ -74,6 +78,7 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
         }
         transaction.execute(query).await?;
     }
+    labels.write(&mut transaction).await?;
     transaction.commit().await?;
     Ok(new)
 }

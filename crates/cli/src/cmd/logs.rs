@@ -25,6 +25,12 @@ pub(crate) struct Logs {
     /// Only those with this text in a name, an id, a tag or an error
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
+    /// Only those of this user
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// Only those with this tag, NAME=VALUE or NAME; may be given several times
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
     /// All that is known of the call with this id: the reply's x-trunkline-request-id, or the row's own
     #[arg(long, value_name = "ID")]
     id: Option<String>,
@@ -45,7 +51,8 @@ impl Logs {
         let mut store = open(global).await?;
         let since = self.since.as_deref().map(since).transpose()?;
         let (id, limit) = (self.id.clone(), if self.id.is_some() { 1 } else { self.number });
-        let wanted = Wanted { limit, failed: self.errors, grep: self.grep.clone(), id, since, after: None };
+        let (user, tags, grep) = (self.user.clone(), self.tag.clone(), self.grep.clone());
+        let wanted = Wanted { limit, failed: self.errors, grep, id, since, user, tags, after: None };
         let calls = store.calls(&wanted).await?;
         if let Some(id) = &self.id {
             let Some(call) = calls.first() else { anyhow::bail!("no call has the id {id}") };
@@ -194,6 +201,7 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
     tell("status", call.status.to_string());
     tell("error", call.error.as_deref().unwrap_or_default().to_owned());
     tell("blame", call.blame.as_deref().unwrap_or_default().to_owned());
+    tell("key", text(&call.key_id));
     tell("user", text(&call.user_id));
     tell("tags", text(&call.tags));
     tell("tokens in", figure(call.input));

@@ -1,6 +1,7 @@
 //! What is known when a call is over, and who is told.
 
 mod counter;
+mod label;
 mod tally;
 mod trail;
 
@@ -15,6 +16,7 @@ use crate::route::Pass;
 use crate::target::Target;
 
 pub use counter::{Copies, Counters, Snapshot};
+pub use label::{Label, read_tags};
 pub use tally::{Tally, guess_unread, reckon_whole};
 pub(crate) use tally::{guess, reckon};
 pub use trail::{Refused, Trail};
@@ -34,6 +36,8 @@ pub struct Outcome {
     pub dialect: Option<&'static str>,
     /// Whether the answer goes out in pieces: only then does [`Outcome::first`] say how long somebody waited.
     pub streamed: bool,
+    /// Which of the gateway's keys its caller has, by its fingerprint.
+    pub key: Option<Arc<str>>,
     /// For whom the call was made, as its caller says: whose data it is.
     pub user: Option<String>,
     /// What else its caller says of it, to be found again by.
@@ -132,6 +136,7 @@ impl OpenCall {
             operation: None,
             dialect: None,
             streamed: false,
+            key: None,
             user: None,
             tags: None,
             bytes_in: None,
@@ -312,14 +317,14 @@ pub(crate) fn is_unused(error: &Error) -> bool {
 impl OpenCall {
     /// A copy of this call, to be recorded on its own.
     pub(crate) fn copy(&self, request_id: String, task: Option<&str>) -> Option<Self> {
-        let Outcome { request_id: of, model, operation, dialect, user, tags, .. } = self.outcome.as_ref()?;
+        let Outcome { request_id: of, model, operation, dialect, key, user, tags, .. } = self.outcome.as_ref()?;
         let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models));
         copy.prompt = self.prompt;
         if let Some(outcome) = &mut copy.outcome {
             outcome.mirror_of = Some(of.clone());
             outcome.model.clone_from(model);
             (outcome.operation, outcome.dialect) = (*operation, *dialect);
-            (outcome.user, outcome.tags) = (user.clone(), tags.clone());
+            (outcome.key, outcome.user, outcome.tags) = (key.clone(), user.clone(), tags.clone());
             outcome.task = task.map(str::to_owned);
         }
         Some(copy)
