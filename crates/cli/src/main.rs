@@ -78,9 +78,13 @@ impl Global {
         if let Some(path) = &self.config {
             builder = builder.config_file(path);
         }
-        if !self.quiet {
-            builder = builder.on_notice(terminal::complain);
-        }
+        let (record, quiet) = (Arc::downgrade(&self.record), self.quiet);
+        builder = builder.on_notice(move |line| {
+            record.upgrade().iter().for_each(|record| record.notice(line));
+            if !quiet {
+                terminal::complain(line);
+            }
+        });
         self.rehearsal.apply(builder)
     }
 }

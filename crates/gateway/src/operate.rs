@@ -32,7 +32,7 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
 use crate::mirror::{Kept, Room};
-use crate::pipeline::{TASK, introduce, need, word};
+use crate::pipeline::{TASK, introduce, keep, need, word};
 use crate::shed::Held;
 use crate::worker::Worker;
 
@@ -52,12 +52,16 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
     introduce(worker, &mut call, head, errors, Some(wish.operation));
+    let texts = match &received {
+        Received::Json(body) => keep(worker, &mut call, id, body),
+        Received::Form(_) => None,
+    };
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
     let ran = match ran {
         Ok(ran) => ran,
         Err(error) => Err((error.into(), Facts::new(id, errors))),
     };
-    match ran {
+    let reply = match ran {
         Ok(Ready::Reply(reply)) => {
             call.close(None);
             *reply
@@ -68,7 +72,8 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
             call.close(Some(failed.error));
             reply
         }
-    }
+    };
+    reply.map(|body| body.heard(texts))
 }
 
 async fn receive(

@@ -24,7 +24,7 @@ use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::config::Metrics;
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::{Request, Usage};
-use trunkline::monitor::{OpenCall, guess_unread, read_tags, reckon_whole};
+use trunkline::monitor::{OpenCall, Texts, guess_unread, read_tags, reckon_whole};
 use trunkline::relay::{self, Events, GoOn, Hold, Pipe, Seam, Stitched, Whole};
 use trunkline::route::{Leg, Need, Said, Shadow, Tries};
 use trunkline::{Target, call};
@@ -35,7 +35,7 @@ use crate::identify::{identify, without_key};
 use crate::mirror::{Kept, Room};
 use crate::shed::Held;
 use crate::worker::Worker;
-use crate::{operate, passthrough, show};
+use crate::{keeper, operate, passthrough, show};
 
 /// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
 pub(crate) const TASK: &str = "x-trunkline-task";
@@ -89,12 +89,13 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
     introduce(worker, &mut call, head, dialect, Some(operation));
+    let texts = keep(worker, &mut call, id, &received);
     let ran = worker.unless_cut(pin!(run(worker, head, received, (dialect, operation), &mut call, id))).await;
     let ran = match ran {
         Ok(ran) => ran,
         Err(error) => Err((error.into(), Facts::new(id, dialect))),
     };
-    match ran {
+    let reply = match ran {
         Ok(Ready::Reply(reply)) => {
             call.close(None);
             reply
@@ -112,7 +113,17 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
             call.close(Some(failed.error));
             reply
         }
+    };
+    reply.map(|body| body.heard(texts))
+}
+
+/// Begins to keep what is said, if that is wanted.
+pub(crate) fn keep(worker: &Worker, call: &mut OpenCall, id: &str, request: &[u8]) -> Option<Arc<Texts>> {
+    let texts = keeper::open(&worker.client.config(), id, request)?;
+    if let Some(outcome) = call.outcome() {
+        outcome.texts = Some(Arc::clone(&texts));
     }
+    Some(texts)
 }
 
 #[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]

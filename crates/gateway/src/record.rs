@@ -4,9 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder};
-use trunkline_store::{CallRow, ExchangeRow, Id, Ledger, State, Status, Word};
+use trunkline::Client;
+use trunkline::codec::{Error, Kind, Origin, Result};
+use trunkline::config::{LogContent, LogLevel};
+use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder, Texts};
+use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Ledger, State, Status, Word};
 
+use crate::door::Door;
+use crate::keeper::{self, Keeper};
+use crate::log::{Entry, Lines, Log};
 use crate::meter::{self, Meter};
 
 /// The longest name that is stored: callers choose them.
@@ -16,15 +22,39 @@ const NAME_MOST: usize = 256;
 #[derive(Default)]
 pub struct Record {
     counters: Arc<Counters>,
+    ids: Ids,
     meter: Meter,
-    ledger: OnceLock<Ledger>,
+    sinks: Arc<Sinks>,
+    keeper: OnceLock<Arc<Keeper>>,
     label: OnceLock<Label>,
+    content: OnceLock<LogContent>,
+}
+
+/// Where rows go.
+#[derive(Default)]
+pub(crate) struct Sinks {
+    ledger: OnceLock<Ledger>,
+    log: OnceLock<Log>,
+}
+
+impl Sinks {
+    pub(crate) fn take(&self, row: CallRow) {
+        match (self.log.get(), self.ledger.get()) {
+            (Some(log), Some(ledger)) => {
+                log.take(Entry::Call(Box::new(row.clone())));
+                ledger.record(row);
+            }
+            (Some(log), None) => log.take(Entry::Call(Box::new(row))),
+            (None, Some(ledger)) => ledger.record(row),
+            (None, None) => {}
+        }
+    }
 }
 
 impl Record {
     /// Has outcomes recorded there from now on. The first ledger stays.
     pub fn keep_in(&self, ledger: Ledger) {
-        let _ = self.ledger.set(ledger);
+        let _ = self.sinks.ledger.set(ledger);
     }
 
     /// Says for whom and what for those calls are that do not say it themselves. The first word counts.
@@ -44,11 +74,55 @@ impl Record {
 
     /// Where outcomes are recorded, if they are.
     pub fn ledger(&self) -> Option<&Ledger> {
-        self.ledger.get()
+        self.sinks.ledger.get()
+    }
+
+    /// One thing that the operator should know, for the log.
+    pub fn notice(&self, text: &str) {
+        self.say(LogLevel::Warn, text);
+    }
+
+    /// A line of the log.
+    pub(crate) fn say(&self, level: LogLevel, text: &str) {
+        if let Some(log) = self.sinks.log.get() {
+            log.take(Entry::Notice { time: SystemTime::now(), level, text: text.to_owned() });
+        }
+    }
+
+    /// How many lines the log has.
+    pub(crate) fn lines(&self) -> Option<Lines> {
+        self.sinks.log.get().map(Log::lines)
+    }
+
+    /// Opens the log, and keeps texts, as the configuration of a gateway says.
+    ///
+    /// # Errors
+    /// When the log's file cannot be opened, or a thread cannot be started.
+    pub(crate) fn open(&self, client: &Client, door: &Door) -> Result<()> {
+        let config = client.config();
+        let wrong = |what: String| Error::new(Kind::Internal, Origin::Gateway, what);
+        let teller = client.clone();
+        let log = Log::open(&config.log, Arc::new(move |line: &str| teller.tell(line)));
+        if let Some(log) = log.map_err(|error| wrong(format!("[log] file cannot be opened: {error}")))? {
+            let _ = self.sinks.log.set(log);
+        }
+        let content = config.store.log_content;
+        let _ = self.content.set(content);
+        if content != LogContent::None {
+            let keeper = Keeper::start(client.clone(), door.clone(), Arc::clone(&self.sinks));
+            let _ = self.keeper.set(Arc::new(keeper.map_err(|error| wrong(format!("cannot start a thread: {error}")))?));
+        }
+        Ok(())
     }
 
     /// Writes what is not written yet. Blocks for some seconds at most.
     pub fn close(&self) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.close();
+        }
+        if let Some(log) = self.sinks.log.get() {
+            log.close();
+        }
         if let Some(ledger) = self.ledger() {
             ledger.close();
         }
@@ -82,8 +156,16 @@ impl Recorder for Record {
         }
         self.counters.count(&outcome);
         self.meter.count(&outcome);
-        if let Some(ledger) = self.ledger() {
-            ledger.record(row(outcome, ledger.next_id(SystemTime::now())));
+        if self.sinks.ledger.get().is_none() && self.sinks.log.get().is_none() {
+            return;
+        }
+        let now = SystemTime::now();
+        let id = self.ledger().map_or_else(|| self.ids.next(now), |ledger| ledger.next_id(now));
+        let stays = |_: &Arc<Texts>| self.content.get().is_some_and(|content| keeper::stays(*content, &outcome));
+        let texts = outcome.texts.clone().filter(stays);
+        match (self.keeper.get(), texts) {
+            (Some(keeper), Some(texts)) => keeper.keep(row(outcome, id), &texts),
+            _ => self.sinks.take(row(outcome, id)),
         }
     }
 
@@ -179,7 +261,6 @@ fn short(mut name: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trunkline::codec::{Kind, Origin};
 
     #[test]
     fn words_are_those_of_the_errors_and_names_have_an_end() {

@@ -14,6 +14,7 @@ mod row;
 mod sketch;
 mod stats;
 mod store;
+mod texts;
 mod write;
 
 pub use export::{COLUMNS, csv_line};
@@ -22,10 +23,10 @@ pub use keep::{Kept, Retention};
 pub use label::tags;
 pub use ledger::{Ledger, Options, State, Status, Tell};
 pub use logs::Wanted;
-pub use row::{CallRow, ExchangeRow, Word};
+pub use row::{CallRow, ExchangeRow, TextsRow, Word};
 pub use sketch::Sketch;
 pub use stats::{By, Group, Moment, Stats, Totals, date};
-pub use store::{Opening, Store};
+pub use store::{FileId, Opening, Store, private};
 
 use trunkline_codec::{Error, Kind, Origin};
 

@@ -18,7 +18,7 @@ pub struct Wanted {
     pub limit: u32,
     /// Only those that failed. Whose caller left counts.
     pub failed: bool,
-    /// Only those that have this text in an id, a name, a tag or a word of the error.
+    /// Only those that have this text in an id, a name, a tag or a word of the error, or in what was said, where that is kept.
     pub grep: Option<String>,
     /// Only the one of this id: the request's, or the row's own.
     pub id: Option<String>,
@@ -100,7 +100,9 @@ fn conditions(wanted: &Wanted) -> (String, SqliteArguments) {
     if let Some(text) = &wanted.grep {
         let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let _ = arguments.add(format!("%{plain}%"));
-        clauses.push(format!("{SEARCHED} LIKE ${} ESCAPE '\\'", arguments.len()));
+        let like = format!("LIKE ${} ESCAPE '\\'", arguments.len());
+        let said = format!("SELECT call_id FROM texts WHERE LOWER(request) {like} OR LOWER(answer) {like}");
+        clauses.push(format!("({SEARCHED} {like} OR id IN ({said}))"));
     }
     if let Some(user) = &wanted.user {
         let _ = arguments.add(user.clone());
@@ -171,6 +173,7 @@ fn read_call(row: &SqliteRow) -> std::result::Result<CallRow, sqlx::Error> {
         losses: number("losses")?,
         mirror_of: text("mirror_of")?,
         exchanges: Vec::new(),
+        texts: None,
     })
 }
 

@@ -10,6 +10,7 @@ use crate::label::Labels;
 use crate::row::CallRow;
 use crate::sketch::bucket;
 use crate::store::Store;
+use crate::texts;
 
 /// Rows of one statement at most: what is told to the thread of the connection row by row costs more than the rows.
 const MOST: usize = 64;
@@ -64,6 +65,7 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
             new += 1;
             let summed = summed(call);
             labels.take(call, &summed);
+            texts::add(&mut transaction, call).await?;
             for (place, sum) in summed {
                 let sums = sums.entry(place).or_default();
                 sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use trunkline_store::{CallRow, Store, Wanted};
 
+use crate::column::fold;
 use crate::ledger::{duration, money, number, open, since};
-use crate::terminal::{Cell, Mark, complain, print_json, print_rows, print_table};
+use crate::terminal::{Cell, Mark, columns, complain, print_json, print_rows, print_table};
 use crate::{End, Global};
 
 /// Show the calls that were made, the newest last.
@@ -53,7 +54,10 @@ impl Logs {
         let (id, limit) = (self.id.clone(), if self.id.is_some() { 1 } else { self.number });
         let (user, tags, grep) = (self.user.clone(), self.tag.clone(), self.grep.clone());
         let wanted = Wanted { limit, failed: self.errors, grep, id, since, user, tags, after: None };
-        let calls = store.calls(&wanted).await?;
+        let mut calls = store.calls(&wanted).await?;
+        if self.id.is_some() {
+            store.tell_texts(&mut calls).await?;
+        }
         if let Some(id) = &self.id {
             let Some(call) = calls.first() else { anyhow::bail!("no call has the id {id}") };
             if global.json {
@@ -228,6 +232,12 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
     if !call.exchanges.is_empty() {
         writeln!(io::stdout())?;
         print_table(&call.exchanges.iter().map(exchange).collect::<Vec<_>>())?;
+    }
+    let said = call.texts.iter().flat_map(|texts| [("request", &texts.request), ("answer", &texts.answer)]);
+    for (what, text) in said.filter_map(|(what, text)| Some((what, text.as_ref()?))) {
+        writeln!(io::stdout(), "\n{what}\n")?;
+        let room = columns().unwrap_or(usize::MAX / 2);
+        fold(text, room).iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?;
     }
     Ok(())
 }

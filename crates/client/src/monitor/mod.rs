@@ -3,6 +3,7 @@
 mod counter;
 mod label;
 mod tally;
+mod texts;
 mod trail;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use counter::{Copies, Counters, Snapshot};
 pub use label::{Label, read_tags};
 pub use tally::{Tally, guess_unread, reckon_whole};
 pub(crate) use tally::{guess, reckon};
+pub use texts::{Said, Texts};
 pub use trail::{Refused, Trail};
 
 /// One finished call.
@@ -70,6 +72,8 @@ pub struct Outcome {
     /// The `request_id` of the call that this is a copy of: made to try a target out, and answered to nobody. Such a copy
     /// is none of the calls that anybody made.
     pub mirror_of: Option<String>,
+    /// What was said, where that is kept.
+    pub texts: Option<Arc<Texts>>,
 }
 
 /// One try against one target.
@@ -152,6 +156,7 @@ impl OpenCall {
             error: None,
             losses: Losses::default(),
             mirror_of: None,
+            texts: None,
         };
         OpenCall { outcome: Some(outcome), pass: None, answering: 0, started: Instant::now(), recorder, models, prompt: None }
     }
