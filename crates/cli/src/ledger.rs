@@ -21,7 +21,9 @@ pub(crate) fn attach(global: &Global, client: &Client) {
         bytes: config.store.max_megabytes.map(|megabytes| megabytes.saturating_mul(1_000_000)),
     };
     let quiet = global.quiet;
+    let record = Arc::downgrade(&global.record);
     let tell = move |line: &str| {
+        record.upgrade().iter().for_each(|record| record.notice(line));
         if !quiet {
             complain(line);
         }

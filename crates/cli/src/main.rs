@@ -8,6 +8,7 @@
 mod chart;
 mod cmd;
 mod column;
+mod label;
 mod ledger;
 mod rehearsal;
 mod terminal;
@@ -58,7 +59,12 @@ pub(crate) struct Global {
 impl Global {
     /// The client that the options describe.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        let client = self.builder()?.recorder(Arc::clone(&self.record) as _).build()?;
+        self.client_of(self.builder()?)
+    }
+
+    /// A client whose calls are recorded.
+    pub(crate) fn client_of(&self, builder: Builder) -> anyhow::Result<Client> {
+        let client = builder.recorder(Arc::clone(&self.record) as _).build()?;
         // What is played back was paid for when it was recorded.
         if !self.rehearsal.replays() {
             ledger::attach(self, &client);
@@ -72,9 +78,13 @@ impl Global {
         if let Some(path) = &self.config {
             builder = builder.config_file(path);
         }
-        if !self.quiet {
-            builder = builder.on_notice(terminal::complain);
-        }
+        let (record, quiet) = (Arc::downgrade(&self.record), self.quiet);
+        builder = builder.on_notice(move |line| {
+            record.upgrade().iter().for_each(|record| record.notice(line));
+            if !quiet {
+                terminal::complain(line);
+            }
+        });
         self.rehearsal.apply(builder)
     }
 }

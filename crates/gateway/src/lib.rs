@@ -6,6 +6,8 @@
 pub mod door;
 pub mod edge;
 pub mod identify;
+mod keeper;
+mod log;
 mod meter;
 mod mirror;
 mod operate;

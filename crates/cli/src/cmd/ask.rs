@@ -11,6 +11,7 @@ use serde_json::json;
 use trunkline::ir::{Content, Format, Message, Part, Raw, Request, Role, Source, Usage};
 use trunkline::{Losses, Piece, Reply};
 
+use crate::label::Label;
 use crate::terminal::{complain, has_colour, print_json};
 use crate::{End, Global};
 
@@ -43,6 +44,8 @@ pub(crate) struct Ask {
     no_stream: bool,
     /// The prompt; `-` or nothing reads a pipe. With a prompt and a pipe, the pipe's text follows the prompt
     prompt: Option<String>,
+    #[command(flatten)]
+    label: Label,
 }
 
 /// A prompt that is longer than this is no prompt.
@@ -50,6 +53,7 @@ const STDIN_LIMIT: u64 = 64 * 1024 * 1024;
 
 impl Ask {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         let client = global.client()?;
         let model = match &self.task {
             Some(task) => format!("task:{task}"),

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use trunkline::Client;
 use trunkline_work::batch::{self, Budget, Halt, Opened, Order, Progress, Report};
 
+use crate::label::Label;
 use crate::terminal::{complain, fit, print_json};
 use crate::{End, Global};
 
@@ -48,6 +49,8 @@ pub(crate) struct Batch {
     /// Say what it may cost; send and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    label: Label,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -68,8 +71,9 @@ enum Doubt {
 
 impl Batch {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         // Lines are sent again from here, in the order and at the pace that suits the whole.
-        let client = global.builder()?.own_pace().build()?;
+        let client = global.client_of(global.builder()?.own_pace())?;
         let template = match self.template.as_deref().map(|text| (text, text.strip_prefix('@'))) {
             Some((_, Some(path))) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?),
             Some((text, None)) => Some(text.to_owned()),

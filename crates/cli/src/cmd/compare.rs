@@ -9,6 +9,7 @@ use trunkline_work::compare::{Answer, Contest, Judge, Prompt, Report, Round};
 use super::batch::time;
 use super::input::prompt;
 use crate::column::{beside, fold};
+use crate::label::Label;
 use crate::terminal::{Cell, Mark, columns, complain, has_colour, print_json, print_rows};
 use crate::{End, Global};
 
@@ -41,10 +42,13 @@ pub(crate) struct Compare {
     html: Option<PathBuf>,
     /// The prompt; `-` or nothing reads a pipe
     prompt: Option<String>,
+    #[command(flatten)]
+    label: Label,
 }
 
 impl Compare {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         let client = global.client()?;
         let system = self.system.as_deref();
         let mut prompts = match &self.file {

@@ -8,6 +8,7 @@ use trunkline_work::workflow::{News, Outcome, Sketch, StepOutcome, StepState, Wo
 use unicode_width::UnicodeWidthStr;
 
 use super::batch::time;
+use crate::label::Label;
 use crate::terminal::{complain, fit, print_json};
 use crate::{End, Global};
 
@@ -25,10 +26,13 @@ pub(crate) struct Run {
     /// Look for what is wrong, and say what it takes and does; call nobody
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    label: Label,
 }
 
 impl Run {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         let client = global.client()?;
         let workflow = Workflow::read(&self.file)?;
         workflow.check(&client, self.model.as_deref())?;

@@ -36,6 +36,7 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 pub mod operation;
+mod person;
 mod phrase;
 mod qianfan;
 mod queue;
@@ -200,6 +201,8 @@ pub struct Peek {
     pub framing: Framing,
     /// Whether the caller asked for usage in a stream (always true where the dialect always tells it).
     pub stream_usage: bool,
+    /// For whom the request is made, where the body says so.
+    pub user: Option<String>,
 }
 
 /// How a stream is cut into frames.
