@@ -21,7 +21,7 @@ use trunkline_store::Status;
 use super::{Health, Route};
 use crate::pipeline::TASK;
 use crate::record::Condition;
-use crate::shed::Open;
+use crate::shed::{Held, Open};
 use crate::worker::Worker;
 
 const TARGET: HeaderName = HeaderName::from_static("x-trunkline-target");
@@ -34,6 +34,8 @@ const LOST_LIMIT: usize = 2048;
 
 /// The body of a reply.
 pub enum ReplyBody {
+    /// One whose request is kept, for it may be sent to somebody else yet.
+    Kept(Box<ReplyBody>, Held),
     /// All there is.
     Whole(Bytes),
     /// As it comes.
@@ -42,14 +44,18 @@ pub enum ReplyBody {
     Seam(Box<Seam>),
     /// As it comes, and no stream of a chat.
     Flow(Box<Flow>),
-    /// One that is counted among the open ones until its end.
-    Counted(Box<ReplyBody>, Open),
+    /// One that is counted among the open ones until its end, with the memory of a request that may be sent on yet.
+    Counted(Box<ReplyBody>, Open, Option<Held>),
 }
 
 impl ReplyBody {
     /// As long as it is on its way, the call is open. What is all there costs nothing more.
     pub(crate) fn keeping(self, open: Open) -> Self {
-        if let ReplyBody::Whole(_) = self { self } else { ReplyBody::Counted(Box::new(self), open) }
+        match self {
+            ReplyBody::Whole(_) => self,
+            ReplyBody::Kept(body, held) => ReplyBody::Counted(body, open, Some(held)),
+            body => ReplyBody::Counted(Box::new(body), open, None),
+        }
     }
 }
 
@@ -348,7 +354,7 @@ impl http_body::Body for ReplyBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
             ReplyBody::Flow(flow) => Pin::new(&mut **flow).poll_frame(context),
-            ReplyBody::Counted(body, _) => Pin::new(&mut **body).poll_frame(context),
+            ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -358,7 +364,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Stream(pipe) => pipe.is_end_stream(),
             ReplyBody::Seam(seam) => seam.is_end_stream(),
             ReplyBody::Flow(flow) => flow.is_end_stream(),
-            ReplyBody::Counted(body, _) => body.is_end_stream(),
+            ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.is_end_stream(),
         }
     }
 
@@ -367,7 +373,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             ReplyBody::Stream(_) | ReplyBody::Seam(_) => SizeHint::default(),
             ReplyBody::Flow(flow) => flow.size_hint(),
-            ReplyBody::Counted(body, _) => body.size_hint(),
+            ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.size_hint(),
         }
     }
 }
