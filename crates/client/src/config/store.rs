@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Environment;
+use super::value::some_amount;
 
 /// The file's usual name.
 const NAME: &str = "trunkline.db";
@@ -18,8 +19,10 @@ pub struct StoreConfig {
     /// The file; `none`: nothing is recorded. In the user's data folder where it is not given.
     pub path: Option<PathBuf>,
     /// Calls older than so many days are deleted; their hourly sums stay. For ever where it is not given.
+    #[serde(deserialize_with = "some_amount")]
     pub keep_days: Option<u64>,
     /// The oldest calls are deleted when the file is larger.
+    #[serde(deserialize_with = "some_amount")]
     pub max_megabytes: Option<u64>,
 }
 
