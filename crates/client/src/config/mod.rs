@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod limit;
 mod replay;
+mod session;
 mod store;
 mod task;
 mod value;
@@ -28,6 +29,7 @@ pub use file::{FILE_NAME, PRICES_NAME, locate};
 pub use limit::Limit;
 pub(crate) use replay::Overlay;
 pub use replay::ReplayFrom;
+pub use session::{SessionConfig, Window};
 pub use store::StoreConfig;
 pub use task::TaskRule;
 use value::seconds;
@@ -44,6 +46,8 @@ pub struct Config {
     pub calls: Calls,
     /// Where calls are recorded.
     pub store: StoreConfig,
+    /// Which conversations are kept, and what of them the next call gets.
+    pub sessions: SessionConfig,
     /// Providers: what differs from the catalogue, or all of a new one.
     pub providers: BTreeMap<String, ProviderPatch>,
     /// How much goes to a provider, or to one model of it (`provider/model`), at most.
@@ -96,6 +100,21 @@ pub struct Server {
     pub drain_seconds: u64,
     /// Threads; 0: one a core.
     pub threads: usize,
+    /// Who may read `/metrics`.
+    pub metrics: Metrics,
+}
+
+/// Who may read the page for Prometheus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metrics {
+    /// Who has the gateway's key.
+    #[default]
+    Key,
+    /// Everybody.
+    Open,
+    /// Nobody: there is no such page.
+    Off,
 }
 
 impl Default for Server {
@@ -110,6 +129,7 @@ impl Default for Server {
             passthrough: true,
             drain_seconds: 30,
             threads: 0,
+            metrics: Metrics::default(),
         }
     }
 }
