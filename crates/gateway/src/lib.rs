@@ -20,5 +20,6 @@ mod shed;
 mod show;
 mod worker;
 
+pub use door::Door;
 pub use record::Record;
 pub use server::{Server, Stop};

@@ -80,7 +80,7 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
         other => return reply::list(worker, &other, id),
     };
     let limit = worker.client.config().server.body_limit;
-    // Until the answer begins: then the request is not sent again.
+    // Until the answer begins: then the request is not sent again, unless the answer is to be gone on with.
     let mut held = Held::new(&worker.shed, &worker.client.config().server);
     let receive = body::receive(head, incoming, limit, &mut held);
     let received = match worker.unless_cut(pin!(receive)).await.unwrap_or_else(|error| Err((None, error))) {
@@ -105,7 +105,7 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
             Some(more) => {
                 let events = Events::streamed(answer, &worker.client.config().network);
                 let stitched = Stitched::new(events, call, Some(more));
-                ReplyBody::Seam(Box::new(Seam::new(stitched, dialect, &cx, worker.settings())))
+                ReplyBody::Kept(Box::new(ReplyBody::Seam(Box::new(Seam::new(stitched, dialect, &cx, worker.settings())))), held)
             }
         }),
         Err((failed, facts)) => {
