@@ -13,6 +13,7 @@ pub mod pipeline;
 mod record;
 mod reload;
 mod server;
+mod session;
 mod shed;
 mod show;
 mod worker;

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use trunkline::monitor::{Counters, Exchange, Outcome, Recorder};
-use trunkline_store::{CallRow, ExchangeRow, Id, Ledger, State, Status, Word};
+use trunkline_store::{CallRow, ExchangeRow, Id, Ledger, Opening, State, Status, Word};
+
+use crate::session::Sessions;
 
 /// The longest name that is stored: callers choose them.
 const NAME_MOST: usize = 256;
@@ -15,12 +17,24 @@ const NAME_MOST: usize = 256;
 pub struct Record {
     counters: Arc<Counters>,
     ledger: OnceLock<Ledger>,
+    sessions: OnceLock<Sessions>,
 }
 
 impl Record {
     /// Has outcomes recorded there from now on. The first ledger stays.
     pub fn keep_in(&self, ledger: Ledger) {
         let _ = self.ledger.set(ledger);
+    }
+
+    /// Has conversations kept there from now on; nothing is opened before the first of them. `tell` hears what the operator
+    /// should know. The first store stays.
+    pub fn keep_sessions_in(&self, opening: Opening, tell: Arc<dyn Fn(&str) + Send + Sync>) {
+        let _ = self.sessions.set(Sessions::new(opening, tell));
+    }
+
+    /// Where conversations are kept, if they are.
+    pub(crate) fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.get()
     }
 
     /// The counters.
@@ -35,6 +49,9 @@ impl Record {
 
     /// Writes what is not written yet. Blocks for some seconds at most.
     pub fn close(&self) {
+        if let Some(sessions) = self.sessions() {
+            sessions.close();
+        }
         if let Some(ledger) = self.ledger() {
             ledger.close();
         }

@@ -59,6 +59,9 @@ impl Worker {
     }
 }
 
+/// How long these ids are.
+pub(crate) const ID_LENGTH: usize = 24;
+
 /// Ids that nobody has used before: a counter through a mixing function, started at a random point.
 pub(crate) struct Ids(AtomicU64);
 
@@ -70,7 +73,7 @@ impl Ids {
     /// 24 characters of `[a-z0-9]`.
     pub(crate) fn next(&self) -> String {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
-        let mut id = String::with_capacity(24);
+        let mut id = String::with_capacity(ID_LENGTH);
         // Two halves, for dividing wider numbers is slow.
         for mut left in [mix(number), mix(number ^ 0x9E37_79B9_7F4A_7C15)] {
             id.extend(

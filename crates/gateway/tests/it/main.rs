@@ -29,6 +29,7 @@ mod race;
 mod record;
 mod rehearse;
 mod responses;
+mod session;
 mod shed;
 mod stop;
 mod survive;
