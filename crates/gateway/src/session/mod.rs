@@ -107,8 +107,9 @@ pub(crate) fn user(headers: &HeaderMap) -> Option<String> {
 
 /// Whether an answer's id looks like one that we have made: others are their provider's.
 fn is_ours(id: &str, kept: &Kept) -> bool {
-    let made = id.strip_prefix(kept.prefix);
-    made.is_some_and(|made| made.len() == crate::worker::ID_LENGTH && made.bytes().all(|c| c.is_ascii_alphanumeric()))
+    // An id of a call, without hyphens: a UUID of version 7.
+    let made = id.strip_prefix(kept.prefix).filter(|made| made.len() == 32 && made.get(12..13) == Some("7"));
+    made.is_some_and(|made| made.parse::<Id>().is_ok())
 }
 
 fn no_store() -> Error {
