@@ -28,7 +28,9 @@ pub(crate) fn attach(global: &Global, client: &Client) {
             complain(line);
         }
     };
-    global.record.keep_in(Ledger::new(Options { keep, ..Options::at(path) }, Arc::new(tell)));
+    let tell: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(tell);
+    global.record.keep_sessions_in(Opening::at(path.clone()), Arc::clone(&tell));
+    global.record.keep_in(Ledger::new(Options { keep, ..Options::at(path) }, tell));
 }
 
 fn locate(global: &Global, config: &StoreConfig, environment: &Environment) -> Option<PathBuf> {

@@ -16,6 +16,7 @@ pub mod pipeline;
 mod record;
 mod reload;
 mod server;
+mod session;
 mod shed;
 mod show;
 mod worker;

@@ -1,19 +1,20 @@
 //! What becomes of an outcome: it is counted, and a row of the ledger is made of it.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::config::{LogContent, LogLevel};
 use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder, Texts};
-use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Ledger, State, Status, Word};
+use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Ledger, Opening, State, Status, Word};
 
 use crate::door::Door;
 use crate::keeper::{self, Keeper};
 use crate::log::{Entry, Lines, Log};
 use crate::meter::{self, Meter};
+use crate::session::Sessions;
 
 /// The longest name that is stored: callers choose them.
 const NAME_MOST: usize = 256;
@@ -28,6 +29,7 @@ pub struct Record {
     keeper: OnceLock<Arc<Keeper>>,
     label: OnceLock<Label>,
     content: OnceLock<LogContent>,
+    sessions: OnceLock<Sessions>,
 }
 
 /// Where rows go.
@@ -60,6 +62,17 @@ impl Record {
     /// Says for whom and what for those calls are that do not say it themselves. The first word counts.
     pub fn label(&self, label: Label) {
         let _ = self.label.set(label);
+    }
+
+    /// Has conversations kept there from now on; nothing is opened before the first of them. `tell` hears what the operator
+    /// should know. The first store stays.
+    pub fn keep_sessions_in(&self, opening: Opening, tell: Arc<dyn Fn(&str) + Send + Sync>) {
+        let _ = self.sessions.set(Sessions::new(opening, tell));
+    }
+
+    /// Where conversations are kept, if they are.
+    pub(crate) fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.get()
     }
 
     /// The counters.
@@ -117,6 +130,9 @@ impl Record {
 
     /// Writes what is not written yet. Blocks for some seconds at most.
     pub fn close(&self) {
+        if let Some(sessions) = self.sessions() {
+            sessions.close();
+        }
         if let Some(keeper) = self.keeper.get() {
             keeper.close();
         }

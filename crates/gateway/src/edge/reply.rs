@@ -290,9 +290,13 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
         Route::Targets(dialect) => {
             json(serde_json::to_vec(&worker.client.health()).unwrap_or_default(), &Facts::new(id, dialect))
         }
-        Route::Show(..) | Route::Fixed(..) | Route::Call(..) | Route::Operate(_) | Route::Pass(..) | Route::Health(_) => {
-            error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id)
-        }
+        Route::Unkeep(..)
+        | Route::Show(..)
+        | Route::Fixed(..)
+        | Route::Call(..)
+        | Route::Operate(_)
+        | Route::Pass(..)
+        | Route::Health(_) => error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id),
     }
 }
 
