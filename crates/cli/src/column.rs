@@ -53,7 +53,7 @@ pub(crate) fn beside(blocks: &[Vec<String>], room: usize, gap: &str) -> Vec<Stri
 }
 
 /// The columns of a text whose colours take none.
-fn visible(text: &str) -> usize {
+pub(crate) fn visible(text: &str) -> usize {
     let mut parts = text.split('\x1b');
     let first = parts.next().map_or(0, UnicodeWidthStr::width);
     first + parts.map(|part| part.split_once('m').map_or(0, |(_, rest)| rest.width())).sum::<usize>()

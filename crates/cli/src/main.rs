@@ -9,6 +9,7 @@ mod chart;
 mod cmd;
 mod column;
 mod ledger;
+mod markdown;
 mod rehearsal;
 mod terminal;
 
