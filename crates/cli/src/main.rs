@@ -5,6 +5,7 @@
 // What stands above an option is what `--help` prints: brackets there hold defaults and sections of the configuration.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod attachment;
 mod chart;
 mod cmd;
 mod column;

@@ -1,16 +1,15 @@
 //! `trunkline ask`.
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use serde_json::json;
-use trunkline::ir::{Content, Format, Message, Part, Raw, Request, Role, Source, Usage};
+use trunkline::ir::{Format, Message, Raw, Request, Role, Usage};
 use trunkline::{Losses, Piece, Reply};
 
+use crate::attachment::read_image;
 use crate::terminal::{complain, has_colour, print_json};
 use crate::{End, Global};
 
@@ -108,19 +107,6 @@ fn read_prompt(prompt: Option<String>) -> anyhow::Result<String> {
     };
     anyhow::ensure!(!text.is_empty(), "the prompt is empty");
     Ok(text)
-}
-
-fn read_image(path: &Path) -> anyhow::Result<Part> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let media_type = match bytes.as_slice() {
-        [0x89, b'P', b'N', b'G', ..] => "image/png",
-        [0xFF, 0xD8, ..] => "image/jpeg",
-        [b'G', b'I', b'F', b'8', ..] => "image/gif",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
-        _ => anyhow::bail!("{} is not a PNG, JPEG, GIF or WebP picture", path.display()),
-    };
-    let source = Source::Base64 { media_type: media_type.to_owned(), data: STANDARD.encode(bytes) };
-    Ok(Content::Image { source, detail: None }.into())
 }
 
 fn print_whole(reply: &Reply, global: &Global) -> anyhow::Result<()> {
