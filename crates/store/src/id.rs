@@ -18,6 +18,11 @@ impl Id {
         Id(u128::from(millis(time)) << 80)
     }
 
+    /// The greatest id of all.
+    pub(crate) const fn last() -> Self {
+        Id(u128::MAX)
+    }
+
     /// As it is stored: biggest byte first, so that the order is that of time.
     pub fn bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()

@@ -11,7 +11,10 @@ use trunkline_codec::{Error, Result};
 use crate::wrong;
 
 /// Every change of the tables, in order. What stands here is never edited; what comes is added.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "ledger", include_str!("../migrations/0001_ledger.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
+    (2, "sessions", include_str!("../migrations/0002_sessions.sql")),
+];
 
 /// How long a statement waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(2);

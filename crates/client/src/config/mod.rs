@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod limit;
 mod replay;
+mod session;
 mod store;
 mod task;
 
@@ -27,6 +28,7 @@ pub use file::{FILE_NAME, PRICES_NAME, locate};
 pub use limit::Limit;
 pub(crate) use replay::Overlay;
 pub use replay::ReplayFrom;
+pub use session::{SessionConfig, Window};
 pub use store::StoreConfig;
 pub use task::TaskRule;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub calls: Calls,
     /// Where calls are recorded.
     pub store: StoreConfig,
+    /// Which conversations are kept, and what of them the next call gets.
+    pub sessions: SessionConfig,
     /// Providers: what differs from the catalogue, or all of a new one.
     pub providers: BTreeMap<String, ProviderPatch>,
     /// How much goes to a provider, or to one model of it (`provider/model`), at most.
