@@ -9,6 +9,7 @@ mod attachment;
 mod chart;
 mod cmd;
 mod column;
+mod conversation;
 mod ledger;
 mod markdown;
 mod rehearsal;
@@ -85,6 +86,10 @@ impl Global {
 enum Command {
     /// Ask a model and print its answer
     Ask(cmd::ask::Ask),
+    /// Converse with a model: in a terminal, or line by line from a pipe
+    Chat(cmd::chat::Chat),
+    /// List, show, search, export and delete the conversations that are kept
+    Sessions(cmd::sessions::Sessions),
     /// Ask a model for every line of a file; goes on where it was, whatever ended it
     Batch(cmd::batch::Batch),
     /// Ask several models the same, and set them side by side
@@ -163,6 +168,8 @@ fn run_command(command: Command, global: &Global) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
         Command::Ask(ask) => runtime()?.block_on(ask.run(global)),
+        Command::Chat(chat) => runtime()?.block_on(chat.run(global)),
+        Command::Sessions(sessions) => runtime()?.block_on(sessions.run(global)),
         Command::Batch(batch) => runtime()?.block_on(batch.run(global)),
         Command::Compare(compare) => runtime()?.block_on(compare.run(global)),
         Command::Run(steps) => runtime()?.block_on(steps.run(global)),

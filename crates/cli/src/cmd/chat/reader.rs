@@ -12,7 +12,7 @@ use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
-use rustyline::history::{History as _, MemHistory};
+use rustyline::history::MemHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{ColorMode, Config, Context, Editor, Helper};
 use tokio::sync::oneshot;
@@ -114,7 +114,8 @@ impl Typed {
     fn new(memory: Memory) -> Option<Self> {
         let colour = if has_colour() { ColorMode::Enabled } else { ColorMode::Disabled };
         let config = Config::builder().color_mode(colour).bracketed_paste(true).auto_add_history(false).build();
-        let mut editor = Editor::with_history(config, MemHistory::with_config(&config)).ok()?;
+        let history = MemHistory::with_config(&config);
+        let mut editor = Editor::with_history(config, history).ok()?;
         editor.set_helper(Some(Keys::default()));
         for message in memory.read() {
             let _ = editor.add_history_entry(message);
