@@ -17,6 +17,9 @@ use crate::{End, Global};
 /// List, show, search, export and delete the conversations that are kept.
 #[derive(clap::Args)]
 pub(crate) struct Sessions {
+    /// How many are listed
+    #[arg(short = 'n', long, global = true, value_name = "N", default_value_t = 20)]
+    number: u32,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -24,11 +27,7 @@ pub(crate) struct Sessions {
 #[derive(clap::Subcommand)]
 enum What {
     /// List them, the one that was changed last first; so it is without a word
-    List {
-        /// How many
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-        number: u32,
-    },
+    List,
     /// Show one
     Show {
         /// Its id, or the begin of it
@@ -38,9 +37,6 @@ enum What {
     Search {
         /// The text, in any case
         text: String,
-        /// How many
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-        number: u32,
     },
     /// Write one as Markdown, or as lines of JSON with everything that is known of it
     Export {
@@ -75,11 +71,10 @@ enum What {
 impl Sessions {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let mut store = existing_store(global).await?;
-        match self.what.unwrap_or(What::List { number: 20 }) {
-            What::List { number } => list(&mut store, Sought { limit: number, ..Sought::default() }, global).await?,
-            What::Search { text, number } => {
-                list(&mut store, Sought { limit: number, text: Some(text), ..Sought::default() }, global).await?;
-            }
+        let limit = self.number;
+        match self.what.unwrap_or(What::List) {
+            What::List => list(&mut store, Sought { limit, ..Sought::default() }, global).await?,
+            What::Search { text } => list(&mut store, Sought { limit, text: Some(text), ..Sought::default() }, global).await?,
             What::Show { id } => show(&mut store, &id, global).await?,
             What::Export { id, output } => export(&mut store, &id, output.as_deref(), global).await?,
             What::Delete { ids } => return delete(&mut store, &ids, global).await,
