@@ -13,6 +13,7 @@ mod conversation;
 mod ledger;
 mod markdown;
 mod rehearsal;
+mod screen;
 mod terminal;
 
 use std::path::PathBuf;

@@ -87,13 +87,7 @@ impl Ask {
     }
 
     /// Asks within a conversation. What is said of model and instructions holds from now on.
-    async fn converse(
-        mut self,
-        client: &Client,
-        wanted: Wanted,
-        named: Option<String>,
-        global: &Global,
-    ) -> anyhow::Result<()> {
+    async fn converse(mut self, client: &Client, wanted: Wanted, named: Option<String>, global: &Global) -> anyhow::Result<()> {
         let (whole, system) = (self.no_stream || global.json, self.system.take());
         named.as_ref().map_or(Ok(()), |model| check_model(client, model))?;
         let start = Start {

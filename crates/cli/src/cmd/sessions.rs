@@ -9,8 +9,8 @@ use trunkline::Piece;
 use trunkline_store::{Listed, SessionRow, Sought, Store, TurnRow};
 use trunkline_work::session::{Session, write_jsonl, write_markdown};
 
-use super::chat::screen::Screen;
 use crate::conversation::{changed, existing_store, find, title, turns};
+use crate::screen::Screen;
 use crate::terminal::{Cell, Mark, complain, print_json, print_rows};
 use crate::{End, Global};
 

@@ -217,11 +217,18 @@ mod tests {
 
     fn shown(text: &str) -> String {
         let mark = |style: Style| {
-            [(style.bold, 'b'), (style.italic, 'i'), (style.code, 'c'), (style.strike, 's'), (style.underline, 'u'), (style.dim, 'd')]
-                .into_iter()
-                .filter(|(on, _)| *on)
-                .map(|(_, name)| name)
-                .collect::<String>()
+            [
+                (style.bold, 'b'),
+                (style.italic, 'i'),
+                (style.code, 'c'),
+                (style.strike, 's'),
+                (style.underline, 'u'),
+                (style.dim, 'd'),
+            ]
+            .into_iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| name)
+            .collect::<String>()
         };
         let piece = |run: Run| if run.style == Style::PLAIN { run.text } else { format!("<{}:{}>", mark(run.style), run.text) };
         runs(text, Style::PLAIN).into_iter().map(piece).collect()
@@ -247,7 +254,8 @@ mod tests {
 
     #[test]
     fn what_is_no_mark_stays() {
-        for text in ["2 * 3 * 4", "snake_case_name", "*args", "a[0]", "[x] y", "`open", "**open", "* a *", "!x", "5 ~ 6", "[a]()"] {
+        for text in ["2 * 3 * 4", "snake_case_name", "*args", "a[0]", "[x] y", "`open", "**open", "* a *", "!x", "5 ~ 6", "[a]()"]
+        {
             assert_eq!(shown(text), text, "{text}");
         }
         assert_eq!(shown("\\*a\\*"), "*a*");

@@ -12,8 +12,7 @@ pub(super) struct Style {
 }
 
 impl Style {
-    pub(super) const PLAIN: Self =
-        Self { bold: false, dim: false, italic: false, underline: false, strike: false, code: false };
+    pub(super) const PLAIN: Self = Self { bold: false, dim: false, italic: false, underline: false, strike: false, code: false };
     pub(super) const BOLD: Self = Self { bold: true, ..Self::PLAIN };
     pub(super) const DIM: Self = Self { dim: true, ..Self::PLAIN };
     pub(super) const CODE: Self = Self { code: true, ..Self::PLAIN };

@@ -116,11 +116,8 @@ fn fold(cell: &str, room: usize, style: Style) -> Vec<Line> {
 }
 
 fn write_row(out: &mut String, row: &[String], widths: &[usize], sides: &[Side], style: Style) {
-    let folded: Vec<Vec<Line>> = widths
-        .iter()
-        .enumerate()
-        .map(|(at, width)| fold(row.get(at).map_or("", String::as_str), *width, style))
-        .collect();
+    let folded: Vec<Vec<Line>> =
+        widths.iter().enumerate().map(|(at, width)| fold(row.get(at).map_or("", String::as_str), *width, style)).collect();
     let height = folded.iter().map(Vec::len).max().unwrap_or(0);
     for number in 0..height {
         let mut line = String::new();

@@ -23,7 +23,8 @@ fn bare(text: &str, columns: usize) -> String {
 #[test]
 fn blocks_are_shown() {
     let text = "# Title\n\n\nSome **bold** and `code`.\n\n- one\n- two\n  - 中文\n\n1. first\n\n> quoted\n> more\n\n---\nend";
-    let wanted = "Title\n\nSome bold and code.\n\n• one\n• two\n  • 中文\n\n1. first\n\n│ quoted\n│ more\n\n───────────────────\nend\n";
+    let wanted =
+        "Title\n\nSome bold and code.\n\n• one\n• two\n  • 中文\n\n1. first\n\n│ quoted\n│ more\n\n───────────────────\nend\n";
     assert_eq!(bare(text, 20), wanted);
     assert_eq!(show("# a", 20), "\x1b[0;1;4ma\x1b[0m\n");
     assert_eq!(show("**a** b", 20), "\x1b[0;1ma\x1b[0m b\n");
@@ -83,8 +84,41 @@ fn nothing_that_a_terminal_obeys_comes_through() {
 /// Texts in which marks are frequent.
 fn text() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "a", "word", " ", " ", "\n", "\n\n", "**", "*", "_", "`", "```", "\n```\n", "~~", "[", "](", ")", "!", "# ", "\n- ", "\n> ",
-        "1. ", "|", "\n|---|---|\n", "\n| a | b |\n", "中", "文字，", "（", "🙂", "❤\u{fe0f}", "\\", "\t", "\x1b[1m", "---", "  ", "\r\n",
+        "a",
+        "word",
+        " ",
+        " ",
+        "\n",
+        "\n\n",
+        "**",
+        "*",
+        "_",
+        "`",
+        "```",
+        "\n```\n",
+        "~~",
+        "[",
+        "](",
+        ")",
+        "!",
+        "# ",
+        "\n- ",
+        "\n> ",
+        "1. ",
+        "|",
+        "\n|---|---|\n",
+        "\n| a | b |\n",
+        "中",
+        "文字，",
+        "（",
+        "🙂",
+        "❤\u{fe0f}",
+        "\\",
+        "\t",
+        "\x1b[1m",
+        "---",
+        "  ",
+        "\r\n",
         "antidisestablishmentarianism",
     ]);
     prop::collection::vec(word, 0..60).prop_map(|words| words.concat())

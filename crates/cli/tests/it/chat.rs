@@ -25,7 +25,10 @@ fn sessions(folder: &Folder) -> Vec<Value> {
 
 fn chunk(delta: &Value, finish: Option<&str>) -> String {
     let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
-    format!("data: {}\n\n", json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice] }))
+    format!(
+        "data: {}\n\n",
+        json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice] })
+    )
 }
 
 /// A streamed answer of these texts.
@@ -69,7 +72,12 @@ fn commands_change_the_conversation() {
     write_config(&folder, &provider);
     let input = "one\ntwo\n/undo\n/system Be brief.\nthree\n/retry\n/branch Other\nfour\n/title 标题\n/model sim/echo\nfive\n/tokens\n/window 1 turn\n";
     let ran = run(&folder, &["chat", "-m", "house/m"], input);
-    assert_eq!((ran.status.code(), text(&ran.stdout).as_str()), (Some(0), "yes\nyes\nyes\nyes\nyes\nfive\n"), "{}", text(&ran.stderr));
+    assert_eq!(
+        (ran.status.code(), text(&ran.stdout).as_str()),
+        (Some(0), "yes\nyes\nyes\nyes\nyes\nfive\n"),
+        "{}",
+        text(&ran.stderr)
+    );
     let requests: Vec<Vec<String>> = provider.requests().iter().map(told).collect();
     let after = ["system: Be brief.", "user: one", "assistant: yes", "user: three"].map(str::to_owned).to_vec();
     assert_eq!(requests[1], ["user: one", "assistant: yes", "user: two"]);

@@ -8,8 +8,9 @@ use trunkline::{Error, Losses};
 use trunkline_store::TurnRow;
 
 use super::Talk;
-use super::screen::Screen;
+
 use crate::ledger::{duration, money, number};
+use crate::screen::Screen;
 
 /// How an answer ended.
 enum Ended {
@@ -55,11 +56,9 @@ impl Talk<'_> {
             Ended::Whole => self.answered += 1,
             Ended::Broken(error) => self.fail(&error.to_string()),
             Ended::Stopped if !self.typed => anyhow::bail!("stopped"),
-            Ended::Stopped => self.note(if came.kept {
-                "stopped; what came is kept, /retry asks again"
-            } else {
-                "stopped; /retry asks again"
-            }),
+            Ended::Stopped => {
+                self.note(if came.kept { "stopped; what came is kept, /retry asks again" } else { "stopped; /retry asks again" })
+            }
         }
         if self.typed {
             crate::terminal::complain("");
@@ -138,7 +137,8 @@ impl Talk<'_> {
 /// Who answered, what it took.
 fn figures(turn: &TurnRow) -> String {
     let sign = if turn.usage_estimated { "~" } else { "" };
-    let tokens = turn.input.zip(turn.output).map(|(input, output)| format!("{sign}{} + {sign}{} tokens", number(input), number(output)));
+    let tokens =
+        turn.input.zip(turn.output).map(|(input, output)| format!("{sign}{} + {sign}{} tokens", number(input), number(output)));
     let cost = turn.cost_micros.zip(turn.currency.as_deref()).map(|(micros, currency)| money(currency, micros));
     let parts = [turn.target.clone(), tokens, cost, Some(duration(turn.elapsed_us))];
     parts.into_iter().flatten().collect::<Vec<_>>().join("  ")

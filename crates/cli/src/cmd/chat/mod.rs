@@ -6,7 +6,6 @@ mod message;
 mod obey;
 mod order;
 mod reader;
-pub(super) mod screen;
 
 use std::path::PathBuf;
 
@@ -18,6 +17,7 @@ use trunkline_work::session::{Session, Start};
 
 use crate::conversation::{Wanted, begin, check_model, keeps, set_model, turns};
 use crate::ledger::place;
+use crate::screen::Screen;
 use crate::terminal::{columns, complain, has_colour, print_json};
 use crate::{End, Global};
 use order::{Line, Order};
@@ -162,7 +162,7 @@ impl Talk<'_> {
         let Some(turn) = self.session.turns().last().filter(|_| self.typed) else { return Ok(()) };
         let count = turns(self.session.turns().len() as u64);
         self.note(&format!("{count} so far: {}", crate::conversation::title(self.session.title())));
-        let mut screen = screen::Screen::new(self.global);
+        let mut screen = Screen::new(self.global);
         let asked: String = turn.asked.iter().map(Message::plain_text).collect();
         let quoted: String = asked.lines().take(3).map(|line| format!("> {line}\n")).collect();
         let answered = turn.answered.as_ref().map(Message::plain_text).unwrap_or_default();

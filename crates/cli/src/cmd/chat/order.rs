@@ -47,7 +47,12 @@ pub(super) const ORDERS: [(Order, &str, &str, &str); 15] = [
     (Order::New, "new", "", "begin another conversation"),
     (Order::Sessions, "sessions", "", "the conversations that are kept"),
     (Order::Open, "open", "ID", "go on with one of them"),
-    (Order::Window, "window", "[WINDOW]", "what of the history is sent: all, 3 turns, 4000 tokens, summarise after 6 turns with MODEL"),
+    (
+        Order::Window,
+        "window",
+        "[WINDOW]",
+        "what of the history is sent: all, 3 turns, 4000 tokens, summarise after 6 turns with MODEL",
+    ),
     (Order::Help, "help", "", "this list"),
     (Order::Quit, "quit", "", "leave; so does Ctrl-D"),
 ];

@@ -215,7 +215,13 @@ impl Completer for Keys {
 fn files(begin: &str) -> Vec<String> {
     let (folder, name) = begin.rsplit_once('/').map_or(("", begin), |(folder, name)| (folder, name));
     let lead = begin.strip_suffix(name).unwrap_or_default();
-    let place = if lead.is_empty() { "." } else if folder.is_empty() { "/" } else { folder };
+    let place = if lead.is_empty() {
+        "."
+    } else if folder.is_empty() {
+        "/"
+    } else {
+        folder
+    };
     let Ok(entries) = std::fs::read_dir(place) else { return Vec::new() };
     let hidden = name.starts_with('.');
     let mut found: Vec<String> = entries
