@@ -6,6 +6,7 @@
 pub mod door;
 pub mod edge;
 pub mod identify;
+mod meter;
 mod mirror;
 mod operate;
 mod passthrough;

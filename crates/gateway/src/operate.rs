@@ -138,7 +138,7 @@ async fn run(
         Received::Form(form) => Given::Form(Mutex::new(form)),
     };
     let caller = Caller { wish, head: seen, peek, body };
-    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
+    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.next_id()) {
         mirror(worker, shadow, &caller);
     }
     let caller = &caller;

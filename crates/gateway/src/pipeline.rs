@@ -21,6 +21,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Incoming;
 use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
+use trunkline::config::Metrics;
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::{Request, Usage};
 use trunkline::monitor::{OpenCall, guess_unread, reckon_whole};
@@ -45,7 +46,7 @@ const TAGS: &str = "x-trunkline-tags";
 
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
-    let id = worker.ids.next();
+    let id = worker.next_id();
     let (head, incoming) = request.into_parts();
     let route = match route(&head) {
         Ok(route) => route,
@@ -54,6 +55,7 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
     match route {
         Route::Health(kind) => return reply::health(&worker, kind),
         Route::Fixed(media, body) => return reply::fixed(media, body),
+        Route::Metrics(_) if worker.client.config().server.metrics == Metrics::Open => return reply::metrics(&worker),
         _ => {}
     }
     if let Err(error) = identify(worker.door.key().as_deref(), &head.headers, head.uri.query()) {
@@ -160,7 +162,7 @@ async fn run(
         call.prompt(guess_unread(&body));
     }
     let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body };
-    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
+    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.next_id()) {
         mirror(worker, shadow, &caller);
     }
     let caller = &caller;

@@ -1,11 +1,13 @@
 //! What becomes of an outcome: it is counted, and a row of the ledger is made of it.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use trunkline::monitor::{Counters, Exchange, Outcome, Recorder};
 use trunkline_store::{CallRow, ExchangeRow, Id, Ledger, State, Status, Word};
+
+use crate::meter::{self, Meter};
 
 /// The longest name that is stored: callers choose them.
 const NAME_MOST: usize = 256;
@@ -14,6 +16,7 @@ const NAME_MOST: usize = 256;
 #[derive(Default)]
 pub struct Record {
     counters: Arc<Counters>,
+    meter: Meter,
     ledger: OnceLock<Ledger>,
 }
 
@@ -26,6 +29,11 @@ impl Record {
     /// The counters.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// What is counted by name.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Where outcomes are recorded, if they are.
@@ -63,8 +71,11 @@ pub(crate) struct Condition {
 impl Recorder for Record {
     fn record(&self, outcome: Outcome) {
         self.counters.count(&outcome);
+        self.meter.count(&outcome);
         if let Some(ledger) = self.ledger() {
-            ledger.record(row(outcome, ledger.next_id(SystemTime::now())));
+            // What the gateway's caller was told is the row's id.
+            let id = outcome.request_id.parse().unwrap_or_else(|_| ledger.next_id(outcome.begun));
+            ledger.record(row(outcome, id));
         }
     }
 
@@ -93,7 +104,7 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
         target: outcome.target.as_deref().map(|target| short(target.to_owned())),
         streamed: outcome.streamed,
         status,
-        error: outcome.error.as_ref().map(|error| word(&error.kind)),
+        error: outcome.error.as_ref().map(|error| Word::Borrowed(meter::word(error.kind))),
         blame: outcome.error.as_ref().map(|error| word(&error.origin)),
         input: told(usage.input),
         output: told(usage.output),
@@ -129,7 +140,7 @@ fn exchange(exchange: &Exchange) -> ExchangeRow {
         started_us: micros(exchange.started),
         elapsed_us: micros(exchange.elapsed),
         status: exchange.error.as_ref().and_then(|error| error.status),
-        error: exchange.error.as_ref().map(|error| word(&error.kind)),
+        error: exchange.error.as_ref().map(|error| Word::Borrowed(meter::word(error.kind))),
         input: exchange.usage.map(|usage| usage.input),
         output: exchange.usage.map(|usage| usage.output),
         usage_estimated: exchange.usage.is_some_and(|usage| usage.estimated),
@@ -142,7 +153,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The word that a kind or an origin is written with everywhere.
+/// The word that an origin is written with everywhere.
 fn word(what: &impl Serialize) -> Word {
     let word = serde_json::to_value(what).ok();
     Word::Owned(word.as_ref().and_then(serde_json::Value::as_str).unwrap_or("internal").to_owned())
@@ -163,7 +174,7 @@ mod tests {
 
     #[test]
     fn words_are_those_of_the_errors_and_names_have_an_end() {
-        assert_eq!((word(&Kind::RateLimited), word(&Origin::Provider)), ("rate_limited".into(), "provider".into()));
+        assert_eq!((meter::word(Kind::RateLimited), word(&Origin::Provider)), ("rate_limited", "provider".into()));
         assert_eq!(short("模".repeat(100)).chars().count(), 85);
         assert_eq!(short("gpt".to_owned()), "gpt");
     }

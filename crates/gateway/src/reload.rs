@@ -1,17 +1,19 @@
 //! What makes the gateway read its configuration and credentials again: SIGHUP, and a change of the files.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use trunkline::Client;
 
 use crate::door::Door;
+use crate::record::Record;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Reloads until the gateway stops. What comes of it is told by [`Client::tell`].
-pub(crate) async fn watch(client: Client, door: Door, loopback: bool, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn watch(client: Client, door: Door, record: Arc<Record>, loopback: bool, mut stop: watch::Receiver<bool>) {
     let mut hangup = Hangup::new();
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -22,17 +24,20 @@ pub(crate) async fn watch(client: Client, door: Door, loopback: bool, mut stop: 
             _ = stop.wait_for(|stop| *stop) => return,
         };
         if signalled || client.is_stale() {
-            reload(&client, &door, loopback).await;
+            reload(&client, &door, &record, loopback).await;
         }
     }
 }
 
-async fn reload(client: &Client, door: &Door, loopback: bool) {
+async fn reload(client: &Client, door: &Door, record: &Record, loopback: bool) {
     let (reader, its_door) = (client.clone(), door.clone());
     // Files and commands: not on the thread that accepts connections.
     let done = tokio::task::spawn_blocking(move || its_door.reload(&reader, loopback)).await;
     match done {
-        Ok(Ok(())) => client.tell("configuration and credentials are read again"),
+        Ok(Ok(())) => {
+            record.meter().know(&client.config());
+            client.tell("configuration and credentials are read again");
+        }
         Ok(Err(error)) => client.tell(&format!("the new configuration is refused, the old one stays: {error}")),
         Err(_) => client.tell("reading the configuration again was interrupted, the old one stays"),
     }

@@ -20,7 +20,7 @@ use trunkline::codec::{Error, Kind, Origin, Result};
 use crate::door::Door;
 use crate::record::Record;
 use crate::shed::Shed;
-use crate::worker::{Ids, Worker};
+use crate::worker::Worker;
 use crate::{pipeline, reload};
 
 /// After running streams were cut, their last bytes have this long to leave.
@@ -112,6 +112,7 @@ impl Server {
     /// When a thread cannot be started.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<()> {
         let Server { listener, client, door, record, .. } = self;
+        record.meter().know(&client.config());
         let drain = Duration::from_secs(client.config().server.drain_seconds);
         let (cut, cut_watch) = watch::channel(false);
         let shed = Arc::new(Shed::new(Arc::clone(record.counters())));
@@ -129,7 +130,7 @@ impl Server {
             workers.push((sender, start(worker, receiver)?));
         }
         let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-        tokio::spawn(reload::watch(client, door, loopback, stop.clone()));
+        tokio::spawn(reload::watch(client, door, record, loopback, stop.clone()));
         accept(&listener, &workers, &mut stop).await;
         drop(listener);
         let (senders, handles): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
@@ -190,13 +191,11 @@ struct Seed {
 
 fn start(seed: Seed, connections: mpsc::Receiver<std::net::TcpStream>) -> Result<JoinHandle<()>> {
     let wrong = |what: String| Error::new(Kind::Internal, Origin::Gateway, format!("cannot start a thread: {what}"));
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|error| wrong(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| wrong(error.to_string()))?;
     let body = move || {
         runtime.block_on(async move {
             let Seed { client, door, record, shed, cut, draining } = seed;
-            let ids = Ids::new(u64::from_ne_bytes(random));
+            let ids = trunkline_store::Ids::new();
             let worker = Worker { client: client.with_own_pool(), door, record, cut, draining, ids, shed };
             work(Arc::new(worker), connections).await;
         });
@@ -214,8 +213,10 @@ async fn work(worker: Arc<Worker>, mut connections: mpsc::Receiver<std::net::Tcp
     while let Some(stream) = connections.recv().await {
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
         let (server, worker, alive) = (Arc::clone(&server), Arc::clone(&worker), alive.clone());
+        let connected = worker.shed.connect();
         tokio::spawn(async move {
             serve(&server, worker, stream).await;
+            drop(connected);
             drop(alive);
         });
     }

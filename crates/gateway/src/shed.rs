@@ -16,12 +16,28 @@ const COME_BACK: Duration = Duration::from_secs(1);
 pub struct Shed {
     calls: AtomicUsize,
     bytes: AtomicU64,
+    connections: AtomicU64,
     counters: Arc<Counters>,
 }
 
 impl Shed {
     pub fn new(counters: Arc<Counters>) -> Self {
-        Shed { calls: AtomicUsize::new(0), bytes: AtomicU64::new(0), counters }
+        Shed { calls: AtomicUsize::new(0), bytes: AtomicU64::new(0), connections: AtomicU64::new(0), counters }
+    }
+
+    /// How much that is now.
+    pub fn load(&self) -> Load {
+        Load {
+            calls: self.calls.load(Relaxed) as u64,
+            bytes: self.bytes.load(Relaxed),
+            connections: self.connections.load(Relaxed),
+        }
+    }
+
+    /// One more connection.
+    pub fn connect(self: &Arc<Self>) -> Connected {
+        self.connections.fetch_add(1, Relaxed);
+        Connected(Arc::clone(self))
     }
 
     /// One more call.
@@ -40,6 +56,25 @@ impl Shed {
         self.counters.shed();
         let error = Error::new(Kind::Unavailable, Origin::Gateway, format!("{what}; send the request again in a moment"));
         Error { retry: Retry::After(COME_BACK), ..error }
+    }
+}
+
+/// What all threads hold together at one moment.
+pub struct Load {
+    /// Calls that are open.
+    pub calls: u64,
+    /// Bytes of requests.
+    pub bytes: u64,
+    /// Connections of callers.
+    pub connections: u64,
+}
+
+/// A connection, as long as it lives.
+pub struct Connected(Arc<Shed>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
     }
 }
 

@@ -8,7 +8,6 @@ use sqlx::{Connection, Executor, Row};
 use trunkline_codec::Result;
 
 use crate::id::Id;
-use crate::logs::count;
 use crate::session::{delete_leaves, delete_users};
 use crate::store::Store;
 use crate::{store, wrong};
@@ -88,9 +87,9 @@ impl Store {
 
     async fn delete_user(&mut self, user: &str) -> std::result::Result<u64, sqlx::Error> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        let children = "DELETE FROM exchanges WHERE call_id IN (SELECT id FROM calls WHERE user_id = $1)";
+        let children = "DELETE FROM exchanges WHERE call_id IN (SELECT id FROM call_rows WHERE user_id = $1)";
         transaction.execute(sqlx::query::<Sqlite>(children).bind(user)).await?;
-        let done = transaction.execute(sqlx::query::<Sqlite>("DELETE FROM calls WHERE user_id = $1").bind(user)).await?;
+        let done = transaction.execute(sqlx::query::<Sqlite>("DELETE FROM call_rows WHERE user_id = $1").bind(user)).await?;
         let sessions = delete_users(&mut transaction, user).await?;
         transaction.commit().await?;
         Ok(done.rows_affected() + sessions)
@@ -104,7 +103,7 @@ impl Store {
     async fn delete_chunk(&mut self, before: Option<Id>) -> std::result::Result<u64, sqlx::Error> {
         let end = before.unwrap_or(Id::last()).bytes();
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        let chosen = "SELECT id FROM calls WHERE id < $1 ORDER BY id LIMIT $2";
+        let chosen = "SELECT id FROM call_rows WHERE id < $1 ORDER BY id LIMIT $2";
         let rows = transaction.fetch_all(sqlx::query::<Sqlite>(chosen).bind(end.as_slice()).bind(CHUNK)).await?;
         let Some(last) = rows.last() else {
             // By age these go later, with the sessions.
@@ -114,7 +113,8 @@ impl Store {
         };
         let last: Vec<u8> = last.try_get("id")?;
         transaction.execute(sqlx::query::<Sqlite>("DELETE FROM exchanges WHERE call_id <= $1").bind(last.as_slice())).await?;
-        let done = transaction.execute(sqlx::query::<Sqlite>("DELETE FROM calls WHERE id <= $1").bind(last.as_slice())).await?;
+        let done =
+            transaction.execute(sqlx::query::<Sqlite>("DELETE FROM call_rows WHERE id <= $1").bind(last.as_slice())).await?;
         transaction.commit().await?;
         Ok(done.rows_affected())
     }
@@ -129,14 +129,9 @@ impl Store {
         Ok(())
     }
 
-    async fn pragma(&mut self, statement: &'static str) -> Result<u64> {
-        let row = self.connection.fetch_one(statement).await.map_err(|error| self.wrong(&error))?;
-        row.try_get::<i64, _>(0).map(count).map_err(|error| self.wrong(&error))
-    }
-
     async fn bytes(&mut self) -> Result<u64> {
-        let pages = self.pragma("PRAGMA page_count").await?.saturating_sub(self.pragma("PRAGMA freelist_count").await?);
-        Ok(pages * self.pragma("PRAGMA page_size").await?)
+        let pages = self.number("PRAGMA page_count").await?.saturating_sub(self.number("PRAGMA freelist_count").await?);
+        Ok(pages * self.number("PRAGMA page_size").await?)
     }
 
     /// How much there is.

@@ -7,6 +7,7 @@
 mod export;
 mod id;
 mod keep;
+mod kind;
 mod ledger;
 mod logs;
 mod row;

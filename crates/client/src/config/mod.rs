@@ -95,6 +95,21 @@ pub struct Server {
     pub drain_seconds: u64,
     /// Threads; 0: one a core.
     pub threads: usize,
+    /// Who may read `/metrics`.
+    pub metrics: Metrics,
+}
+
+/// Who may read the page for Prometheus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metrics {
+    /// Who has the gateway's key.
+    #[default]
+    Key,
+    /// Everybody.
+    Open,
+    /// Nobody: there is no such page.
+    Off,
 }
 
 impl Default for Server {
@@ -109,6 +124,7 @@ impl Default for Server {
             passthrough: true,
             drain_seconds: 30,
             threads: 0,
+            metrics: Metrics::default(),
         }
     }
 }

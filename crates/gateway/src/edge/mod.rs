@@ -28,6 +28,8 @@ pub enum Route {
     Fixed(&'static str, &'static str),
     /// Running totals.
     Stats(&'static Dialect),
+    /// The same for Prometheus.
+    Metrics(&'static Dialect),
     /// How the targets stand.
     Targets(&'static Dialect),
     /// Is it alive, is it ready.
@@ -65,6 +67,7 @@ impl Route {
             | Route::Model(dialect, _)
             | Route::Show(dialect, _)
             | Route::Targets(dialect)
+            | Route::Metrics(dialect)
             | Route::Stats(dialect) => Some(dialect),
             Route::Health(_) | Route::Fixed(..) => None,
         }
@@ -107,6 +110,7 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
         ("/health/ready", ..) => Some(Route::Health(Health::Ready)),
         ("/health/targets", _, Some(dialect)) => Some(Route::Targets(dialect)),
         ("/stats", _, Some(dialect)) => Some(Route::Stats(dialect)),
+        ("/metrics", _, Some(dialect)) => Some(Route::Metrics(dialect)),
         (_, Some("" | "/"), Some(dialect)) => Some(Route::Models(dialect)),
         (_, Some(rest), Some(dialect)) if rest.starts_with('/') => {
             Some(Route::Model(dialect, rest.trim_start_matches('/').to_owned()))

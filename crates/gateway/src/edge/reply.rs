@@ -1,5 +1,6 @@
 //! Replies: status, headers, body.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use trunkline::codec::dialect::operation::Told;
 use trunkline::codec::dialect::{self, Framing, headers as wire_headers};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
+use trunkline::config::Metrics;
 use trunkline::exchange::{Answer, Failed, Lane};
 use trunkline::ir;
 use trunkline::monitor::{Exchange, OpenCall, Outcome, Snapshot};
@@ -19,6 +21,7 @@ use trunkline::relay::{Flow, Pipe, Seam};
 use trunkline_store::Status;
 
 use super::{Health, Route};
+use crate::meter::{self, Latency};
 use crate::pipeline::TASK;
 use crate::record::Condition;
 use crate::shed::Open;
@@ -246,13 +249,22 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
     reply
 }
 
-/// `/v1/models`, `/v1/models/{id}`, `/health/targets`, `/stats`.
+/// `/v1/models`, `/v1/models/{id}`, `/health/targets`, `/stats`, `/metrics`.
 pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
     match route {
         Route::Models(dialect) => json(dialect.downstream().write_models(&worker.client.models()), &Facts::new(id, dialect)),
         Route::Model(dialect, name) => model(worker, dialect, &percent_decode(name), id),
+        Route::Metrics(dialect) => match worker.client.config().server.metrics {
+            Metrics::Off => {
+                let what = "metrics are off: the gateway's configuration says [server] metrics = \"off\"";
+                self::error(*dialect, &Error::new(Kind::NotFound, Origin::Caller, what), id)
+            }
+            _ => metrics(worker),
+        },
         Route::Stats(dialect) => {
-            let figures = Figures { counted: worker.record.counters().snapshot(), ledger: worker.record.status() };
+            let (latency, targets) = meter::latency(&worker.record.meter().sum());
+            let (counted, ledger) = (worker.record.counters().snapshot(), worker.record.status());
+            let figures = Figures { counted, latency, targets, ledger };
             json(serde_json::to_vec(&figures).unwrap_or_default(), &Facts::new(id, dialect))
         }
         Route::Targets(dialect) => {
@@ -280,6 +292,14 @@ pub fn model(worker: &Worker, dialect: &'static Dialect, name: &str, id: &str) -
     }
 }
 
+/// `/metrics`.
+pub fn metrics(worker: &Worker) -> Response<ReplyBody> {
+    let mut reply = Response::new(ReplyBody::Whole(meter::write(worker).into()));
+    let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    reply.headers_mut().insert(header::CONTENT_TYPE, media);
+    reply
+}
+
 /// What is always answered alike.
 pub fn fixed(media: &'static str, body: &'static str) -> Response<ReplyBody> {
     let mut reply = Response::new(ReplyBody::Whole(Bytes::from_static(body.as_bytes())));
@@ -292,6 +312,8 @@ pub fn fixed(media: &'static str, body: &'static str) -> Response<ReplyBody> {
 struct Figures {
     #[serde(flatten)]
     counted: Snapshot,
+    latency: Latency,
+    targets: BTreeMap<String, Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ledger: Option<Status>,
 }

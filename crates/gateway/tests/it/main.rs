@@ -20,6 +20,7 @@ mod input;
 mod lane;
 mod list;
 mod lost;
+mod metric;
 mod ollama;
 mod operation;
 mod oversize;
