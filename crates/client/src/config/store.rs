@@ -57,8 +57,13 @@ impl StoreConfig {
         match &self.path {
             Some(path) if path == Path::new(NONE) => None,
             Some(path) => Some(path.clone()),
-            None => folder(environment).map(|folder| folder.join(NAME)),
+            None => Self::folder(environment).map(|folder| folder.join(NAME)),
         }
+    }
+
+    /// The user's data folder of ours, where each system has it. `None` when there is no such folder.
+    pub fn folder(environment: &Environment) -> Option<PathBuf> {
+        folder(environment)
     }
 }
 
