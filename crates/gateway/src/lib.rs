@@ -11,6 +11,7 @@ mod mirror;
 mod operate;
 mod passthrough;
 pub mod pipeline;
+mod prompt;
 mod record;
 mod reload;
 mod server;
@@ -19,5 +20,6 @@ mod show;
 mod worker;
 
 pub use door::Door;
+pub use prompt::Shelf;
 pub use record::Record;
 pub use server::{Server, Stop};

@@ -35,13 +35,13 @@ use crate::identify::{identify, without_key};
 use crate::mirror::{Kept, Room};
 use crate::shed::Held;
 use crate::worker::Worker;
-use crate::{operate, passthrough, show};
+use crate::{operate, passthrough, prompt, show};
 
 /// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
 pub(crate) const TASK: &str = "x-trunkline-task";
 
 /// For whom a call is made, and what else there is to say of it: for the ledger.
-const USER: &str = "x-trunkline-user";
+pub(crate) const USER: &str = "x-trunkline-user";
 const TAGS: &str = "x-trunkline-tags";
 
 /// Answers one request, whatever it is.
@@ -144,19 +144,15 @@ async fn run(
     let mut facts = Facts::new(id, dialect);
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
-    let peeked = dialect.downstream().peek(&seen, &body, operation);
-    let planned = peeked.and_then(|peek| {
+    let taken = take(worker, &seen, body, (dialect, operation), call, &mut facts);
+    let planned = taken.and_then(|(peek, body)| {
         let Peek { max_tokens, .. } = peek;
-        if let Some(outcome) = call.outcome() {
-            outcome.model.clone_from(&peek.model);
-            outcome.streamed = peek.stream && operation == Operation::Chat;
-            outcome.bytes_in = Some(body.len() as u64);
-        }
         let said = Said::Raw { dialect, head: seen, body: &body, operation, max_tokens };
         let need = Need { said, ..need(head, &peek) }.taking(body.len(), max_tokens);
-        worker.client.tries(&need).map(|tries| (peek, tries))
+        let tries = worker.client.tries(&need)?;
+        Ok((peek, body, tries))
     });
-    let (peek, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
+    let (peek, body, mut tries) = planned.map_err(|error| (error.into(), facts.clone()))?;
     facts.task = tries.task().map(str::to_owned);
     if operation == Operation::Chat {
         call.prompt(guess_unread(&body));
@@ -176,6 +172,29 @@ async fn run(
         Ok(answered) => Ok(answered.ready(call, facts)),
         Err(failed) => Err((failed, facts)),
     }
+}
+
+/// What is to be seen of a request, and its body: with the prompt in it, where a prompt is what it asks for.
+fn take(
+    worker: &Worker,
+    head: &Head<'_>,
+    body: Bytes,
+    (dialect, operation): (&'static Dialect, Operation),
+    call: &mut OpenCall,
+    facts: &mut Facts,
+) -> Result<(Peek, Bytes)> {
+    let peek = dialect.downstream().peek(head, &body, operation)?;
+    if let Some(outcome) = call.outcome() {
+        outcome.model.clone_from(&peek.model);
+        outcome.streamed = peek.stream && operation == Operation::Chat;
+        outcome.bytes_in = Some(body.len() as u64);
+    }
+    let Some(filled) = prompt::fill(worker, (dialect, operation), head, &peek, &body)? else { return Ok((peek, body)) };
+    if let Some(outcome) = call.outcome() {
+        outcome.model = format!("{}{}", trunkline_work::prompt::PREFIX, filled.name);
+    }
+    (facts.prompt, facts.losses) = (Some(filled.name), filled.losses);
+    Ok((filled.peek, filled.body))
 }
 
 /// Tells the outcome who asks for what.
@@ -277,7 +296,7 @@ impl Answered {
     /// As it goes to the caller, and into the outcome.
     fn ready(self, call: &mut OpenCall, mut facts: Facts) -> Ready {
         let Answered { what, usage, prompt, losses } = self;
-        facts.losses = losses;
+        facts.losses.extend(losses);
         if let Some(prompt) = prompt {
             call.prompt(prompt);
         }

@@ -18,6 +18,7 @@ use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
 
 use crate::door::Door;
+use crate::prompt::Shelf;
 use crate::record::Record;
 use crate::shed::Shed;
 use crate::worker::Worker;
@@ -36,6 +37,7 @@ pub struct Server {
     client: Client,
     door: Door,
     record: Arc<Record>,
+    shelf: Shelf,
     /// What its user should know, in sentences.
     pub notices: Vec<String>,
 }
@@ -89,13 +91,19 @@ impl Server {
             notices.push("no [server] key is set, so only this machine may call".to_owned());
         }
         let listener = TcpListener::bind(address).await.map_err(|error| wrong(format!("cannot listen on {address}: {error}")))?;
-        Ok(Server { listener, client, door, record: Arc::default(), notices })
+        Ok(Server { listener, client, door, record: Arc::default(), shelf: Shelf::default(), notices })
     }
 
     /// Has every call counted and recorded there.
     #[must_use]
     pub fn record(self, record: Arc<Record>) -> Self {
         Server { record, ..self }
+    }
+
+    /// Has calls name the prompts that are there.
+    #[must_use]
+    pub fn prompts(self, shelf: Shelf) -> Self {
+        Server { shelf, ..self }
     }
 
     /// Where it listens.
@@ -111,7 +119,8 @@ impl Server {
     /// # Errors
     /// When a thread cannot be started.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<()> {
-        let Server { listener, client, door, record, .. } = self;
+        let Server { listener, client, door, record, shelf, .. } = self;
+        shelf.begin(client.clone(), stop.clone()).await?;
         record.meter().know(&client.config());
         let drain = Duration::from_secs(client.config().server.drain_seconds);
         let (cut, cut_watch) = watch::channel(false);
@@ -123,6 +132,7 @@ impl Server {
                 client: client.clone(),
                 door: door.clone(),
                 record: Arc::clone(&record),
+                shelf: shelf.clone(),
                 shed: Arc::clone(&shed),
                 cut: cut_watch.clone(),
                 draining: stop.clone(),
@@ -184,6 +194,7 @@ struct Seed {
     client: Client,
     door: Door,
     record: Arc<Record>,
+    shelf: Shelf,
     shed: Arc<Shed>,
     cut: watch::Receiver<bool>,
     draining: watch::Receiver<bool>,
@@ -194,9 +205,9 @@ fn start(seed: Seed, connections: mpsc::Receiver<std::net::TcpStream>) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| wrong(error.to_string()))?;
     let body = move || {
         runtime.block_on(async move {
-            let Seed { client, door, record, shed, cut, draining } = seed;
+            let Seed { client, door, record, shelf, shed, cut, draining } = seed;
             let ids = trunkline_store::Ids::new();
-            let worker = Worker { client: client.with_own_pool(), door, record, cut, draining, ids, shed };
+            let worker = Worker { client: client.with_own_pool(), door, record, cut, draining, ids, shelf, shed };
             work(Arc::new(worker), connections).await;
         });
     };

@@ -14,6 +14,7 @@ use crate::wrong;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "sessions", include_str!("../migrations/0002_sessions.sql")),
+    (4, "prompts", include_str!("../migrations/0004_prompts.sql")),
 ];
 
 /// How long a statement waits for another process that writes.

@@ -14,7 +14,7 @@ use crate::{End, Global};
 /// Run a workflow: a file of steps whose prompts take variables and each other's outputs.
 #[derive(clap::Args)]
 pub(crate) struct Run {
-    /// The workflow, a TOML file
+    /// The workflow, a TOML or YAML file
     file: PathBuf,
     /// A variable, NAME=VALUE; @FILE as the value reads a file. May be given several times
     #[arg(long, value_name = "NAME=VALUE")]

@@ -25,6 +25,7 @@ mod ollama;
 mod operation;
 mod oversize;
 mod passthrough;
+mod prompt;
 mod quirk;
 mod race;
 mod record;

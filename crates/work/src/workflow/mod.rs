@@ -1,12 +1,11 @@
 //! Chains of calls from a file: `trunkline run FILE`.
 //!
-//! A workflow is TOML: variables, and steps whose prompts are templates. A template that says the name of another step gets
+//! A workflow is TOML or YAML: variables, and steps whose prompts are templates. A template that says the name of another step gets
 //! that step's output and runs after it; steps that do not know of each other run side by side. Whatever can be known to be
 //! wrong is found before the first call, and told with its line.
 
 mod check;
 mod draft;
-mod file;
 mod plan;
 mod run;
 mod variable;
@@ -19,7 +18,8 @@ use serde_json::Value;
 use crate::template::Template;
 
 pub use run::{News, Outcome, StepOutcome, StepState};
-pub use variable::{Kind, Variable};
+pub(crate) use variable::fill;
+pub use variable::{Kind, Variable, read_files};
 
 /// A workflow that has been read and found right.
 #[derive(Debug)]
