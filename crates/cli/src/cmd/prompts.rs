@@ -196,6 +196,14 @@ async fn share(store: &mut Store, name: &str, shares: &[String], global: &Global
     tell(global, json!({ "name": name, "shares": shares }), &sentence)
 }
 
+/// All prompts of the store.
+pub(super) async fn shelf(global: &Global) -> anyhow::Result<Shelf> {
+    let mut store = make(global).await?;
+    let prompts = store.prompts().await?;
+    store.close().await;
+    Ok(Shelf::default().refresh(prompts))
+}
+
 /// A prompt of the store that `ask` shall put before what is said.
 pub(super) struct Named {
     chosen: Chosen,
@@ -213,12 +221,9 @@ pub(super) async fn named(model: &str, variables: &[String], global: &Global) ->
         pair.with_context(|| format!("--var {text}: write NAME=VALUE"))
     };
     let given = read_files(&variables.iter().map(pair).collect::<anyhow::Result<Vec<_>>>()?)?;
-    let mut store = make(global).await?;
-    let prompts = store.prompts().await?;
-    store.close().await;
     // Whoever asks by hand is as good as a die.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::from(since.subsec_nanos()) / 1000);
-    let chosen = Shelf::default().refresh(prompts).choose(asked, None, seed)?;
+    let chosen = shelf(global).await?.choose(asked, None, seed)?;
     Ok(Some(Named { chosen, given }))
 }
 

@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use serde_json::{Map, Value, json};
+use trunkline_work::prompt::{PREFIX, Prompts};
 use trunkline_work::workflow::{News, Outcome, Sketch, StepOutcome, StepState, Workflow};
 use unicode_width::UnicodeWidthStr;
 
@@ -30,7 +32,10 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let client = global.client()?;
-        let workflow = Workflow::read(&self.file)?;
+        let path = self.file.display().to_string();
+        let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {path}"))?;
+        let prompts = if text.contains(PREFIX) { super::prompts::shelf(global).await? } else { Prompts::default() };
+        let workflow = Workflow::parse(&text, &path, &prompts)?;
         workflow.check(&client, self.model.as_deref())?;
         if self.check {
             return describe(&workflow, global);

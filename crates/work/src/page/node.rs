@@ -32,6 +32,10 @@ impl Node {
         Node { held, line, text_line: line }
     }
 
+    pub(crate) const fn is_text(&self) -> bool {
+        matches!(self.held, Held::Text(_))
+    }
+
     pub(crate) const fn is_table(&self) -> bool {
         matches!(self.held, Held::Table(_))
     }

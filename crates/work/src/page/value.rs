@@ -28,6 +28,12 @@ impl Page {
         }
     }
 
+    /// A value that stays as it is, as the template that says it.
+    pub(crate) fn plain(&mut self, what: &str, value: &Node) -> Option<Placed> {
+        let template = Template::read(&value.to_json().to_string()).ok()?;
+        Some(Placed { template, what: what.to_owned(), line: value.line })
+    }
+
     pub(crate) fn count(&mut self, table: &Table<'_>, name: &str) -> Option<u64> {
         let value = table.get(name)?;
         let count = value.to_json().as_u64();

@@ -5,7 +5,7 @@ use trunkline::codec::catalog::nearest;
 use trunkline::{Client, Result};
 
 use super::draft::Draft;
-use super::{Each, Step, Who, Workflow};
+use super::{Each, Step, Who, Words, Workflow};
 use crate::fault::wrong;
 use crate::page::{Page, Placed};
 use crate::template::Template;
@@ -22,7 +22,11 @@ impl Step {
         });
         let system = self.system.as_ref().map(|template| ("system", template));
         let when = self.when.as_ref().map(|expression| ("when", &expression.template));
-        [("prompt", &self.prompt)].into_iter().chain(system).chain(when).chain(each)
+        let words: Vec<_> = match &self.words {
+            Words::Written(template) => vec![("prompt", template)],
+            Words::Kept(kept) => kept.with.iter().map(|(_, template)| ("with", template)).collect(),
+        };
+        words.into_iter().chain(system).chain(when).chain(each)
     }
 }
 

@@ -11,10 +11,12 @@ mod run;
 mod variable;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::prompt::Prompt;
 use crate::template::Template;
 
 pub use run::{News, Outcome, StepOutcome, StepState};
@@ -54,7 +56,7 @@ pub struct Sketch {
 struct Step {
     name: String,
     line: usize,
-    prompt: Template,
+    words: Words,
     system: Option<Template>,
     who: Who,
     max_tokens: Option<u64>,
@@ -65,6 +67,22 @@ struct Step {
     retry: u32,
     /// The steps that it takes something from, by index.
     after: Vec<usize>,
+}
+
+/// What a step says.
+#[derive(Debug)]
+enum Words {
+    /// What stands in the file.
+    Written(Template),
+    /// What is kept under a name.
+    Kept(Kept),
+}
+
+/// A prompt, and the values of its variables.
+#[derive(Debug)]
+struct Kept {
+    prompt: Arc<Prompt>,
+    with: Vec<(String, Template)>,
 }
 
 /// Whom a step asks.
