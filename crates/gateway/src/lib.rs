@@ -6,6 +6,8 @@
 pub mod door;
 pub mod edge;
 pub mod identify;
+mod keeper;
+mod log;
 mod meter;
 mod mirror;
 mod operate;
@@ -19,5 +21,6 @@ mod shed;
 mod show;
 mod worker;
 
+pub use door::Door;
 pub use record::Record;
 pub use server::{Server, Stop};

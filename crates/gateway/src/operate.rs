@@ -32,7 +32,7 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
 use crate::mirror::{Kept, Room};
-use crate::pipeline::{TASK, introduce, need, word};
+use crate::pipeline::{TASK, introduce, keep, need, word};
 use crate::shed::Held;
 use crate::worker::Worker;
 
@@ -51,13 +51,17 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
-    introduce(&mut call, head, errors, Some(wish.operation));
+    introduce(worker, &mut call, head, errors, Some(wish.operation));
+    let texts = match &received {
+        Received::Json(body) => keep(worker, &mut call, id, body),
+        Received::Form(_) => None,
+    };
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
     let ran = match ran {
         Ok(ran) => ran,
         Err(error) => Err((error.into(), Facts::new(id, errors))),
     };
-    match ran {
+    let reply = match ran {
         Ok(Ready::Reply(reply)) => {
             call.close(None);
             *reply
@@ -68,7 +72,8 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
             call.close(Some(failed.error));
             reply
         }
-    }
+    };
+    reply.map(|body| body.heard(texts))
 }
 
 async fn receive(
@@ -128,6 +133,7 @@ async fn run(
     facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
+        outcome.user = outcome.user.take().or_else(|| peek.user.clone());
     }
     // All others are paid by the piece as well.
     if let (Operation::Embed, Received::Json(body)) = (wish.operation, &received) {
@@ -185,10 +191,11 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
             max_tokens: None,
             framing: Framing::Sse,
             stream_usage: true,
+            user: None,
         },
     };
     let key = wish.operation.key();
-    let usual = || worker.client.config().tasks.get(key).cloned();
+    let usual = || worker.client.config().tasks.contains_key(key).then(|| format!("task:{key}"));
     let model = Some(peek.model.clone()).filter(|model| by_task || !model.is_empty()).or_else(usual);
     let model = model.ok_or_else(|| {
         let what = format!("model is required, unless the gateway's configuration has a `{key}` among its [tasks]");

@@ -25,7 +25,7 @@ use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::config::Metrics;
 use trunkline::exchange::{Answer, Ask, Failed, Lane, exchange};
 use trunkline::ir::{Request, Usage};
-use trunkline::monitor::{OpenCall, guess_unread, reckon_whole};
+use trunkline::monitor::{OpenCall, Texts, guess_unread, read_tags, reckon_whole};
 use trunkline::relay::{self, Events, GoOn, Hold, Pipe, Seam, Stitched, Whole};
 use trunkline::route::{Leg, Need, Said, Shadow, Tries};
 use trunkline::{Target, call};
@@ -37,7 +37,7 @@ use crate::mirror::{Kept, Room};
 use crate::session::{self, Came, Keeping, Talk, Tap};
 use crate::shed::Held;
 use crate::worker::Worker;
-use crate::{operate, passthrough, show};
+use crate::{keeper, operate, passthrough, show};
 
 /// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
 pub(crate) const TASK: &str = "x-trunkline-task";
@@ -60,7 +60,7 @@ pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Inc
         Route::Metrics(_) if worker.client.config().server.metrics == Metrics::Open => return reply::metrics(&worker),
         _ => {}
     }
-    if let Err(error) = identify(worker.door.key().as_deref(), &head.headers, head.uri.query()) {
+    if let Err(error) = identify(worker.door.key().as_ref().map(|key| &key.secret), &head.headers, head.uri.query()) {
         return body::refuse(incoming, reply::error(route.dialect(), &error, &id));
     }
     if !matches!(route, Route::Call(..) | Route::Operate(_) | Route::Pass(..)) {
@@ -88,7 +88,7 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
         other => return reply::list(worker, &other, id),
     };
     let limit = worker.client.config().server.body_limit;
-    // Until the answer begins: then the request is not sent again.
+    // Until the answer begins: then the request is not sent again, unless the answer is to be gone on with.
     let mut held = Held::new(&worker.shed, &worker.client.config().server);
     let receive = body::receive(head, incoming, limit, &mut held);
     let received = match worker.unless_cut(pin!(receive)).await.unwrap_or_else(|error| Err((None, error))) {
@@ -96,13 +96,14 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(dialect, &error, id)),
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
-    introduce(&mut call, head, dialect, Some(operation));
+    introduce(worker, &mut call, head, dialect, Some(operation));
+    let texts = keep(worker, &mut call, id, &received);
     let ran = worker.unless_cut(pin!(run(worker, head, received, (dialect, operation), &mut call, id))).await;
     let ran = match ran {
         Ok(ran) => ran,
         Err(error) => Err((error.into(), Facts::new(id, dialect))),
     };
-    match ran {
+    let reply = match ran {
         Ok(Ready::Reply(reply)) => {
             call.close(None);
             reply
@@ -113,15 +114,27 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
             }
             let listener = keeping.map(|keeping| Box::new(Tap::new(keeping, answer.target.name())) as _);
             let events = Events::streamed(answer, &worker.client.config().network);
+            let may_send_again = go_on.is_some();
             let stitched = Stitched::new(events, call, go_on);
-            ReplyBody::Seam(Box::new(Seam::new(stitched, dialect, &cx, worker.settings(), listener)))
+            let body = ReplyBody::Seam(Box::new(Seam::new(stitched, dialect, &cx, worker.settings(), listener)));
+            if may_send_again { ReplyBody::Kept(Box::new(body), held) } else { body }
         }),
         Err((failed, facts)) => {
             let reply = reply::failure(dialect, &failed, &facts);
             call.close(Some(failed.error));
             reply
         }
+    };
+    reply.map(|body| body.heard(texts))
+}
+
+/// Begins to keep what is said, if that is wanted.
+pub(crate) fn keep(worker: &Worker, call: &mut OpenCall, id: &str, request: &[u8]) -> Option<Arc<Texts>> {
+    let texts = keeper::open(&worker.client.config(), id, request)?;
+    if let Some(outcome) = call.outcome() {
+        outcome.texts = Some(Arc::clone(&texts));
     }
+    Some(texts)
 }
 
 #[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
@@ -161,6 +174,7 @@ async fn run(
     let peek = dialect.downstream().peek(&seen, &body, operation).map_err(refuse)?;
     if let Some(outcome) = call.outcome() {
         outcome.model.clone_from(&peek.model);
+        outcome.user = outcome.user.take().or_else(|| peek.user.clone());
         outcome.streamed = peek.stream && operation == Operation::Chat;
         outcome.bytes_in = Some(body.len() as u64);
     }
@@ -201,13 +215,20 @@ async fn run(
 }
 
 /// Tells the outcome who asks for what.
-pub(crate) fn introduce(call: &mut OpenCall, head: &Parts, dialect: &'static Dialect, operation: Option<Operation>) {
+pub(crate) fn introduce(
+    worker: &Worker,
+    call: &mut OpenCall,
+    head: &Parts,
+    dialect: &'static Dialect,
+    operation: Option<Operation>,
+) {
     let Some(outcome) = call.outcome() else { return };
     let said = |name| head.headers.get(name).and_then(word).map(str::to_owned);
     outcome.operation = operation;
     outcome.dialect = Some(dialect.name);
+    outcome.key = worker.door.key().as_ref().map(|key| Arc::clone(&key.id));
     outcome.user = said(USER);
-    outcome.tags = said(TAGS);
+    outcome.tags = said(TAGS).as_deref().and_then(read_tags);
 }
 
 /// What the call asks for, as far as it matters for where it goes.

@@ -8,9 +8,11 @@ use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 use trunkline_codec::Result;
 
 use crate::kind::CallKind;
+use crate::label::Labels;
 use crate::row::{CallRow, ExchangeRow};
 use crate::sketch::bucket;
 use crate::store::Store;
+use crate::texts;
 
 /// Rows of one statement at most: what is told to the thread of the connection row by row costs more than the rows.
 const MOST: usize = 64;
@@ -34,7 +36,7 @@ const HOUR: &str = "INSERT INTO hour_rows (hour, kind, bucket, calls, input, out
 type Place = (i64, i64, i64);
 
 /// What is summed up: calls, input, output, cache_read, reasoning, estimated, cost_micros, elapsed_us.
-type Sums = [u64; 8];
+pub(crate) type Sums = [u64; 8];
 
 impl Store {
     /// Writes calls in one transaction; those that are there already stay as they are. How many were new.
@@ -58,6 +60,7 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
         numbered.push((call, kinds.number(&mut transaction, CallKind::of(call)).await?));
     }
     let mut sums: HashMap<Place, Sums> = HashMap::new();
+    let mut labels = Labels::default();
     let mut new = 0;
     let mut rest = numbered.as_slice();
     while !rest.is_empty() {
@@ -65,13 +68,17 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
         rest = others;
         for (call, kind) in add_new(&mut transaction, some).await? {
             new += 1;
+            texts::add(&mut transaction, call).await?;
+            let hour = call.id.hour();
+            let error = if call.mirror_of.is_some() { MIRROR } else { call.error.as_deref().unwrap_or_default() };
+            let bucket = if error.is_empty() { bucket(call.elapsed_us) } else { 0 };
             for (currency, sum) in summed(call) {
+                labels.take(call, (hour, error, currency, bucket), sum);
                 let kind = match currency == call.currency.as_deref().unwrap_or_default() {
                     true => kind,
                     false => kinds.number(&mut transaction, CallKind::of(call).charged_in(currency)).await?,
                 };
-                let bucket = if call.error.is_none() && call.mirror_of.is_none() { bucket(call.elapsed_us) } else { 0 };
-                let sums = sums.entry((call.id.hour(), kind, bucket)).or_default();
+                let sums = sums.entry((hour, kind, bucket)).or_default();
                 sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
             }
         }
@@ -80,6 +87,7 @@ async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64
         let query = sqlx::query::<Sqlite>(HOUR).bind(hour).bind(kind).bind(bucket);
         transaction.execute(sum.into_iter().fold(query, |query, sum| query.bind(int(sum)))).await?;
     }
+    labels.write(&mut transaction).await?;
     transaction.commit().await?;
     Ok(new)
 }

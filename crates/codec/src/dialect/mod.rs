@@ -37,6 +37,7 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 pub mod operation;
+mod person;
 mod phrase;
 mod qianfan;
 mod queue;
@@ -202,6 +203,8 @@ pub struct Peek {
     pub framing: Framing,
     /// Whether the caller asked for usage in a stream (always true where the dialect always tells it).
     pub stream_usage: bool,
+    /// For whom the request is made, where the body says so.
+    pub user: Option<String>,
 }
 
 /// How a stream is cut into frames.

@@ -16,7 +16,7 @@ use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
 use trunkline::config::Metrics;
 use trunkline::exchange::{Answer, Failed, Lane};
 use trunkline::ir;
-use trunkline::monitor::{Exchange, OpenCall, Outcome, Snapshot};
+use trunkline::monitor::{Exchange, OpenCall, Outcome, Snapshot, Texts};
 use trunkline::relay::{Flow, Pipe, Seam};
 use trunkline_store::Status;
 
@@ -24,7 +24,7 @@ use super::{Health, Route};
 use crate::meter::{self, Latency};
 use crate::pipeline::TASK;
 use crate::record::Condition;
-use crate::shed::Open;
+use crate::shed::{Held, Open};
 use crate::worker::Worker;
 
 const TARGET: HeaderName = HeaderName::from_static("x-trunkline-target");
@@ -37,6 +37,8 @@ const LOST_LIMIT: usize = 2048;
 
 /// The body of a reply.
 pub enum ReplyBody {
+    /// One whose request is kept, for it may be sent to somebody else yet.
+    Kept(Box<ReplyBody>, Held),
     /// All there is.
     Whole(Bytes),
     /// As it comes.
@@ -45,14 +47,32 @@ pub enum ReplyBody {
     Seam(Box<Seam>),
     /// As it comes, and no stream of a chat.
     Flow(Box<Flow>),
-    /// One that is counted among the open ones until its end.
-    Counted(Box<ReplyBody>, Open),
+    /// One that is listened to until its end.
+    Heard(Box<ReplyBody>, Arc<Texts>),
+    /// One that is counted among the open ones until its end, with the memory of a request that may be sent on yet.
+    Counted(Box<ReplyBody>, Open, Option<Held>),
 }
 
 impl ReplyBody {
+    /// What it says is kept.
+    pub(crate) fn heard(self, texts: Option<Arc<Texts>>) -> Self {
+        match (self, texts) {
+            (body, None) => body,
+            (ReplyBody::Whole(bytes), Some(texts)) => {
+                texts.hear(&bytes);
+                ReplyBody::Whole(bytes)
+            }
+            (body, Some(texts)) => ReplyBody::Heard(Box::new(body), texts),
+        }
+    }
+
     /// As long as it is on its way, the call is open. What is all there costs nothing more.
     pub(crate) fn keeping(self, open: Open) -> Self {
-        if let ReplyBody::Whole(_) = self { self } else { ReplyBody::Counted(Box::new(self), open) }
+        match self {
+            ReplyBody::Whole(_) => self,
+            ReplyBody::Kept(body, held) => ReplyBody::Counted(body, open, Some(held)),
+            body => ReplyBody::Counted(Box::new(body), open, None),
+        }
     }
 }
 
@@ -374,7 +394,14 @@ impl http_body::Body for ReplyBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
             ReplyBody::Flow(flow) => Pin::new(&mut **flow).poll_frame(context),
-            ReplyBody::Counted(body, _) => Pin::new(&mut **body).poll_frame(context),
+            ReplyBody::Heard(body, texts) => {
+                let Poll::Ready(frame) = Pin::new(&mut **body).poll_frame(context) else { return Poll::Pending };
+                if let Some(Ok(frame)) = &frame {
+                    frame.data_ref().into_iter().for_each(|bytes| texts.hear(bytes));
+                }
+                Poll::Ready(frame)
+            }
+            ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -384,7 +411,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Stream(pipe) => pipe.is_end_stream(),
             ReplyBody::Seam(seam) => seam.is_end_stream(),
             ReplyBody::Flow(flow) => flow.is_end_stream(),
-            ReplyBody::Counted(body, _) => body.is_end_stream(),
+            ReplyBody::Heard(body, _) | ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.is_end_stream(),
         }
     }
 
@@ -393,7 +420,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             ReplyBody::Stream(_) | ReplyBody::Seam(_) => SizeHint::default(),
             ReplyBody::Flow(flow) => flow.size_hint(),
-            ReplyBody::Counted(body, _) => body.size_hint(),
+            ReplyBody::Heard(body, _) | ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.size_hint(),
         }
     }
 }
