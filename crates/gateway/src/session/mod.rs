@@ -197,13 +197,10 @@ pub(crate) fn keeping(
     request: &mut Request,
     id: &str,
 ) -> Option<Box<Keeping>> {
-    if came.operation != Operation::Chat || !worker.client.config().sessions.keep {
-        return None;
-    }
-    let sessions = worker.record.sessions()?;
+    let sessions = worker.record.sessions().filter(|_| came.operation == Operation::Chat)?;
     let kept = came.dialect.downstream().kept(came.body);
     let stored = kept.as_ref().filter(|kept| kept.store);
-    if talk.is_none() && stored.is_none() {
+    if talk.is_none() && (stored.is_none() || !worker.client.config().sessions.keep) {
         return None;
     }
     if stored.is_some() {

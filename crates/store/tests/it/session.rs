@@ -217,3 +217,16 @@ async fn old_sessions_go_with_old_calls_and_a_persons_data_goes_at_once() {
     let held = |text: &[u8]| file.windows(text.len()).any(|window| window == text);
     assert!(!held(b"begun then") && held(b"bob's"));
 }
+
+#[tokio::test]
+async fn of_a_conversation_as_large_as_a_disk_only_the_end_is_read() {
+    let mut world = World::new("session-large").await;
+    let one = session("one", hour(1));
+    // As long as that twice: once asked, once answered.
+    let large = world.say(&one, &"a picture ".repeat(3_400_000), hour(1)).await;
+    assert_eq!(world.store.turns(large, 100).await.unwrap().len(), 1);
+    let small = world.say(&one, "small", hour(1)).await;
+    assert_eq!(world.store.turns(small, 100).await.unwrap().len(), 1);
+    let next = world.say(&one, "next", hour(1)).await;
+    assert_eq!(world.store.turns(next, 100).await.unwrap().len(), 2);
+}
