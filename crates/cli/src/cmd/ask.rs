@@ -13,6 +13,7 @@ use trunkline_work::session::{Session, Start};
 use crate::attachment::read_image;
 use crate::conversation::{Wanted, begin, check_model};
 use crate::label::Label;
+use crate::markdown::harmless;
 use crate::terminal::{complain, has_colour, print_json};
 use crate::{End, Global};
 
@@ -232,6 +233,8 @@ fn print_whole(told: &Told, global: &Global) -> anyhow::Result<()> {
 struct Printer {
     verbose: bool,
     dim: bool,
+    /// What a terminal would obey is made visible.
+    terminal: bool,
     /// A line is not ended.
     open: bool,
     usage: Option<Usage>,
@@ -239,7 +242,7 @@ struct Printer {
 
 impl Printer {
     fn new(global: &Global) -> Self {
-        Printer { verbose: global.verbose, dim: has_colour(), open: false, usage: None }
+        Printer { verbose: global.verbose, dim: has_colour(), terminal: io::stdout().is_terminal(), open: false, usage: None }
     }
 
     fn show(&mut self, piece: Piece) -> io::Result<()> {
@@ -247,7 +250,8 @@ impl Printer {
         match piece {
             Piece::Text(text) | Piece::Refusal(text) => {
                 self.open = !text.ends_with('\n');
-                out.write_all(text.as_bytes())?;
+                let shown = if self.terminal { harmless(&text) } else { text };
+                out.write_all(shown.as_bytes())?;
             }
             Piece::Reasoning(text) if self.verbose => {
                 let (on, off) = if self.dim { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
