@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
+use crate::reprice::Kinds;
 
 /// One of our own words, or one that was read back.
 pub type Word = Cow<'static, str>;
@@ -129,6 +130,9 @@ pub struct ExchangeRow {
     pub cost_micros: Option<u64>,
     /// Of this currency.
     pub currency: Option<Word>,
+    /// The other kinds of tokens, where its call had several exchanges; of a single one they are the call's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<Kinds>,
 }
 
 impl CallRow {

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (3, "texts", include_str!("../migrations/0003_texts.sql")),
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
+    (6, "exchange_usage", include_str!("../migrations/0006_exchange_usage.sql")),
 ];
 
 /// How long a statement waits for another process that writes.

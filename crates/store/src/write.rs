@@ -21,7 +21,7 @@ const CALL: &str = "INSERT INTO calls (id, begun_us, request_id, key_id, user_id
     first_us, elapsed_us, bytes_in, bytes_out, losses, mirror_of) ";
 
 const EXCHANGE: &str = "INSERT INTO exchanges (call_id, number, target, dialect, started_us, elapsed_us, status, error, input, \
-    output, usage_estimated, cost_micros, currency) ";
+    output, usage_estimated, cost_micros, currency, kinds) ";
 
 const HOUR: &str = "INSERT INTO hours (hour, model, target, task, error, currency, bucket, calls, input, output, cache_read, \
     reasoning, estimated, cost_micros, elapsed_us) \
@@ -182,7 +182,8 @@ async fn add_exchanges(connection: &mut SqliteConnection, calls: &[CallRow]) -> 
                 .push_bind(exchange.output.map(int))
                 .push_bind(exchange.usage_estimated)
                 .push_bind(exchange.cost_micros.map(int))
-                .push_bind(exchange.currency.as_deref());
+                .push_bind(exchange.currency.as_deref())
+                .push_bind(exchange.kinds.as_ref().and_then(|kinds| serde_json::to_string(kinds).ok()));
         });
         connection.execute(query.build()).await?;
     }

@@ -4,4 +4,5 @@
 mod folder;
 mod ledger;
 mod million;
+mod month;
 mod suite;

@@ -22,6 +22,10 @@ const DOCUMENTS: &[&str] = &[
     "docs/workflows.zh-CN.md",
     "docs/compare.md",
     "docs/compare.zh-CN.md",
+    "docs/ledger.md",
+    "docs/ledger.zh-CN.md",
+    "docs/monitoring.md",
+    "docs/monitoring.zh-CN.md",
     "benches/gateway/README.md",
 ];
 
