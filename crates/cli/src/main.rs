@@ -5,12 +5,16 @@
 // What stands above an option is what `--help` prints: brackets there hold defaults and sections of the configuration.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod attachment;
 mod chart;
 mod cmd;
 mod column;
+mod conversation;
 mod label;
 mod ledger;
+mod markdown;
 mod rehearsal;
+mod screen;
 mod terminal;
 
 use std::path::PathBuf;
@@ -93,6 +97,10 @@ impl Global {
 enum Command {
     /// Ask a model and print its answer
     Ask(cmd::ask::Ask),
+    /// Converse with a model: in a terminal, or line by line from a pipe
+    Chat(cmd::chat::Chat),
+    /// List, show, search, export and delete the conversations that are kept
+    Sessions(cmd::sessions::Sessions),
     /// Ask a model for every line of a file; goes on where it was, whatever ended it
     Batch(cmd::batch::Batch),
     /// Ask several models the same, and set them side by side
@@ -171,6 +179,8 @@ fn run_command(command: Command, global: &Global) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
         Command::Ask(ask) => runtime()?.block_on(ask.run(global)),
+        Command::Chat(chat) => runtime()?.block_on(chat.run(global)),
+        Command::Sessions(sessions) => runtime()?.block_on(sessions.run(global)),
         Command::Batch(batch) => runtime()?.block_on(batch.run(global)),
         Command::Compare(compare) => runtime()?.block_on(compare.run(global)),
         Command::Run(steps) => runtime()?.block_on(steps.run(global)),

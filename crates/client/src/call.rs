@@ -8,12 +8,10 @@ mod mirror;
 mod moderate;
 mod operation;
 mod rerank;
+mod stream;
 
-use std::pin::Pin;
-use std::pin::pin;
-use std::task::{Context, Poll};
-
-use futures_core::Stream;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use crate::client::Client;
 use crate::codec::catalog::Cost;
@@ -21,13 +19,17 @@ use crate::codec::dialect::{Framing, Operation};
 use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
-use crate::ir::{Content, Delta, Event, Finish, Message, PartStart, Reason, Request, Response, Role, TokenCount, Usage};
+use crate::ir::{Content, Finish, Message, Reason, Request, Response, Role, TokenCount, Usage};
 use crate::monitor::{Label, reckon_whole};
-use crate::relay::{Events, GoOn, Hold, Step, Stitched, Whole, hold, is_stream, whole};
+use crate::relay::{Events, GoOn, Hold, Stitched, Whole, hold, is_stream, whole};
 use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
 
 pub use operation::OperationCall;
+pub use stream::ChatStream;
+
+/// Changes the request for a provider.
+type Tailor = Arc<dyn Fn(&str, &mut Request) -> Losses + Send + Sync>;
 
 /// A call that has not been sent: await it for the whole reply, or [`Call::stream`] it.
 ///
@@ -45,6 +47,8 @@ pub struct Call {
     request: Request,
     task: Option<String>,
     session: Option<String>,
+    folded: bool,
+    tailor: Option<Tailor>,
     label: Label,
 }
 
@@ -93,7 +97,7 @@ impl Client {
 
     /// Sends a request in canonical form.
     pub fn call(&self, request: Request) -> Call {
-        Call { client: self.clone(), request, task: None, session: None, label: Label::default() }
+        Call { client: self.clone(), request, task: None, session: None, label: Label::default(), folded: false, tailor: None }
     }
 
     /// Counts a request's input tokens: by the provider where it can, else an estimate that is marked as one.
@@ -159,6 +163,19 @@ impl Call {
         self
     }
 
+    /// Keeps a streamed answer as it comes, so that [`ChatStream::response`] has it. Takes as much memory as the answer.
+    pub fn folded(mut self) -> Self {
+        self.folded = true;
+        self
+    }
+
+    /// Has the request changed for each provider that is asked, by its id, just before it is: what `tailor` tells of it is
+    /// told with the provider's own losses. An answer that breaks off is gone on with from the request as it is.
+    pub fn tailored(mut self, tailor: impl Fn(&str, &mut Request) -> Losses + Send + Sync + 'static) -> Self {
+        self.tailor = Some(Arc::new(tailor));
+        self
+    }
+
     /// For whom it is made: for the ledger, and for no provider.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.label.user = Some(user.into());
@@ -182,16 +199,16 @@ impl Call {
     /// # Errors
     /// With kind, origin, retry advice and the provider's own words.
     pub async fn send(self) -> Result<Reply> {
-        let Call { client, mut request, task, session, label } = self;
+        let Call { client, mut request, task, session, label, tailor, .. } = self;
         request.stream = false;
         let mut call = client.open_call(Operation::Chat, &request.model);
         label.apply(&mut call);
         call.prompt(estimate(&request).input);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
-        mirror::mirror(&client, &mut tries, &call, &request);
-        let (client, request) = (&client, &request);
-        let reply = tries.answer(&mut call, |leg| async move { ask_whole(client, &leg, request).await }).await;
+        mirror::mirror(&client, &mut tries, &call, (&request, tailor.as_ref()));
+        let ask = &Asked { client: &client, request: &request, tailor: tailor.as_ref() };
+        let reply = tries.answer(&mut call, |leg| async move { ask_whole(ask, &leg).await }).await;
         let reply = reply.map_err(|failed| call.end(failed.error))?;
         call.note(Some(reckon_whole(&reply.response)), &reply.losses);
         call.close(None);
@@ -203,7 +220,7 @@ impl Call {
     /// # Errors
     /// Those before the first byte; later ones are items of the stream.
     pub async fn stream(self) -> Result<ChatStream> {
-        let Call { client, mut request, task, session, label } = self;
+        let Call { client, mut request, task, session, label, folded, tailor } = self;
         request.stream = true;
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
@@ -215,15 +232,15 @@ impl Call {
         call.prompt(estimate(&request).input);
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
-        mirror::mirror(&client, &mut tries, &call, &request);
-        let (client, request, network) = (&client, &request, &network);
-        let begun = tries.answer(&mut call, |leg| async move { ask_stream(client, &leg, request, network).await }).await;
+        mirror::mirror(&client, &mut tries, &call, (&request, tailor.as_ref()));
+        let (ask, network) = (&Asked { client: &client, request: &request, tailor: tailor.as_ref() }, &network);
+        let begun = tries.answer(&mut call, |leg| async move { ask_stream(ask, &leg, network).await }).await;
         let Begun { target, losses, events } = begun.map_err(|failed| call.end(failed.error))?;
         call.note(None, &losses);
         let more =
             tries.continues().then(|| Box::new(GoOn { client: client.clone(), tries, request: request.clone(), caller: None }));
         let stitched = Stitched::new(events, call, more);
-        Ok(ChatStream { target, losses, inner: Box::pin(pieces(stitched)) })
+        Ok(ChatStream::new(target, losses, stitched, folded))
     }
 }
 
@@ -237,8 +254,16 @@ fn need<'a>(client: &Client, request: &'a Request) -> Need<'a> {
     need.taking(input.saturating_mul(4), request.max_tokens)
 }
 
-async fn ask_whole(client: &Client, leg: &Leg, request: &Request) -> Result<Reply, Failed> {
-    let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
+/// What each target is asked.
+struct Asked<'a> {
+    client: &'a Client,
+    request: &'a Request,
+    tailor: Option<&'a Tailor>,
+}
+
+async fn ask_whole(asked: &Asked<'_>, leg: &Leg) -> Result<Reply, Failed> {
+    let client = asked.client;
+    let mut answer = leg.begin(pin!(asked.ask(&leg.target))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let target = leg.target.name().to_owned();
     match whole(answer, client.config().network.reply_limit).await? {
@@ -257,8 +282,8 @@ struct Begun {
     events: Events,
 }
 
-async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Network) -> Result<Begun, Failed> {
-    let mut answer = leg.begin(pin!(ask(client, &leg.target, request))).await?;
+async fn ask_stream(asked: &Asked<'_>, leg: &Leg, network: &Network) -> Result<Begun, Failed> {
+    let mut answer = leg.begin(pin!(asked.ask(&leg.target))).await?;
     let losses = std::mem::take(&mut answer.losses);
     let until = match leg.hold.until {
         // There is no head to be passed on before the first piece.
@@ -268,6 +293,18 @@ async fn ask_stream(client: &Client, leg: &Leg, request: &Request, network: &Net
     let answer = if is_stream(&answer) { hold(answer, Framing::Sse, Hold { until, ..leg.hold }).await? } else { answer };
     let target = leg.target.name().to_owned();
     Ok(Begun { target, losses, events: Events::open(answer, network).await? })
+}
+
+impl Asked<'_> {
+    async fn ask(&self, target: &Target) -> Result<Answer, Failed> {
+        let Some(tailor) = self.tailor else { return ask(self.client, target, self.request).await };
+        let mut request = self.request.clone();
+        let losses = tailor(&target.service.provider.id, &mut request);
+        let mut answer = ask(self.client, target, &request).await?;
+        let told = std::mem::replace(&mut answer.losses, losses);
+        answer.losses.extend(told);
+        Ok(answer)
+    }
 }
 
 async fn ask(client: &Client, target: &Target, request: &Request) -> Result<Answer, Failed> {
@@ -315,83 +352,5 @@ impl Reply {
     /// Why the first answer ended.
     pub fn reason(&self) -> Reason {
         self.response.choices.first().map(|choice| choice.finish.reason).unwrap_or_default()
-    }
-}
-
-/// A streamed reply: a [`Stream`] of [`Piece`]s of the first answer. Dropping it cancels the call at once.
-pub struct ChatStream {
-    /// Who answers, `provider/model`.
-    pub target: String,
-    /// What the provider could not be told.
-    pub losses: Losses,
-    inner: Pin<Box<dyn Stream<Item = Result<Piece>> + Send>>,
-}
-
-impl Stream for ChatStream {
-    type Item = Result<Piece>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.as_mut().poll_next(context)
-    }
-}
-
-fn pieces(events: Stitched) -> impl Stream<Item = Result<Piece>> + Send {
-    futures_util::stream::unfold((events, Gather::default()), |(mut events, mut gather)| async move {
-        loop {
-            let piece = match events.next().await? {
-                Ok(Step::Event(event)) => gather.piece(event).map(Ok),
-                Ok(Step::Continued(_)) => None,
-                Err(error) => Some(Err(error)),
-            };
-            if let Some(piece) = piece {
-                return Some((piece, (events, gather)));
-            }
-        }
-    })
-}
-
-/// The parts of the first answer that are open: tool calls are given whole.
-#[derive(Default)]
-struct Gather(Vec<Open>);
-
-enum Open {
-    Text,
-    Reasoning,
-    Refusal,
-    ToolCall { id: String, name: String, arguments: String },
-    Other,
-}
-
-impl Gather {
-    fn piece(&mut self, event: Event) -> Option<Piece> {
-        match event {
-            Event::PartStart { choice: 0, start, .. } => {
-                self.0.push(match start {
-                    PartStart::Text => Open::Text,
-                    PartStart::Reasoning => Open::Reasoning,
-                    PartStart::Refusal => Open::Refusal,
-                    PartStart::ToolCall { id, name } => Open::ToolCall { id, name, arguments: String::new() },
-                    PartStart::Audio { .. } | PartStart::Whole { .. } => Open::Other,
-                });
-                None
-            }
-            Event::Delta { choice: 0, part, delta } => match (self.0.get_mut(part as usize)?, delta) {
-                (Open::Text, Delta::Text(text)) => Some(Piece::Text(text)),
-                (Open::Reasoning, Delta::Text(text)) => Some(Piece::Reasoning(text)),
-                (Open::Refusal, Delta::Text(text)) => Some(Piece::Refusal(text)),
-                (Open::ToolCall { arguments, .. }, Delta::Arguments(more)) => {
-                    arguments.push_str(&more);
-                    None
-                }
-                _ => None,
-            },
-            Event::PartEnd { choice: 0, part } => match std::mem::replace(self.0.get_mut(part as usize)?, Open::Other) {
-                Open::ToolCall { id, name, arguments } => Some(Piece::ToolCall { id, name, arguments }),
-                _ => None,
-            },
-            Event::Finish { choice: 0, finish } => Some(Piece::Finish(finish)),
-            Event::Usage { usage } => Some(Piece::Usage(usage)),
-            _ => None,
-        }
     }
 }

@@ -257,6 +257,9 @@ pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, l
     if reply.status().is_success() {
         return Ok(reply);
     }
+    if !(400..600).contains(&reply.status().as_u16()) {
+        return Err(neither(reply.status()).from_provider(&target.service.provider.id).into());
+    }
     let (head, body) = reply.into_parts();
     let body = body.collect(ERROR_LIMIT).await.unwrap_or_default();
     let error = dialect.upstream.read_error(head.status.as_u16(), &head.headers, &body, turn.clock().unix());
@@ -264,6 +267,13 @@ pub(crate) async fn settle(sent: Sent<'_>, target: &Target, dialect: &Dialect, l
     let reply =
         (lane == Lane::Same && !turn.is_in(&body)).then_some(ErrorReply { status: head.status, headers: head.headers, body });
     Err(Failed { reply, ..error.into() }.mend(turn.remedy()))
+}
+
+/// Whoever sends elsewhere, or says what nobody knows, is not who was meant.
+fn neither(status: StatusCode) -> Error {
+    let status = status.as_u16();
+    let what = format!("answered HTTP {status}, which is neither an answer nor an error; check its `base_url`");
+    Error { status: Some(status), ..Error::malformed(what) }
 }
 
 struct Written {
@@ -335,7 +345,7 @@ pub(crate) fn explain(failure: &Failure, target: &Target) -> Error {
     if failure.phase == Phase::Replay {
         // Neither the target's fault, nor would asking again help.
         let error = Error::new(Kind::NotFound, Origin::Caller, failure.message.clone());
-        return Error { code: Some("no_recording".to_owned()), ..error };
+        return Error { code: Some(error::NO_RECORDING.to_owned()), ..error };
     }
     let kind = match (failure.timeout, failure.phase) {
         (true, _) => Kind::Timeout,

@@ -89,7 +89,8 @@ impl Service {
     /// The credentials, or the sentence that says why there are none.
     pub(crate) fn credentials(&self) -> Result<&Credentials> {
         self.credentials.as_ref().map_err(|lack| match lack {
-            Lack::Unusable(error) => error.clone().from_provider(&self.provider.id),
+            // Waiting brings no file back.
+            Lack::Unusable(error) => Error { retry: Retry::Never, ..error.clone() }.from_provider(&self.provider.id),
             Lack::Variables(names) => {
                 let what = format!("{} is not set up: set {} (a .env file will do)", self.provider.id, names.join(" or "));
                 // Waiting brings no key.
@@ -318,7 +319,10 @@ pub(crate) fn assemble(config: &Config, environment: &Environment) -> Result<(Ca
                 Ok(credentials)
             }
             Ok(Opened::Missing(names)) => Err(Lack::Variables(names)),
-            Err(error) => Err(Lack::Unusable(error)),
+            Err(error) => {
+                notices.push(error.clone().from_provider(&provider.id));
+                Err(Lack::Unusable(error))
+            }
         };
         let credentials = match provider.unset.as_slice() {
             [] => credentials,

@@ -58,6 +58,8 @@ pub enum Kind {
     Cancelled,
     /// No target can take the call now.
     Unavailable,
+    /// The gateway has no credential for the provider that could be used: its file cannot be read, its command fails.
+    Credential,
     /// The gateway itself is wrong.
     Internal,
 }
@@ -119,7 +121,7 @@ pub struct Words {
 
 impl Kind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 23] = [
         Kind::BadRequest,
         Kind::Unauthenticated,
         Kind::Forbidden,
@@ -141,6 +143,7 @@ impl Kind {
         Kind::Malformed,
         Kind::Cancelled,
         Kind::Unavailable,
+        Kind::Credential,
         Kind::Internal,
     ];
 
@@ -169,6 +172,7 @@ impl Kind {
             Kind::Malformed => "MalformedReplyError",
             Kind::Cancelled => "CancelledError",
             Kind::Unavailable => "UnavailableError",
+            Kind::Credential => "CredentialError",
             Kind::Internal => "InternalError",
         }
     }
@@ -202,6 +206,7 @@ impl Kind {
             Kind::Malformed        => row(502, "server_error", Some("malformed_reply"), "api_error", "INTERNAL"),
             Kind::Cancelled        => row(499, "server_error", Some("cancelled"), "api_error", "CANCELLED"),
             Kind::Unavailable      => row(503, "server_error", Some("unavailable"), "overloaded_error", "UNAVAILABLE"),
+            Kind::Credential       => row(503, "server_error", Some("credential_unusable"), "api_error", "UNAVAILABLE"),
             Kind::Internal         => row(500, "server_error", Some("gateway_error"), "api_error", "INTERNAL"),
         }
     }
@@ -222,7 +227,7 @@ impl Kind {
             Kind::RateLimited => "ThrottlingException",
             Kind::QuotaExhausted => "ServiceQuotaExceededException",
             Kind::Timeout => "ModelTimeoutException",
-            Kind::Overloaded | Kind::Network | Kind::Tls | Kind::Unavailable => "ServiceUnavailableException",
+            Kind::Overloaded | Kind::Network | Kind::Tls | Kind::Unavailable | Kind::Credential => "ServiceUnavailableException",
             Kind::Truncated => "ModelStreamErrorException",
             Kind::Malformed => "ModelErrorException",
             Kind::Server | Kind::Cancelled | Kind::Internal => "InternalServerException",
@@ -243,7 +248,9 @@ impl Kind {
             429 => Kind::RateLimited,
             503 | 529 => Kind::Overloaded,
             400..=499 => Kind::BadRequest,
-            _ => Kind::Server,
+            500..=599 => Kind::Server,
+            // Neither an answer nor an error: whoever is there speaks another language.
+            _ => Kind::Malformed,
         }
     }
 
@@ -293,6 +300,9 @@ pub struct Error {
 }
 
 const RAW_LIMIT: usize = 8 * 1024;
+
+/// The [`Error::code`] of a call whose recording is not there to be played back.
+pub const NO_RECORDING: &str = "no_recording";
 
 impl Error {
     /// An error of this kind and origin with the kind's usual retry advice.
@@ -389,13 +399,26 @@ impl Error {
         let code = match (status, self.kind) {
             (502, Kind::Unauthenticated | Kind::Forbidden) => Some("provider_rejected_credential"),
             (502, Kind::QuotaExhausted) => Some("provider_quota_exhausted"),
+            _ if self.lacks_recording() => Some(NO_RECORDING),
             _ => self.kind.words().openai_code,
         };
         Words { status, openai_code: code, ..words }
     }
 
-    /// The sentence for the caller: names the provider when it is to blame.
+    /// Nobody was asked, for recordings are played back, and none fits.
+    fn lacks_recording(&self) -> bool {
+        self.origin != Origin::Provider && self.code.as_deref() == Some(NO_RECORDING)
+    }
+
+    /// The sentence for the caller: names the provider when it is to blame. Where the gateway's secrets are kept is the
+    /// operator's business.
     pub fn caller_message(&self) -> String {
+        if self.kind == Kind::Credential {
+            let whom = self.provider.as_deref().unwrap_or("the provider");
+            return format!(
+                "the gateway has no usable credential for {whom}; its operator finds the reason with `trunkline check`"
+            );
+        }
         match (&self.provider, self.origin) {
             (Some(provider), Origin::Provider | Origin::Network) => {
                 let status = self.status.map(|s| format!(" (HTTP {s})")).unwrap_or_default();

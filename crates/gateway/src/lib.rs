@@ -16,9 +16,11 @@ pub mod pipeline;
 mod record;
 mod reload;
 mod server;
+mod session;
 mod shed;
 mod show;
 mod worker;
 
+pub use door::Door;
 pub use record::Record;
 pub use server::{Server, Stop};

@@ -144,7 +144,7 @@ async fn run(
         Received::Form(form) => Given::Form(Mutex::new(form)),
     };
     let caller = Caller { wish, head: seen, peek, body };
-    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.ids.next()) {
+    if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.next_id()) {
         mirror(worker, shadow, &caller);
     }
     let caller = &caller;
@@ -195,7 +195,7 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
         },
     };
     let key = wish.operation.key();
-    let usual = || worker.client.config().tasks.get(key).cloned();
+    let usual = || worker.client.config().tasks.contains_key(key).then(|| format!("task:{key}"));
     let model = Some(peek.model.clone()).filter(|model| by_task || !model.is_empty()).or_else(usual);
     let model = model.ok_or_else(|| {
         let what = format!("model is required, unless the gateway's configuration has a `{key}` among its [tasks]");

@@ -8,12 +8,13 @@ use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::config::{LogContent, LogLevel};
 use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder, Texts};
-use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Kinds, Ledger, State, Status, Word};
+use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Kinds, Ledger, Opening, State, Status, Word};
 
 use crate::door::Door;
 use crate::keeper::{self, Keeper};
 use crate::log::{Entry, Lines, Log};
 use crate::meter::{self, Meter};
+use crate::session::Sessions;
 
 /// The longest name that is stored: callers choose them.
 const NAME_MOST: usize = 256;
@@ -28,6 +29,7 @@ pub struct Record {
     keeper: OnceLock<Arc<Keeper>>,
     label: OnceLock<Label>,
     content: OnceLock<LogContent>,
+    sessions: OnceLock<Sessions>,
 }
 
 /// Where rows go.
@@ -60,6 +62,17 @@ impl Record {
     /// Says for whom and what for those calls are that do not say it themselves. The first word counts.
     pub fn label(&self, label: Label) {
         let _ = self.label.set(label);
+    }
+
+    /// Has conversations kept there from now on; nothing is opened before the first of them. `tell` hears what the operator
+    /// should know. The first store stays.
+    pub fn keep_sessions_in(&self, opening: Opening, tell: Arc<dyn Fn(&str) + Send + Sync>) {
+        let _ = self.sessions.set(Sessions::new(opening, tell));
+    }
+
+    /// Where conversations are kept, if they are.
+    pub(crate) fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.get()
     }
 
     /// The counters.
@@ -117,6 +130,9 @@ impl Record {
 
     /// Writes what is not written yet. Blocks for some seconds at most.
     pub fn close(&self) {
+        if let Some(sessions) = self.sessions() {
+            sessions.close();
+        }
         if let Some(keeper) = self.keeper.get() {
             keeper.close();
         }
@@ -159,8 +175,8 @@ impl Recorder for Record {
         if self.sinks.ledger.get().is_none() && self.sinks.log.get().is_none() {
             return;
         }
-        let now = SystemTime::now();
-        let id = self.ledger().map_or_else(|| self.ids.next(now), |ledger| ledger.next_id(now));
+        // What the gateway's caller was told is the row's id.
+        let id = outcome.request_id.parse().unwrap_or_else(|_| self.ids.next(outcome.begun));
         let stays = |_: &Arc<Texts>| self.content.get().is_some_and(|content| keeper::stays(*content, &outcome));
         let texts = outcome.texts.clone().filter(stays);
         match (self.keeper.get(), texts) {

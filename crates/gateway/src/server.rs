@@ -21,7 +21,7 @@ use trunkline::config::LogLevel;
 use crate::door::Door;
 use crate::record::Record;
 use crate::shed::Shed;
-use crate::worker::{Ids, Worker};
+use crate::worker::Worker;
 use crate::{pipeline, reload};
 
 /// After running streams were cut, their last bytes have this long to leave.
@@ -197,13 +197,11 @@ struct Seed {
 
 fn start(seed: Seed, connections: mpsc::Receiver<std::net::TcpStream>) -> Result<JoinHandle<()>> {
     let wrong = |what: String| Error::new(Kind::Internal, Origin::Gateway, format!("cannot start a thread: {what}"));
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|error| wrong(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| wrong(error.to_string()))?;
     let body = move || {
         runtime.block_on(async move {
             let Seed { client, door, record, shed, cut, draining } = seed;
-            let ids = Ids::new(u64::from_ne_bytes(random));
+            let ids = trunkline_store::Ids::new();
             let worker = Worker { client: client.with_own_pool(), door, record, cut, draining, ids, shed };
             work(Arc::new(worker), connections).await;
         });

@@ -1,13 +1,13 @@
 //! What one thread of the gateway has: a client with a pool of its own, the door, ids.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::relay::Settings;
+use trunkline_store::Ids;
 
 use crate::door::Door;
 use crate::record::Record;
@@ -31,6 +31,11 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// An id for a call that begins now: what its caller is told, and its row's.
+    pub(crate) fn next_id(&self) -> String {
+        self.ids.next(SystemTime::now()).digits()
+    }
+
     /// Unix seconds.
     pub fn now(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -57,38 +62,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// Ids that nobody has used before: a counter through a mixing function, started at a random point.
-pub(crate) struct Ids(AtomicU64);
-
-impl Ids {
-    pub(crate) fn new(start: u64) -> Self {
-        Ids(AtomicU64::new(start))
-    }
-
-    /// 24 characters of `[a-z0-9]`.
-    pub(crate) fn next(&self) -> String {
-        let number = self.0.fetch_add(1, Ordering::Relaxed);
-        let mut id = String::with_capacity(24);
-        // Two halves, for dividing wider numbers is slow.
-        for mut left in [mix(number), mix(number ^ 0x9E37_79B9_7F4A_7C15)] {
-            id.extend(
-                std::iter::repeat_with(|| {
-                    let digit = (left % 36) as u32;
-                    left /= 36;
-                    char::from_digit(digit, 36).unwrap_or('0')
-                })
-                .take(12),
-            );
-        }
-        id
-    }
-}
-
-/// SplitMix64's finaliser: neighbours in, strangers out.
-fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    number ^ (number >> 31)
 }

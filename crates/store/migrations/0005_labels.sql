@@ -1,4 +1,4 @@
--- Sums by what hours does not have: 'user', 'key', and 'tag:NAME' for each name of a tag. They go when the calls go.
+-- Sums by what hours does not have: 'user', and 'tag:NAME' for each name of a tag. They go when the calls go.
 CREATE TABLE labels (
     hour INTEGER NOT NULL,
     label TEXT NOT NULL,

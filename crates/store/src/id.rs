@@ -18,9 +18,21 @@ impl Id {
         Id(u128::from(millis(time)) << 80)
     }
 
+    /// The greatest id of all.
+    pub(crate) const fn last() -> Self {
+        Id(u128::MAX)
+    }
+
     /// As it is stored: biggest byte first, so that the order is that of time.
     pub fn bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
+    }
+
+    /// As the gateway tells it to callers: 32 hexadecimal digits.
+    pub fn digits(self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let halves = self.bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
+        halves.map(|half| char::from(DIGITS.get(usize::from(half)).copied().unwrap_or(b'0'))).collect()
     }
 
     /// From what is stored.
@@ -56,10 +68,11 @@ impl FromStr for Id {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits: String = text.chars().filter(|c| *c != '-').collect();
-        let whole = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = whole.then(|| u128::from_str_radix(&digits, 16).ok()).flatten();
-        number.map(Id).ok_or("an id has 32 hexadecimal digits")
+        let digits = text.chars().filter(|c| *c != '-').map(|c| c.to_digit(16));
+        let read = digits
+            .take(33)
+            .try_fold((0u32, 0u128), |(count, number), digit| Some((count + 1, (number << 4) | u128::from(digit?))));
+        read.filter(|(count, _)| *count == 32).map(|(_, number)| Id(number)).ok_or("an id has 32 hexadecimal digits")
     }
 }
 
@@ -129,6 +142,7 @@ mod tests {
         assert_eq!((text.len(), text.as_bytes()[14], text.parse()), (36, b'7', Ok(first)));
         assert!("89ab".contains(text.as_bytes()[19] as char), "{text}");
         assert_eq!(Id::from_bytes(&first.bytes()), Some(first));
+        assert_eq!((first.digits(), first.digits().parse()), (text.replace('-', ""), Ok(first)));
         assert!("0189".parse::<Id>().is_err() && Id::from_bytes(&[1]).is_none());
         let many: std::collections::HashSet<_> = (0..200_000).map(|_| ids.next(one)).collect();
         assert_eq!(many.len(), 200_000);

@@ -1,4 +1,4 @@
-//! Sums by user, by key and by tag: written with the calls, and deleted with them.
+//! Sums by user and by tag: written with the calls, and deleted with them.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use sqlx::Executor;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use crate::row::CallRow;
-use crate::write::{Place, Sums, int};
+use crate::write::{Sums, int};
 
 /// Tags of one call that are summed up by.
 const TAGS_MOST: usize = 8;
@@ -15,7 +15,6 @@ const TAGS_MOST: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Label<'r> {
     User,
-    Key,
     /// This name of a tag.
     Tag(&'r str),
 }
@@ -25,7 +24,6 @@ impl Label<'_> {
     pub(crate) fn word(&self) -> String {
         match self {
             Label::User => "user".to_owned(),
-            Label::Key => "key".to_owned(),
             Label::Tag(name) => format!("tag:{name}"),
         }
     }
@@ -44,16 +42,13 @@ type Spot<'r> = (i64, Label<'r>, &'r str, &'r str, &'r str, i64);
 pub(crate) struct Labels<'r>(HashMap<Spot<'r>, Sums>);
 
 impl<'r> Labels<'r> {
-    /// Adds a call that is summed up like this.
-    pub(crate) fn take(&mut self, call: &'r CallRow, summed: &[(Place<'r>, Sums)]) {
+    /// Adds a call that is summed up like this: hour, error, currency, bucket.
+    pub(crate) fn take(&mut self, call: &'r CallRow, (hour, error, currency, bucket): (i64, &'r str, &'r str, i64), sum: Sums) {
         let user = call.user_id.as_deref().map(|user| (Label::User, user));
-        let key = call.key_id.as_deref().map(|key| (Label::Key, key));
         let tagged = call.tags.iter().flat_map(|text| tags(text).take(TAGS_MOST));
-        for (label, name) in user.into_iter().chain(key).chain(tagged.map(|(name, value)| (Label::Tag(name), value))) {
-            for ((hour, _, _, _, error, currency, bucket), sum) in summed {
-                let sums = self.0.entry((*hour, label, name, error, currency, *bucket)).or_default();
-                sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(*more));
-            }
+        for (label, name) in user.into_iter().chain(tagged.map(|(name, value)| (Label::Tag(name), value))) {
+            let sums = self.0.entry((hour, label, name, error, currency, bucket)).or_default();
+            sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
         }
     }
 

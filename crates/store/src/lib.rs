@@ -1,4 +1,4 @@
-//! What must survive a restart: the ledger of all calls, in a file of SQLite's.
+//! What must survive a restart: the ledger of all calls, and conversations, in a file of SQLite's.
 //!
 //! [`Store`] is the file with its one set of operations; its SQL is what SQLite and Postgres both understand, but for the
 //! tables' definitions in `migrations/`. [`Ledger`] is how calls get into it: off the way of the call, bounded, and while
@@ -7,11 +7,13 @@
 mod export;
 mod id;
 mod keep;
+mod kind;
 mod label;
 mod ledger;
 mod logs;
 mod reprice;
 mod row;
+mod session;
 mod sketch;
 mod stats;
 mod store;
@@ -26,6 +28,7 @@ pub use ledger::{Ledger, Options, State, Status, Tell};
 pub use logs::Wanted;
 pub use reprice::{Kinds, Repriced};
 pub use row::{CallRow, ExchangeRow, TextsRow, Word};
+pub use session::{Listed, Placed, SessionRow, Sought, Summary, TurnRow};
 pub use sketch::Sketch;
 pub use stats::{By, Group, Moment, Stats, Totals, date};
 pub use store::{FileId, Opening, Store, private};

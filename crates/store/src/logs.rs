@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use trunkline_codec::Result;
 
 use crate::id::Id;
@@ -30,10 +30,12 @@ pub struct Wanted {
     pub tags: Vec<String>,
     /// Only those that come after this one.
     pub after: Option<Id>,
+    /// Only those that were written after the first of these numbers, up to the second: see [`Store::newest`].
+    pub written: Option<(u64, u64)>,
 }
 
 /// Where [`Wanted::grep`] looks.
-const SEARCHED: &str = "LOWER(request_id || ' ' || model || ' ' || COALESCE(target, '') || ' ' || COALESCE(task, '') || ' ' || \
+const SEARCHED: &str = "LOWER(model || ' ' || COALESCE(target, '') || ' ' || COALESCE(task, '') || ' ' || \
     COALESCE(error, '') || ' ' || COALESCE(user_id, '') || ' ' || COALESCE(key_id, '') || ' ' || COALESCE(tags, '') || ' ' || \
     operation || ' ' || status)";
 
@@ -48,15 +50,18 @@ impl Store {
         let sql = format!("SELECT * FROM calls {clauses} ORDER BY id {order} LIMIT {}", wanted.limit);
         let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), arguments);
         let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
-        let calls: std::result::Result<Vec<CallRow>, sqlx::Error> = rows.iter().map(read_call).collect();
+        let calls: std::result::Result<Vec<_>, sqlx::Error> = rows.iter().map(read_call).collect();
         let mut calls = calls.map_err(|error| self.wrong(&error))?;
         if wanted.after.is_none() {
             calls.reverse();
         }
-        for call in &mut calls {
+        for (call, only) in &mut calls {
             call.exchanges = self.exchanges(call.id).await?;
+            if call.exchanges.is_empty() {
+                call.exchanges.extend(only.take());
+            }
         }
-        Ok(calls)
+        Ok(calls.into_iter().map(|(call, _)| call).collect())
     }
 
     async fn exchanges(&mut self, id: Id) -> Result<Vec<ExchangeRow>> {
@@ -81,28 +86,28 @@ fn conditions(wanted: &Wanted) -> (String, SqliteArguments) {
             clauses.push(format!("id {sign} ${}", arguments.len()));
         }
     }
+    if let Some((behind, last)) = wanted.written {
+        let _ = arguments.add(int(behind));
+        let _ = arguments.add(int(last));
+        clauses.push(format!("number > ${} AND number <= ${}", arguments.len() - 1, arguments.len()));
+    }
     if wanted.failed {
-        clauses.push("error IS NOT NULL".to_owned());
+        clauses.push("failed = 1".to_owned());
     }
     if let Some(id) = &wanted.id {
-        match id.parse::<Id>() {
-            Ok(id) => {
-                let _ = arguments.add(id.bytes().to_vec());
-                clauses.push(format!("id = ${}", arguments.len()));
-            }
-            Err(_) => {
-                let _ = arguments.add(id.clone());
-                // The second half is what the index is there for.
-                clauses.push(format!("request_id = ${} AND request_id <> ''", arguments.len()));
-            }
-        }
+        // What is no id is nobody's.
+        let id = id.parse::<Id>().map_or_else(|_| Vec::new(), |id| id.bytes().to_vec());
+        let _ = arguments.add(id);
+        clauses.push(format!("id = ${}", arguments.len()));
     }
     if let Some(text) = &wanted.grep {
         let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let _ = arguments.add(format!("%{plain}%"));
         let like = format!("LIKE ${} ESCAPE '\\'", arguments.len());
         let said = format!("SELECT call_id FROM texts WHERE LOWER(request) {like} OR LOWER(answer) {like}");
-        clauses.push(format!("({SEARCHED} {like} OR id IN ({said}))"));
+        let id = text.parse::<Id>().map_or_else(|_| Vec::new(), |id| id.bytes().to_vec());
+        let _ = arguments.add(id);
+        clauses.push(format!("({SEARCHED} {like} OR id IN ({said}) OR id = ${})", arguments.len()));
     }
     if let Some(user) = &wanted.user {
         let _ = arguments.add(user.clone());
@@ -126,22 +131,24 @@ pub(crate) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-fn read_call(row: &SqliteRow) -> std::result::Result<CallRow, sqlx::Error> {
+/// A call, and its exchange where it had only one of which there is nothing more to say.
+fn read_call(row: &SqliteRow) -> std::result::Result<(CallRow, Option<ExchangeRow>), sqlx::Error> {
     let number = |name| row.try_get::<i64, _>(name).map(count);
     let figure = |name| row.try_get::<Option<i64>, _>(name).map(|number| number.map(count));
     let text = |name| row.try_get::<Option<String>, _>(name);
     let word = |name| row.try_get::<Option<String>, _>(name).map(|text| text.map(Word::Owned));
     let id = row.try_get::<Vec<u8>, _>("id")?;
     let id = Id::from_bytes(&id).ok_or_else(|| sqlx::Error::Decode("an id that is none".into()))?;
-    Ok(CallRow {
+    let dialect = word("dialect")?;
+    let call = CallRow {
         id,
         begun_us: number("begun_us")?,
-        request_id: row.try_get("request_id")?,
+        request_id: if dialect.is_some() { id.digits() } else { String::new() },
         key_id: text("key_id")?,
         user_id: text("user_id")?,
         tags: text("tags")?,
         operation: Word::Owned(row.try_get("operation")?),
-        dialect: word("dialect")?,
+        dialect,
         model: row.try_get("model")?,
         task: text("task")?,
         target: text("target")?,
@@ -174,7 +181,9 @@ fn read_call(row: &SqliteRow) -> std::result::Result<CallRow, sqlx::Error> {
         mirror_of: text("mirror_of")?,
         exchanges: Vec::new(),
         texts: None,
-    })
+    };
+    let only = if figure("asked")?.is_none() { call.only_exchange(word("spoken")?) } else { None };
+    Ok((call, only))
 }
 
 fn read_exchange(row: &SqliteRow) -> std::result::Result<ExchangeRow, sqlx::Error> {
@@ -196,17 +205,13 @@ fn read_exchange(row: &SqliteRow) -> std::result::Result<ExchangeRow, sqlx::Erro
     })
 }
 
-/// The newest row's id, after which [`Wanted::after`] goes on.
 impl Store {
-    /// The id of the newest call.
+    /// The number of the call that was written last, for [`Wanted::written`].
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn newest(&mut self) -> Result<Option<Id>> {
-        let found =
-            sqlx::query::<Sqlite>("SELECT id FROM calls ORDER BY id DESC LIMIT 1").fetch_optional(&mut self.connection).await;
-        let found = found.map_err(|error| self.wrong(&error))?;
-        Ok(found.and_then(|row| row.try_get::<Vec<u8>, _>("id").ok()).and_then(|bytes| Id::from_bytes(&bytes)))
+    pub async fn newest(&mut self) -> Result<u64> {
+        self.number("SELECT COALESCE(MAX(number), 0) FROM call_rows").await
     }
 
     /// How many calls there are.
@@ -214,8 +219,12 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn count(&mut self) -> Result<u64> {
-        let query = sqlx::query::<Sqlite>("SELECT COUNT(*) FROM calls WHERE begun_us >= $1").bind(int(0));
-        let row = query.fetch_one(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
+        self.number("SELECT COUNT(*) FROM call_rows").await
+    }
+
+    /// The number that a statement or pragma gives.
+    pub(crate) async fn number(&mut self, statement: &'static str) -> Result<u64> {
+        let row = self.connection.fetch_one(statement).await.map_err(|error| self.wrong(&error))?;
         row.try_get::<i64, _>(0).map(count).map_err(|error| self.wrong(&error))
     }
 }

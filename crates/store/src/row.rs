@@ -135,7 +135,46 @@ pub struct ExchangeRow {
     pub kinds: Option<Kinds>,
 }
 
+/// Less than this is no waiting.
+const NO_WAIT_US: u64 = 1000;
+
 impl CallRow {
+    /// Whether all that is known of its exchanges follows from the call: there was one, at once, and it went well.
+    pub(crate) fn tells_its_exchanges(&self) -> bool {
+        match self.exchanges.as_slice() {
+            [] => true,
+            [only] => {
+                let rest = self.elapsed_us.abs_diff(only.started_us.saturating_add(only.elapsed_us));
+                only.started_us.max(rest) < NO_WAIT_US
+                    && (&self.error, &only.error, only.status) == (&None, &None, None)
+                    && only.kinds.is_none()
+                    && self.target.as_ref() == Some(&only.target)
+                    && (self.input, self.output, self.usage_estimated) == (only.input, only.output, only.usage_estimated)
+                    && (self.cost_micros, &self.currency) == (only.cost_micros, &only.currency)
+            }
+            _ => false,
+        }
+    }
+
+    /// The exchange of a call that went well, as far as it follows from the call.
+    pub(crate) fn only_exchange(&self, dialect: Option<Word>) -> Option<ExchangeRow> {
+        let target = self.target.clone().filter(|_| self.error.is_none())?;
+        Some(ExchangeRow {
+            target,
+            dialect,
+            started_us: 0,
+            elapsed_us: self.elapsed_us,
+            status: None,
+            error: None,
+            input: self.input,
+            output: self.output,
+            usage_estimated: self.usage_estimated,
+            cost_micros: self.cost_micros,
+            currency: self.currency.clone(),
+            kinds: None,
+        })
+    }
+
     /// A call of which nothing is known but its id, which tells when it was over.
     pub fn new(id: Id) -> Self {
         CallRow {

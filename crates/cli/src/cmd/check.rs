@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use trunkline::Client;
+use trunkline::codec::catalog::{Auth, Provider, SecretRef};
+use trunkline::config::Config;
 use trunkline::target::{Lack, Service};
+use trunkline_gateway::Door;
 
 use crate::terminal::{Mark, complain, print_json, print_table};
 use crate::{End, Global};
@@ -42,6 +45,9 @@ impl Check {
                 rows.push(row);
             }
         }
+        if let Err(error) = Door::open(&client.config(), &client.environment()) {
+            rows.push(Row { provider: "[server]".to_owned(), ok: false, detail: error.to_string() });
+        }
         let failed = rows.iter().any(|row| !row.ok);
         if global.json {
             print_json(&rows)?;
@@ -57,7 +63,9 @@ impl Check {
         let provider = service.provider.id.clone();
         let row = |ok, detail: String| Some(Row { provider: provider.clone(), ok, detail });
         match service.lack() {
-            Some(Lack::Unusable(error)) => return row(false, error.to_string()),
+            Some(Lack::Unusable(error)) => {
+                return row(false, format!("{error}{}", place(&client.config(), &service.provider)));
+            }
             Some(Lack::Variables(names)) if service.configured => {
                 return row(false, format!("is in the configuration, but {} is not set", names.join(" or ")));
             }
@@ -77,4 +85,21 @@ impl Check {
             Err(_) => row(false, format!("{model} did not answer within {} s", PATIENCE.as_secs())),
         }
     }
+}
+
+/// Where the configuration names the file of a provider's secret, if it does: ` (trunkline.toml, line 3)`.
+fn place(config: &Config, provider: &Provider) -> String {
+    let found = || {
+        let path = config.path.as_ref()?;
+        let text = std::fs::read_to_string(path).ok()?;
+        let written = std::iter::once(&provider.auth).chain(provider.api_keys.iter().map(|key| &key.auth));
+        let references = written.flat_map(Auth::ways).flat_map(Auth::references).map(|(reference, _)| reference);
+        let mut files = references.chain(provider.headers.values()).filter_map(|reference| match reference {
+            SecretRef::File(file) => Some(file),
+            _ => None,
+        });
+        let at = |file: &String| text.lines().position(|line| line.contains(&format!("file:{file}")));
+        files.find_map(at).map(|line| format!(" ({}, line {})", path.display(), line + 1))
+    };
+    found().unwrap_or_default()
 }

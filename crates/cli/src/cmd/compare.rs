@@ -8,7 +8,7 @@ use trunkline_work::compare::{Answer, Contest, Judge, Prompt, Report, Round};
 
 use super::batch::time;
 use super::input::prompt;
-use crate::column::{beside, fold};
+use crate::column::{beside, fold, pack};
 use crate::label::Label;
 use crate::terminal::{Cell, Mark, columns, complain, has_colour, print_json, print_rows};
 use crate::{End, Global};
@@ -182,7 +182,8 @@ impl Screen {
         let told = figures(answer, score);
         let lines = |text: &str| place.map_or_else(|| plain(text), |(room, _)| fold(text, room));
         let mut block: Vec<String> = lines(&answer.model).iter().map(|line| self.bold(line)).collect();
-        block.extend(lines(&told).iter().map(|line| self.dim(line)));
+        let figures = place.map_or_else(|| plain(&told), |(room, _)| pack(told.split("  "), room));
+        block.extend(figures.iter().map(|line| self.dim(line)));
         if !answer.text.is_empty() {
             block.extend(lines(&answer.text));
         }

@@ -1,8 +1,7 @@
 //! `trunkline logs`.
 
-use std::collections::HashSet;
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use trunkline_store::{CallRow, Store, Wanted};
 
@@ -42,8 +41,6 @@ pub(crate) struct Logs {
 
 /// How often a follower looks.
 const LOOK: Duration = Duration::from_millis(500);
-/// How far back: calls are written some time after they are over, and not in their order.
-const BACK: Duration = Duration::from_secs(30);
 /// The most that are shown at one look.
 const LOOK_MOST: u32 = 5000;
 
@@ -53,7 +50,8 @@ impl Logs {
         let since = self.since.as_deref().map(since).transpose()?;
         let (id, limit) = (self.id.clone(), if self.id.is_some() { 1 } else { self.number });
         let (user, tags, grep) = (self.user.clone(), self.tag.clone(), self.grep.clone());
-        let wanted = Wanted { limit, failed: self.errors, grep, id, since, user, tags, after: None };
+        let wanted = Wanted { limit, failed: self.errors, grep, id, since, user, tags, ..Wanted::default() };
+        let seen = store.newest().await?;
         let mut calls = store.calls(&wanted).await?;
         if self.id.is_some() {
             store.tell_texts(&mut calls).await?;
@@ -68,7 +66,7 @@ impl Logs {
             return Ok(End::Done);
         }
         if self.follow {
-            return follow(&mut store, calls, wanted, global.json).await;
+            return follow(&mut store, calls, seen, wanted, global.json).await;
         }
         if global.json {
             print_json(&calls)?;
@@ -83,13 +81,11 @@ impl Logs {
 }
 
 /// Prints what is there, and what comes, a line each.
-async fn follow(store: &mut Store, calls: Vec<CallRow>, wanted: Wanted, json: bool) -> anyhow::Result<End> {
-    let mut seen = HashSet::new();
+async fn follow(store: &mut Store, calls: Vec<CallRow>, mut seen: u64, wanted: Wanted, json: bool) -> anyhow::Result<End> {
     let mut shown = calls;
-    let begun = SystemTime::now();
     loop {
         let mut out = io::stdout().lock();
-        for call in shown.iter().filter(|call| seen.insert(call.id)) {
+        for call in &shown {
             if json {
                 serde_json::to_writer(&mut out, call)?;
                 writeln!(out)?;
@@ -103,11 +99,10 @@ async fn follow(store: &mut Store, calls: Vec<CallRow>, wanted: Wanted, json: bo
             () = tokio::time::sleep(LOOK) => {}
             _ = tokio::signal::ctrl_c() => return Ok(End::Done),
         }
-        let back = SystemTime::now().checked_sub(BACK).unwrap_or(UNIX_EPOCH);
-        seen.retain(|id: &trunkline_store::Id| id.time() >= back);
-        // What was there before and was not asked for does not come now.
-        let since = Some(back.max(begun.checked_sub(LOOK).unwrap_or(begun)));
-        shown = store.calls(&Wanted { limit: LOOK_MOST, since, ..wanted.clone() }).await?;
+        // Those that are written meanwhile have greater numbers.
+        let newest = store.newest().await?;
+        shown = store.calls(&Wanted { limit: LOOK_MOST, since: None, written: Some((seen, newest)), ..wanted.clone() }).await?;
+        seen = newest;
     }
 }
 

@@ -57,6 +57,7 @@ impl<W: Wanted> OperationCall<W> {
         let Self { client, task, wanted } = &self;
         let said = Said::Unread(operation);
         let need = Need { repeatable: operation.may_be_repeated(), task: task.as_deref(), said, ..Need::of(&model) };
+        let need = need.taking(wanted.length(), Some(0));
         let mut call = client.open_call(operation, &model);
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
         if let Some(shadow) = client.shadow(&mut tries, &call, String::new) {

@@ -4,6 +4,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
+use super::value::{seconds, some_seconds, some_tries, tries};
 use crate::route::Strategy;
 
 /// One alias.
@@ -17,10 +18,13 @@ pub struct Alias {
     /// Calls of one user, or of one session, go to one target as long as it is fit.
     pub sticky: Option<Sticky>,
     /// Instead of those of `[calls]`.
+    #[serde(deserialize_with = "some_seconds")]
     pub deadline_seconds: Option<u64>,
     /// Seconds to the head of an answer, after which the next target is asked.
+    #[serde(deserialize_with = "some_seconds")]
     pub first_byte_seconds: Option<u64>,
     /// Instead of those of `[calls]`.
+    #[serde(deserialize_with = "some_tries")]
     pub attempts: Option<u32>,
     /// Instead of that of `[calls]`.
     pub hold_back: Option<HoldBack>,
@@ -88,8 +92,10 @@ pub enum Sticky {
 #[serde(deny_unknown_fields, default)]
 pub struct Calls {
     /// Seconds that a caller may have to wait for an answer, or for a stream's begin, whoever gives it.
+    #[serde(deserialize_with = "seconds")]
     pub deadline_seconds: u64,
     /// How often one target is asked, retries included; 1: no retries.
+    #[serde(deserialize_with = "tries")]
     pub attempts: u32,
     /// The longest wait before a retry, in seconds. Who asks for more is not waited for: the next target is asked, and
     /// without one the caller is told when to come back.
@@ -181,14 +187,15 @@ impl<'de> Visitor<'de> for AnyHoldBack {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HoldBack, A::Error> {
         #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum Table {
-            Bytes(usize),
-            Ms(u64),
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            bytes: Option<usize>,
+            ms: Option<u64>,
         }
-        Ok(match Table::deserialize(MapAccessDeserializer::new(map))? {
-            Table::Bytes(bytes) => HoldBack::Bytes(bytes),
-            Table::Ms(ms) => HoldBack::Ms(ms),
-        })
+        match Table::deserialize(MapAccessDeserializer::new(map))? {
+            Table { bytes: Some(bytes), ms: None } => Ok(HoldBack::Bytes(bytes)),
+            Table { bytes: None, ms: Some(ms) } => Ok(HoldBack::Ms(ms)),
+            _ => Err(de::Error::custom("hold_back: give one of `bytes` and `ms`: { bytes = N } or { ms = N }")),
+        }
     }
 }

@@ -9,8 +9,10 @@ mod file;
 mod limit;
 mod log;
 mod replay;
+mod session;
 mod store;
 mod task;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,8 +31,10 @@ pub use limit::Limit;
 pub use log::{LogConfig, LogContent, LogFormat, LogLevel, Rotate};
 pub(crate) use replay::Overlay;
 pub use replay::ReplayFrom;
+pub use session::{SessionConfig, Window};
 pub use store::StoreConfig;
 pub use task::TaskRule;
+use value::seconds;
 
 /// A configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -44,6 +48,8 @@ pub struct Config {
     pub calls: Calls,
     /// Where calls are recorded.
     pub store: StoreConfig,
+    /// Which conversations are kept, and what of them the next call gets.
+    pub sessions: SessionConfig,
     /// The gateway's log file.
     pub log: LogConfig,
     /// Providers: what differs from the catalogue, or all of a new one.
@@ -78,14 +84,17 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address and port.
+    #[serde(deserialize_with = "value::address")]
     pub listen: String,
     /// What callers must send; without one the gateway listens on loopback only.
     pub key: Option<SecretRef>,
     /// The longest request body, in bytes.
+    #[serde(deserialize_with = "value::amount")]
     pub body_limit: usize,
     /// The longest request body that goes through without being held: a form with files, or what is passed through.
     pub upload_limit: u64,
     /// Calls that may be open at once. What one holds beside its body is about 40 KB with its two connections.
+    #[serde(deserialize_with = "value::amount")]
     pub max_calls: usize,
     /// Bytes that the held bodies of all open requests may take together.
     pub body_memory: u64,
@@ -136,16 +145,22 @@ pub struct Network {
     /// A PEM file with certificate authorities to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     /// Seconds to a connection.
+    #[serde(deserialize_with = "seconds")]
     pub connect_seconds: u64,
     /// Seconds from the request to the head of the answer.
+    #[serde(deserialize_with = "seconds")]
     pub head_seconds: u64,
     /// Seconds between two pieces of an answer.
+    #[serde(deserialize_with = "seconds")]
     pub idle_seconds: u64,
     /// Seconds that a command may take to print a secret.
+    #[serde(deserialize_with = "seconds")]
     pub command_seconds: u64,
     /// The longest whole answer, in bytes.
+    #[serde(deserialize_with = "value::amount")]
     pub reply_limit: usize,
     /// The longest frame of a stream, in bytes.
+    #[serde(deserialize_with = "value::amount")]
     pub frame_limit: usize,
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::Environment;
 use super::log::{LogContent, read_share};
+use super::value::some_amount;
 
 /// The file's usual name.
 const NAME: &str = "trunkline.db";
@@ -19,8 +20,10 @@ pub struct StoreConfig {
     /// The file; `none`: nothing is recorded. In the user's data folder where it is not given.
     pub path: Option<PathBuf>,
     /// Calls older than so many days are deleted; their hourly sums stay. For ever where it is not given.
+    #[serde(deserialize_with = "some_amount")]
     pub keep_days: Option<u64>,
     /// The oldest calls are deleted when the file is larger.
+    #[serde(deserialize_with = "some_amount")]
     pub max_megabytes: Option<u64>,
     /// Of which calls of the gateway the texts are kept.
     pub log_content: LogContent,
@@ -54,8 +57,13 @@ impl StoreConfig {
         match &self.path {
             Some(path) if path == Path::new(NONE) => None,
             Some(path) => Some(path.clone()),
-            None => folder(environment).map(|folder| folder.join(NAME)),
+            None => Self::folder(environment).map(|folder| folder.join(NAME)),
         }
+    }
+
+    /// The user's data folder of ours, where each system has it. `None` when there is no such folder.
+    pub fn folder(environment: &Environment) -> Option<PathBuf> {
+        folder(environment)
     }
 }
 

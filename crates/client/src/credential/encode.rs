@@ -8,13 +8,24 @@ pub(crate) fn strict(text: impl AsRef<[u8]>) -> String {
 }
 
 /// As [`strict`], but leaves the slashes of a path.
-pub(super) fn path(text: impl AsRef<[u8]>) -> String {
+pub(crate) fn path(text: impl AsRef<[u8]>) -> String {
     encode(text.as_ref(), b"/")
 }
 
 /// As HTML forms do it: a space is a plus sign.
 pub(crate) fn form(text: &str) -> String {
     encode(text.as_bytes(), b" ").replace(' ', "+")
+}
+
+/// An encoded text with small hexadecimal digits.
+pub(crate) fn lower(encoded: &str) -> String {
+    let mut left = 0_u8;
+    let small = |c: char| {
+        let digit = left > 0;
+        left = if c == '%' { 2 } else { left.saturating_sub(1) };
+        if digit { c.to_ascii_lowercase() } else { c }
+    };
+    encoded.chars().map(small).collect()
 }
 
 fn encode(text: &[u8], kept: &[u8]) -> String {

@@ -131,7 +131,7 @@ impl Grant {
 }
 
 /// The shortest text that is recognised.
-const SHORTEST: usize = 8;
+pub(crate) const SHORTEST: usize = 8;
 
 /// Secrets in every spelling in which others may repeat them, the longest first.
 pub(crate) fn spellings(secrets: &[Secret]) -> Vec<Secret> {
@@ -149,7 +149,10 @@ fn spell(text: &str) -> impl Iterator<Item = Secret> {
     let quoted = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text).to_owned();
     let narrow: String = quoted.encode_utf16().map(escape).collect();
     let slashed = [quoted.replace('/', "\\/"), narrow.replace('/', "\\/")];
-    let texts = [text.to_owned(), encode::strict(text), encode::form(text), quoted, narrow].into_iter().chain(slashed);
+    // Some leave the slashes of a path, and some write hexadecimal digits small.
+    let encoded = [encode::strict(text), encode::form(text), encode::path(text)];
+    let small = encoded.each_ref().map(|text| encode::lower(text));
+    let texts = [text.to_owned(), quoted, narrow].into_iter().chain(slashed).chain(encoded).chain(small);
     texts.map(|text| Secret::new(&text))
 }
 

@@ -91,5 +91,5 @@ pub trait Sign: Send + Sync {
 
 /// What keeps a request from being signed lies with its configuration, hence with us.
 pub(super) fn refuse(what: impl Into<String>) -> Error {
-    Error::new(Kind::Internal, Origin::Gateway, what)
+    Error::new(Kind::Credential, Origin::Gateway, what)
 }

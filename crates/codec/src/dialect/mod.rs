@@ -29,6 +29,7 @@ mod fields;
 mod gemini;
 pub mod headers;
 mod hunyuan;
+mod kept;
 mod native;
 mod object;
 mod ollama;
@@ -51,6 +52,7 @@ pub use crate::json::Edit;
 pub use aside::{Aside, ReadName, aside};
 pub use asked::Asked;
 pub use feature::Feature;
+pub use kept::Kept;
 pub use said::Said;
 
 /// A wire format, both ways.
@@ -344,6 +346,16 @@ pub trait Downstream: Sync {
     /// What the writer of a translated answer must know of the request; `None`: nothing.
     fn recall(&self, _body: &[u8]) -> Option<Arc<Asked>> {
         None
+    }
+
+    /// What is said of answers that are kept for later ones; `None` where the dialect has no such.
+    fn kept(&self, _body: &[u8]) -> Option<Kept> {
+        None
+    }
+
+    /// Whether a request may go on from an answer that was kept: a glance that is right when it says no.
+    fn may_go_on(&self, _body: &[u8]) -> bool {
+        false
     }
 
     /// What an answer may hold that this dialect has no words for.

@@ -107,6 +107,9 @@ fn explain(kind: Kind) -> (&'static [Origin], [&'static str; 2]) {
         Kind::Unavailable => (&[Gateway], [
             "No target can take the call now: the gateway stops, all of them rest, or none is ready. Try again after `retry-after`.",
             "目前没有目标能接受调用：网关正在停止、全部目标都在休息，或没有一个就绪。请按 `retry-after` 重试。"]),
+        Kind::Credential => (&[Gateway], [
+            "The gateway has no credential for the provider that it could use: the file is gone, the command fails, the text is no key. Callers are told no more than that; `trunkline check` tells the operator which and why.",
+            "网关没有可用于该服务商的凭据：文件不在了、命令失败，或内容不是密钥。调用方只会知道这些；`trunkline check` 会告诉运维人员是哪一个、为什么。"]),
         Kind::Internal => (&[Gateway], [
             "The gateway itself is wrong. Please report it, with the message and `x-trunkline-request-id`.",
             "网关自身有错。请连同错误信息和 `x-trunkline-request-id` 一起报告。"]),
@@ -180,7 +183,9 @@ fn every_kind_is_told_in_every_dialect() {
             let body = dialect.downstream().write_error(&error, "req_1");
             let headers = dialect.downstream().error_headers(&error);
             let again = dialect.upstream.read_error(error.caller_status(), &headers, &body, 0);
-            assert!(again.message.contains("what went wrong"), "{} {kind:?}: {again:?}", dialect.name);
+            // Of a credential callers are told no more than that there is none.
+            let words = if kind == Kind::Credential { "no usable credential" } else { "what went wrong" };
+            assert!(again.message.contains(words), "{} {kind:?}: {again:?}", dialect.name);
             assert_eq!(again.status, Some(kind.words().status), "{} {kind:?}", dialect.name);
             // What must not be tried again is not told in words that make it so, and the other way round. Those kinds
             // stand apart that are told as a failure of the server, which every client tries again.

@@ -24,7 +24,7 @@ use super::{Health, Route};
 use crate::meter::{self, Latency};
 use crate::pipeline::TASK;
 use crate::record::Condition;
-use crate::shed::Open;
+use crate::shed::{Held, Open};
 use crate::worker::Worker;
 
 const TARGET: HeaderName = HeaderName::from_static("x-trunkline-target");
@@ -37,6 +37,8 @@ const LOST_LIMIT: usize = 2048;
 
 /// The body of a reply.
 pub enum ReplyBody {
+    /// One whose request is kept, for it may be sent to somebody else yet.
+    Kept(Box<ReplyBody>, Held),
     /// All there is.
     Whole(Bytes),
     /// As it comes.
@@ -47,8 +49,8 @@ pub enum ReplyBody {
     Flow(Box<Flow>),
     /// One that is listened to until its end.
     Heard(Box<ReplyBody>, Arc<Texts>),
-    /// One that is counted among the open ones until its end.
-    Counted(Box<ReplyBody>, Open),
+    /// One that is counted among the open ones until its end, with the memory of a request that may be sent on yet.
+    Counted(Box<ReplyBody>, Open, Option<Held>),
 }
 
 impl ReplyBody {
@@ -66,7 +68,11 @@ impl ReplyBody {
 
     /// As long as it is on its way, the call is open. What is all there costs nothing more.
     pub(crate) fn keeping(self, open: Open) -> Self {
-        if let ReplyBody::Whole(_) = self { self } else { ReplyBody::Counted(Box::new(self), open) }
+        match self {
+            ReplyBody::Whole(_) => self,
+            ReplyBody::Kept(body, held) => ReplyBody::Counted(body, open, Some(held)),
+            body => ReplyBody::Counted(Box::new(body), open, None),
+        }
     }
 }
 
@@ -284,9 +290,13 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
         Route::Targets(dialect) => {
             json(serde_json::to_vec(&worker.client.health()).unwrap_or_default(), &Facts::new(id, dialect))
         }
-        Route::Show(..) | Route::Fixed(..) | Route::Call(..) | Route::Operate(_) | Route::Pass(..) | Route::Health(_) => {
-            error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id)
-        }
+        Route::Unkeep(..)
+        | Route::Show(..)
+        | Route::Fixed(..)
+        | Route::Call(..)
+        | Route::Operate(_)
+        | Route::Pass(..)
+        | Route::Health(_) => error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id),
     }
 }
 
@@ -391,7 +401,7 @@ impl http_body::Body for ReplyBody {
                 }
                 Poll::Ready(frame)
             }
-            ReplyBody::Counted(body, _) => Pin::new(&mut **body).poll_frame(context),
+            ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -401,7 +411,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Stream(pipe) => pipe.is_end_stream(),
             ReplyBody::Seam(seam) => seam.is_end_stream(),
             ReplyBody::Flow(flow) => flow.is_end_stream(),
-            ReplyBody::Heard(body, _) | ReplyBody::Counted(body, _) => body.is_end_stream(),
+            ReplyBody::Heard(body, _) | ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.is_end_stream(),
         }
     }
 
@@ -410,7 +420,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             ReplyBody::Stream(_) | ReplyBody::Seam(_) => SizeHint::default(),
             ReplyBody::Flow(flow) => flow.size_hint(),
-            ReplyBody::Heard(body, _) | ReplyBody::Counted(body, _) => body.size_hint(),
+            ReplyBody::Heard(body, _) | ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.size_hint(),
         }
     }
 }

@@ -200,3 +200,80 @@ fn an_answer_longer_than_the_limit_is_refused() {
         assert!(message.contains("10000"), "{message}");
     }
 }
+
+#[test]
+fn what_is_neither_an_answer_nor_an_error_is_the_providers_fault_and_told_as_502() {
+    for status in [301, 302, 304, 600, 999] {
+        for (caller, provider) in pairs() {
+            let house = House::new(Answer::json(status, provider.error).header("location", "http://127.0.0.1:1/elsewhere"));
+            for stream in [false, true] {
+                let cell = format!("{} → {} {status} stream {stream}", caller.name, provider.name);
+                let reply = house.gateway.ask(&caller.ask(&provider.model(), stream));
+                let (told, message) = caller.refusal(&reply);
+                assert_eq!((told, reply.header("location")), (502, ""), "{cell}: {}", reply.text());
+                assert!(message.contains(&format!("HTTP {status}")), "{cell}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_without_any_choice_is_none_and_the_next_target_is_asked() {
+    let speech = speech::all().find(|speech| speech.name == "openai-chat").unwrap();
+    let usage = "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}";
+    for choices in ["\"choices\": [ ],", "\"choices\":null,", "", "\"note\":\"choices\","] {
+        let body = format!("{{\"id\":\"x\",\"model\":\"m\",{choices}{usage}}}");
+        let house = House::new([Answer::json(200, body.clone()), speech.answer()]);
+        let (status, message) = speech.refusal(&house.gateway.ask(&speech.ask(&speech.model(), false)));
+        assert!(status == 502 && message.contains("no choices"), "{body}: {message}");
+        let alias = format!("[models.any]\ntargets = [\"{0}\", \"{0}-b\"]\n[server]\n", speech.model());
+        let house = House::with([Answer::json(200, body), speech.answer()], &alias);
+        let reply = house.gateway.ask(&speech.ask("any", false));
+        assert_eq!((reply.status(), reply.header("x-trunkline-attempts")), (200, "2"), "{}", reply.text());
+    }
+    // The word may stand anywhere else.
+    let fine = format!(
+        "{{\"id\":\"choices\",\"choices\" : [ {{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":\"hi\"}},\"finish_reason\":\"stop\"}}],{usage}}}"
+    );
+    let house = House::new(Answer::json(200, fine.clone()));
+    assert_eq!(house.gateway.ask(&speech.ask(&speech.model(), false)).text(), fine);
+}
+
+#[test]
+fn a_date_to_come_back_at_is_told_as_the_true_wait() {
+    for speech in speech::all() {
+        let date = |at: u64| {
+            let (days, rest) = (at / 86400, at % 86400);
+            // 2000-03-01 was day 11017 and a Wednesday; all that is needed lies in one month.
+            assert!((11017..11017 + 31).contains(&days));
+            format!("Wed, {:02} Mar 2000 {:02}:{:02}:{:02} GMT", days - 11017 + 1, rest / 3600, rest / 60 % 60, rest % 60)
+        };
+        let now = 11017 * 86400 + 12 * 3600;
+        let answer = Answer::json(429, speech.error).header("date", &date(now)).header("retry-after", &date(now + 40));
+        let house = House::new(answer);
+        for stream in [false, true] {
+            let reply = house.gateway.ask(&speech.ask(&speech.model(), stream));
+            assert_eq!((reply.status(), reply.header("retry-after")), (429, "40"), "{}", speech.name);
+            assert_eq!(reply.head.text().to_lowercase().matches("retry-after").count(), 1, "{}", speech.name);
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_told_without_its_place_and_others_are_tried() {
+    for speech in speech::all() {
+        let provider = trunkline_testkit::provider::LocalProvider::start(speech.answer());
+        let url = provider.url();
+        let good = crate::gateway::providers(&url);
+        let lost = good.replace("providers.at-", "providers.lost-").replace("env:HOUSE_KEY", "file:/nowhere/at-all/key");
+        let alias = format!("[models.any]\ntargets = [\"lost-{0}/tiny-1\", \"at-{0}/tiny-1\"]\n", speech.name);
+        let gateway =
+            crate::gateway::Gateway::with(&format!("[server]\nlisten = \"127.0.0.1:0\"\nthreads = 1\n{alias}{good}{lost}"));
+        let reply = gateway.ask(&speech.ask(&format!("lost-{}/tiny-1", speech.name), false));
+        let (status, message) = speech.refusal(&reply);
+        assert_eq!((status, reply.header("x-should-retry")), (503, "false"), "{}", reply.text());
+        assert!(message.contains("no usable credential for lost-") && !reply.text().contains("nowhere"), "{message}");
+        let reply = gateway.ask(&speech.ask("any", false));
+        assert_eq!((reply.status(), reply.header("x-trunkline-target")), (200, &*speech.model()), "{}", reply.text());
+    }
+}

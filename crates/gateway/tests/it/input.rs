@@ -293,7 +293,7 @@ fn a_bad_request_is_counted_once_and_carries_ids() {
     for (nth, speech) in (1..).zip(speech::all()) {
         let reply = house.gateway.ask(&Ask::post(&speech.path(&speech.model(), false), "nope"));
         let id = reply.header("x-trunkline-request-id").to_owned();
-        assert_eq!(id.len(), 24);
+        assert_eq!(id.len(), 32);
         let sdk = if speech.name == "anthropic-messages" { "request-id" } else { "x-request-id" };
         assert_eq!(reply.header(sdk), id);
         let stats = house.gateway.stats();

@@ -31,6 +31,7 @@ mod race;
 mod record;
 mod rehearse;
 mod responses;
+mod session;
 mod shed;
 mod stop;
 mod survive;

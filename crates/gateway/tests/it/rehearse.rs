@@ -84,6 +84,7 @@ fn a_recorded_session_comes_back_in_every_dialect_byte_for_byte() {
         drop(simulator);
         let missing = gateway.ask(&speech.ask(&format!("at-{}/other", speech.name), false));
         assert!(missing.status() == 404 && missing.text().contains("there is no recording of this POST"), "{}", missing.text());
+        assert!(!missing.text().contains("model_not_found"), "{}", missing.text());
     }
     for entry in std::fs::read_dir(&folder.0).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();

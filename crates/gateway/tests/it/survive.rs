@@ -121,6 +121,23 @@ fn a_silent_target_is_given_up_in_time_for_the_next() {
 }
 
 #[test]
+fn a_head_that_nothing_follows_is_given_up_in_time_for_the_next() {
+    for (caller, provider) in some_pairs() {
+        for hold in ["first_byte", "first_token"] {
+            let silent = provider.framed(std::iter::empty::<&str>()).ending(Ending::Hang);
+            let more = format!("first_byte_seconds = 1\nhold_back = \"{hold}\"");
+            let pair = Pair::new((provider, silent), (provider, provider.stream()), &more);
+            let begin = Instant::now();
+            let reply = pair.gateway.ask(&caller.ask(ALIAS, true));
+            let cell = format!("{} → {} {hold}", caller.name, provider.name);
+            assert_eq!((reply.status(), reply.header("x-trunkline-attempts")), (200, "2"), "{cell}: {}", reply.text());
+            assert!(caller.text(reply.text()).starts_with("Hel"), "{cell}: {}", reply.text());
+            assert!(begin.elapsed() < Duration::from_secs(3), "{cell}: {:?}", begin.elapsed());
+        }
+    }
+}
+
+#[test]
 fn a_lone_target_is_asked_again_and_the_wait_it_asks_for_is_kept() {
     for speech in speech::all() {
         let answers =

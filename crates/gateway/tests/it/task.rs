@@ -93,9 +93,47 @@ fn other_operations_have_tasks_too() {
         assert_eq!((reply.status(), reply.header("x-trunkline-task")), (200, "vectors"), "{}", reply.text());
         assert!(String::from_utf8_lossy(&provider.requests().pop().unwrap().body).contains("\"model\":\"vec\""));
     }
-    // Where a model may be left out, the header says which it is.
+    // Where no model is named, the header says which it is.
     let reply = gateway.ask(&Ask::post("/v1/moderations", r#"{"input":"x"}"#).header("x-trunkline-task", "default"));
     assert_eq!((reply.status(), reply.header("x-trunkline-target")), (200, "at-openai-chat/usual"), "{}", reply.text());
+    assert_eq!(reply.header("x-trunkline-task"), "default");
+    for body in [r#"{"input":"x"}"#, r#"{"model":null,"input":"x"}"#, r#"{"model":"","input":"x"}"#] {
+        let reply = gateway.ask(&Ask::post("/v1/embeddings", body).header("x-trunkline-task", "vectors"));
+        assert_eq!((reply.status(), reply.header("x-trunkline-task")), (200, "vectors"), "{body}: {}", reply.text());
+        assert_eq!(provider.requests().pop().unwrap().json()["model"], "vec", "{body}");
+        let reply = gateway.ask(&Ask::post("/v1/embeddings", body));
+        assert!(reply.status() == 400 && reply.text().contains("has a `embed` among its [tasks]"), "{}", reply.text());
+    }
+}
+
+#[test]
+fn an_operation_whose_key_is_a_task_needs_no_model() {
+    let vectors = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}"#;
+    let provider = LocalProvider::start(move |seen: &Seen| {
+        let flags = r#"{"results":[{"flagged":false}]}"#;
+        let pictures = r#"{"created":1,"data":[{"b64_json":"aGk="}]}"#;
+        let ranks = r#"{"results":[{"index":0,"relevance_score":0.5}]}"#;
+        let path = seen.path.as_str();
+        let body = [("/moderations", flags), ("/generations", pictures), ("/rerank", ranks)];
+        Answer::json(200, body.iter().find(|(end, _)| path.ends_with(end)).map_or(vectors, |(_, body)| body))
+    });
+    let keys = ["embed", "moderate", "image_generate", "rerank"];
+    let tasks: Vec<String> = keys.iter().map(|key| format!("{key} = \"at-openai-chat/of-{key}\"\n")).collect();
+    let gateway = gateway(&provider, &format!("[tasks]\n{}", tasks.concat()));
+    for (path, body, key) in [
+        ("/v1/embeddings", r#"{"input":"x"}"#, "embed"),
+        ("/v1/moderations", r#"{"input":"x"}"#, "moderate"),
+        ("/v1/images/generations", r#"{"prompt":"x"}"#, "image_generate"),
+        ("/v1/rerank", r#"{"query":"q","documents":["d"]}"#, "rerank"),
+        // In translation, too.
+        ("/v2/embed", r#"{"texts":["x"],"input_type":"search_query"}"#, "embed"),
+        ("/v2/rerank", r#"{"query":"q","documents":["d"]}"#, "rerank"),
+    ] {
+        let reply = gateway.ask(&Ask::post(path, body));
+        assert_eq!((reply.status(), reply.header("x-trunkline-task")), (200, key), "{path}: {}", reply.text());
+        assert_eq!(reply.header("x-trunkline-target"), format!("at-openai-chat/of-{key}"), "{path}");
+        assert_eq!(provider.requests().pop().unwrap().json()["model"], format!("of-{key}"), "{path}");
+    }
 }
 
 const EYES: &str = "[models.any]\ntargets = [\"at-openai-chat/blind\", \"at-openai-chat/seeing\"]\n\
@@ -138,7 +176,11 @@ fn a_picture_still_goes_to_the_blind_when_nobody_else_answers() {
 fn a_session_stays_at_its_target() {
     let provider = chat();
     let targets: Vec<String> = (0..5).map(|at| format!("\"at-openai-chat/m{at}\"")).collect();
-    let config = format!("[models.any]\nstrategy = \"weighted\"\nsticky = \"session\"\ntargets = [{}]\n", targets.join(", "));
+    // The header only chooses the target here.
+    let config = format!(
+        "[sessions]\nkeep = false\n[models.any]\nstrategy = \"weighted\"\nsticky = \"session\"\ntargets = [{}]\n",
+        targets.join(", ")
+    );
     let gateway = gateway(&provider, &config);
     let mut seen = std::collections::BTreeSet::new();
     for session in 0..12 {

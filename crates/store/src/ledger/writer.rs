@@ -16,7 +16,7 @@ use crate::store::{Opening, Store};
 use crate::wrong;
 
 /// Rows of one transaction.
-const BATCH: usize = 1000;
+const BATCH: usize = 2000;
 /// How often what is kept no longer is deleted.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// Rows that are deleted at one time: others wait meanwhile.
@@ -91,15 +91,18 @@ impl Writer {
             count = inbox.recv_many(batch, BATCH) => if count == 0 { return false },
             () = sleep(if self.has_backlog() { Duration::ZERO } else { pause }) => return true,
         }
-        let until = tokio::time::Instant::now() + GATHER;
-        while batch.len() < BATCH {
-            let room = BATCH - batch.len();
+        if batch.len() < BATCH {
+            // Not woken by each of those that come meanwhile: that would cost more than the row.
             tokio::select! {
                 biased;
                 () = &mut closing => return false,
-                count = inbox.recv_many(batch, room) => if count == 0 { return false },
-                () = tokio::time::sleep_until(until) => break,
+                () = sleep(GATHER) => {}
             }
+        }
+        while batch.len() < BATCH
+            && let Ok(row) = inbox.try_recv()
+        {
+            batch.push(row);
         }
         true
     }

@@ -33,19 +33,22 @@ pub(crate) fn hour(hours: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs((490_000 + hours) * 3600)
 }
 
-/// A call that was over at `time` and has every field.
+/// A call that began at `time` and has every field; `number` is in its `bytes_in`.
 pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
+    let id = ids.next(time);
     let micros = time.duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
     let elapsed_us = 1_000 * (1 + number % 1000);
     let model = ["fast", "clever", "通义千问"][(number % 3) as usize];
     let failed = number % 10 == 9;
     let target = format!("house/{model}");
     let error = failed.then_some(Cow::Borrowed("overloaded"));
+    // Most begin at once: nothing is stored of these but the call.
+    let waited = if number % 5 == 2 { elapsed_us / 2 } else { 0 };
     let exchange = ExchangeRow {
         target: target.clone(),
         dialect: Some(Cow::Borrowed("openai-chat")),
-        started_us: 40,
-        elapsed_us: elapsed_us - 40,
+        started_us: waited,
+        elapsed_us: elapsed_us - waited,
         status: failed.then_some(503),
         error: error.clone(),
         input: Some(100),
@@ -56,8 +59,8 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
         kinds: number.is_multiple_of(5).then(|| trunkline_store::Kinds { cache_read: Some(number), ..Default::default() }),
     };
     CallRow {
-        begun_us: micros - elapsed_us,
-        request_id: format!("request{number:017}"),
+        begun_us: micros,
+        request_id: id.digits(),
         key_id: Some("key".to_owned()),
         user_id: Some(format!("user{}", number % 7)),
         tags: Some(format!("team={},b", ["red", "绿"][(number % 2) as usize])),
@@ -88,10 +91,10 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
         price_date: Some("2026-11-22".to_owned()),
         first_us: Some(elapsed_us / 2),
         elapsed_us,
-        bytes_in: Some(500),
+        bytes_in: Some(number),
         bytes_out: Some(900),
         losses: number % 2,
         exchanges: vec![exchange],
-        ..CallRow::new(ids.next(time))
+        ..CallRow::new(id)
     }
 }

@@ -68,7 +68,7 @@ fn numbers(path: &Path) -> Vec<u64> {
         store.calls(&Wanted { limit: u32::MAX, ..Wanted::default() }).await.unwrap()
     });
     assert!(calls.iter().all(|call| call.exchanges.len() == 1));
-    let mut numbers: Vec<u64> = calls.iter().map(|call| call.request_id.trim_start_matches("request").parse().unwrap()).collect();
+    let mut numbers: Vec<u64> = calls.iter().map(|call| call.bytes_in.unwrap()).collect();
     numbers.sort_unstable();
     numbers
 }

@@ -5,4 +5,5 @@ mod folder;
 mod ledger;
 mod million;
 mod month;
+mod session;
 mod suite;

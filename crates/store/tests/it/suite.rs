@@ -31,14 +31,24 @@ async fn keeps_what_it_is_given(store: &mut Store) {
     // Each once, however often it comes.
     assert_eq!(store.add(&calls[3..9]).await.unwrap(), 0);
     assert_eq!(store.calls(&Wanted { limit: 100, ..Wanted::default() }).await.unwrap(), calls);
-    assert_eq!(store.newest().await.unwrap(), Some(calls[25].id));
+    assert_eq!((store.newest().await.unwrap(), store.count().await.unwrap()), (26, 26));
     let stats = store.stats(By::Model, hour(0)).await.unwrap();
     assert_eq!(stats.all.calls, 26);
+    // Of a call, and of exchanges, whatever they are.
+    let mut odd = call(&ids, hour(3), 0);
+    odd.exchanges.clear();
+    let mut unknown = CallRow { request_id: String::new(), dialect: None, target: None, ..call(&ids, hour(4), 1) };
+    unknown.exchanges.push(unknown.exchanges[0].clone());
+    let copy = CallRow { mirror_of: Some(odd.id.digits()), ..call(&ids, hour(5), 2) };
+    let odd = [odd, unknown, copy];
+    assert_eq!(store.add(&odd).await.unwrap(), 3);
+    assert_eq!(store.calls(&Wanted { limit: 3, ..Wanted::default() }).await.unwrap(), odd);
 }
 
 async fn finds_calls(store: &mut Store) {
     let ids = Ids::new();
     let calls: Vec<CallRow> = (0..40).map(|number| call(&ids, hour(1) + Duration::from_secs(number * 60), number)).collect();
+    let start = store.newest().await.unwrap();
     store.add(&calls).await.unwrap();
     let wanted = || Wanted { limit: 5, ..Wanted::default() };
     let mut numbers = async |wanted: Wanted| -> Vec<usize> {
@@ -48,6 +58,7 @@ async fn finds_calls(store: &mut Store) {
     assert_eq!(numbers(wanted()).await, [35, 36, 37, 38, 39]);
     assert_eq!(numbers(Wanted { failed: true, ..wanted() }).await, [9, 19, 29, 39]);
     assert_eq!(numbers(Wanted { after: Some(calls[30].id), ..wanted() }).await, [31, 32, 33, 34, 35]);
+    assert_eq!(numbers(Wanted { written: Some((start + 12, start + 14)), ..wanted() }).await, [12, 13]);
     assert_eq!(numbers(Wanted { since: Some(hour(1) + Duration::from_secs(38 * 60)), ..wanted() }).await, [38, 39]);
     assert_eq!(numbers(Wanted { id: Some(calls[7].request_id.clone()), ..wanted() }).await, [7]);
     assert_eq!(numbers(Wanted { id: Some(calls[8].id.to_string()), ..wanted() }).await, [8]);

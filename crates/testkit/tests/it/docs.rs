@@ -22,6 +22,8 @@ const DOCUMENTS: &[&str] = &[
     "docs/workflows.zh-CN.md",
     "docs/compare.md",
     "docs/compare.zh-CN.md",
+    "docs/chat.md",
+    "docs/chat.zh-CN.md",
     "docs/ledger.md",
     "docs/ledger.zh-CN.md",
     "docs/monitoring.md",

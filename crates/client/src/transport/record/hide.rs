@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Plain;
+use super::view::{Escape, View};
 use crate::Secret;
-use crate::credential::{encode, spellings};
+use crate::credential::{SHORTEST, encode, spellings};
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
@@ -61,18 +62,24 @@ impl Hide {
                 secrets.push(Secret::new(value));
             }
         }
-        let encoded: Vec<Secret> = secrets.iter().map(|secret| Secret::new(&STANDARD.encode(secret.expose()))).collect();
+        let long = secrets.iter().filter(|secret| secret.expose().len() >= SHORTEST);
+        let encoded: Vec<Secret> = long.flat_map(|secret| within_base64(secret.expose())).collect();
         secrets.extend(encoded);
         Hide { words: spellings(&secrets) }
     }
 
     /// Where secrets stand, in order and without overlap.
     fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let found = |word: &Secret| {
-            let length = word.expose().len();
-            memchr::memmem::find_iter(bytes, word.expose()).map(move |at| at..at + length).collect::<Vec<_>>()
-        };
-        let mut spans: Vec<Range<usize>> = self.words.iter().flat_map(found).collect();
+        let mut spans = self.find_plain(bytes);
+        for first in [Escape::Json, Escape::Percent] {
+            let Some(view) = View::new(bytes, first) else { continue };
+            spans.extend(self.find_plain(&view.bytes).iter().map(|span| view.place(span)));
+            // As JSON within JSON has it, or an address within it.
+            for second in [Escape::Json, Escape::Percent] {
+                let Some(inner) = View::new(&view.bytes, second) else { continue };
+                spans.extend(self.find_plain(&inner.bytes).iter().map(|span| view.place(&inner.place(span))));
+            }
+        }
         spans.sort_by_key(|span| span.start);
         let mut joined: Vec<Range<usize>> = Vec::new();
         for span in spans {
@@ -84,9 +91,18 @@ impl Hide {
         joined
     }
 
+    /// The same, in no order, of those that no escape hides.
+    fn find_plain(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let found = |word: &Secret| {
+            let length = word.expose().len();
+            memchr::memmem::find_iter(bytes, word.expose()).map(move |at| at..at + length).collect::<Vec<_>>()
+        };
+        self.words.iter().flat_map(found).collect()
+    }
+
     /// Whether one stands there.
     pub(super) fn is_in(&self, bytes: &[u8]) -> bool {
-        self.words.iter().any(|word| memchr::memmem::find(bytes, word.expose().as_bytes()).is_some())
+        !self.find(bytes).is_empty()
     }
 
     /// The bytes without them.
@@ -148,6 +164,18 @@ impl Hide {
         let address = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
         self.text(&address)
     }
+}
+
+/// What base64 of anything that holds the text has of it for certain, in either alphabet. Three bytes are four letters:
+/// which ones it depends on where among its three a byte comes.
+fn within_base64(text: &str) -> impl Iterator<Item = Secret> {
+    let letters = |before: usize| {
+        let padded = [&[0; 3][..before], text.as_bytes()].concat();
+        let (start, end) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        [STANDARD, URL_SAFE].map(|alphabet| Secret::new(alphabet.encode(&padded).get(start..end).unwrap_or_default()))
+    };
+    let whole = Secret::new(&STANDARD.encode(text));
+    (0..3).flat_map(letters).collect::<Vec<_>>().into_iter().chain([whole])
 }
 
 fn is_added(plain: &Plain, name: &HeaderName, value: &HeaderValue) -> bool {
@@ -230,6 +258,55 @@ mod tests {
                     let pieces = parts.map(|part| (Duration::ZERO, Bytes::copy_from_slice(part.as_bytes())));
                     let clean: Vec<u8> = hide.pieces(pieces.to_vec()).iter().flat_map(|(_, piece)| piece.to_vec()).collect();
                     assert_eq!(String::from_utf8(clean).unwrap(), "a***b");
+                }
+            }
+        }
+    }
+
+    /// One character of a text as somebody may write it.
+    fn dress(c: char, how: u8) -> String {
+        let mut buffer = [0; 4];
+        let bytes = c.encode_utf8(&mut buffer).bytes();
+        match how {
+            0 => bytes.map(|byte| format!("%{byte:02x}")).collect(),
+            1 => bytes.map(|byte| format!("%{byte:02X}")).collect(),
+            2 => format!("\\u{:04x}", u32::from(c)),
+            3 => format!("\\u{:04X}", u32::from(c)),
+            4 => format!("\\\\u{:04x}", u32::from(c)),
+            _ => c.to_string(),
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+        #[test]
+        fn a_secret_is_found_however_its_characters_are_dressed(
+            secret in "[a-zA-Z0-9+/=_:.~-]{12,40}",
+            ways in proptest::collection::vec((0u8..6, 0u8..2), 40),
+            kind in 0u8..3,
+            around in "[ a-z\"{}]{0,9}",
+        ) {
+            // A text is of one kind; within it each character may be escaped or not.
+            let escapes: &[u8] = [&[0, 1, 5][..], &[2, 3, 5], &[4, 5]][usize::from(kind)];
+            let spelt: String =
+                secret.chars().zip(&ways).map(|(c, (way, _))| dress(c, escapes[usize::from(*way) % escapes.len()])).collect();
+            let clean = hide(&[&secret]).text(&format!("{around}{spelt}{around}"));
+            proptest::prop_assert_eq!(clean, format!("{}***{}", around, around));
+        }
+
+        #[test]
+        fn a_secret_is_found_in_base64_wherever_it_stands_there(
+            secret in "[a-zA-Z0-9+/=_-]{12,40}",
+            (before, after) in ("[ -~]{0,9}", "[ -~]{0,9}"),
+        ) {
+            for alphabet in [STANDARD, URL_SAFE] {
+                let encoded = alphabet.encode(format!("{before}{secret}{after}"));
+                for text in [encoded.clone(), encoded.replace('/', "\\/"), encode::strict(&encoded)] {
+                    let clean = hide(&[&secret]).text(&text).replace("%2F", "/").replace("%2B", "+").replace("\\/", "/");
+                    // Of the letters at its ends some bits are others'.
+                    let (start, end) = ((before.len() * 8).div_ceil(6), (before.len() + secret.len()) * 8 / 6);
+                    let core = &encoded[start..end];
+                    proptest::prop_assert!(clean.contains("***") && !clean.contains(&core[..8]) && !clean.contains(&core[core.len() - 8..]), "{}", clean);
                 }
             }
         }

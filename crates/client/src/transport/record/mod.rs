@@ -6,6 +6,7 @@ mod hide;
 mod keep;
 mod replay;
 mod tape;
+mod view;
 
 pub(crate) use keep::Keeper;
 pub(crate) use replay::Replay;

@@ -26,7 +26,7 @@ async fn what_a_token_server_answers_instead_of_a_token() {
         ),
         (Answer::json(400, r#"{"error":"invalid_scope"}"#), Kind::Unauthenticated, "refused: invalid_scope (HTTP 400)"),
         (Answer::json(500, "{}"), Kind::Server, "refused without saying why (HTTP 500)"),
-        (Answer::json(200, "{\"access_token\":\"a\\nb\"}"), Kind::Internal, "characters that cannot stand in a header"),
+        (Answer::json(200, "{\"access_token\":\"a\\nb\"}"), Kind::Credential, "characters that cannot stand in a header"),
     ] {
         let house = House::new(3600);
         house.mood(Mood::Says(answer));

@@ -12,10 +12,11 @@ use crate::catalog::Quirks;
 use crate::error::{Error, Result};
 use crate::json;
 
-/// Looks at the model's name in a caller's request whose body is JSON.
+/// Looks at the model's name in a caller's request whose body is JSON. It is empty where none is named: then something else
+/// has to say who is meant.
 ///
 /// # Errors
-/// When the body is no JSON object, a key is repeated, or no model is named.
+/// When the body is no JSON object, holds nothing, or a key is repeated.
 pub fn peek(dialect: &str, operation: Operation, head: &Head<'_>, body: &[u8]) -> Result<Peek> {
     let members = read_members(body)?;
     let is = |key: &str, wanted: &[u8]| {
@@ -35,27 +36,16 @@ pub fn peek(dialect: &str, operation: Operation, head: &Head<'_>, body: &[u8]) -
         (peek.model, _) = path::read(head.path)?;
         return Ok(peek);
     }
-    let missing = || Error::bad_request("model is required").at("model");
-    let member = match json::find(body, &members, "model") {
-        Some(member) if member.kind != json::Kind::Null => member,
-        null if has_usual_model(operation) && !members.is_empty() => {
-            peek.model_span = null.map(|member| member.value.clone());
-            return Ok(peek);
-        }
-        _ => return Err(missing()),
-    };
-    let text = body.get(member.value.clone()).and_then(json::unquote);
-    peek.model = text.ok_or_else(|| expected("model", "a string", member.kind))?.into_owned();
-    if peek.model.is_empty() {
-        return Err(missing());
+    if members.is_empty() {
+        return Err(Error::bad_request("model is required").at("model"));
     }
-    peek.model_span = Some(member.value.clone());
+    let member = json::find(body, &members, "model");
+    peek.model_span = member.map(|member| member.value.clone());
+    if let Some(member) = member.filter(|member| member.kind != json::Kind::Null) {
+        let text = body.get(member.value.clone()).and_then(json::unquote);
+        peek.model = text.ok_or_else(|| expected("model", "a string", member.kind))?.into_owned();
+    }
     Ok(peek)
-}
-
-/// Whether callers may leave the model to the one who answers; the peek's model is empty then.
-pub(super) fn has_usual_model(operation: Operation) -> bool {
-    matches!(operation, Operation::ImageGenerate | Operation::Moderate)
 }
 
 /// The path and the declared edits for a caller's request that stays as it is; `model` is the provider's own name.

@@ -50,6 +50,11 @@ pub trait Wanted: Clone + Send + Sync + 'static {
     /// How a dialect speaks it; `None` where it does not have it.
     fn wire(dialect: &str) -> Option<&'static dyn Wire<Self>>;
 
+    /// About how many bytes of text the model has to read; 0 where that is not what is counted.
+    fn length(&self) -> usize {
+        0
+    }
+
     /// The same in pieces of at most `most` inputs, where a provider takes no more at once.
     fn split(self, most: usize) -> Vec<Self> {
         let _ = most;
@@ -172,6 +177,16 @@ fn unsupported(what: impl Into<String>, at: &'static str) -> Error {
 impl Wanted for Embed {
     type Answer = Embeddings;
 
+    fn length(&self) -> usize {
+        let bytes = |input: &crate::ir::EmbedInput| match input {
+            crate::ir::EmbedInput::Text(text) => text.len(),
+            // A token is about four bytes.
+            crate::ir::EmbedInput::Tokens(tokens) => tokens.len().saturating_mul(4),
+            crate::ir::EmbedInput::Image(_) => 0,
+        };
+        self.inputs.iter().map(bytes).sum()
+    }
+
     fn operation(&self) -> Operation {
         Operation::Embed
     }
@@ -211,6 +226,11 @@ impl Wanted for Embed {
 impl Wanted for Rerank {
     type Answer = Ranking;
 
+    fn length(&self) -> usize {
+        // Each document is read beside the question.
+        self.documents.iter().map(|document| document.text.len() + self.query.len()).sum()
+    }
+
     fn operation(&self) -> Operation {
         Operation::Rerank
     }
@@ -238,6 +258,10 @@ impl Wanted for Rerank {
 
 impl Wanted for Draw {
     type Answer = Images;
+
+    fn length(&self) -> usize {
+        self.prompt.len()
+    }
 
     fn operation(&self) -> Operation {
         if self.images.is_empty() { Operation::ImageGenerate } else { Operation::ImageEdit }

@@ -89,7 +89,7 @@ impl Wire<Embed> for Embeds {
         };
         let truncate = fields.take::<bool>("truncate")?.map(|end| if end { Truncate::End } else { Truncate::None });
         Ok(Embed {
-            model: fields.need("model")?,
+            model: fields.take("model")?.unwrap_or_default(),
             inputs,
             single,
             dimensions: fields.take("dimensions")?,

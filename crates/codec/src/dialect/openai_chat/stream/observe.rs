@@ -97,7 +97,7 @@ impl Observe for Watch {
 
 /// The usage of a whole answer, without reading the rest of it.
 pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
-    if is_failed(body) {
+    if is_failed(body) || !has_choices(body) {
         return None;
     }
     let told = json::member(body, "usage").and_then(|span| serde_json::from_slice::<Tokens>(body.get(span)?).ok());
@@ -107,6 +107,17 @@ pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
     // Some providers tell it beside the answer's text.
     let glance: Glance = serde_json::from_slice(body).ok()?;
     glance.choices?.iter().find_map(|choice| choice.usage)?.usage()
+}
+
+/// Whether anything is answered: what has been counted is not.
+fn has_choices(body: &[u8]) -> bool {
+    const KEY: &[u8] = b"\"choices\"";
+    let mut values = memchr::memmem::find_iter(body, KEY).filter_map(|at| {
+        let rest = body.get(at + KEY.len()..)?.trim_ascii_start();
+        rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
+    });
+    let first = values.next().and_then(|value| value.strip_prefix(b"["));
+    first.is_some_and(|list| !list.trim_ascii_start().starts_with(b"]"))
 }
 
 /// Whether a status at the end of the body says that the answer is none.

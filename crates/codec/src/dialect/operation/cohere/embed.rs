@@ -163,7 +163,7 @@ impl Wire<Embed> for Embeds {
         let truncate: Option<String> = fields.take("truncate")?;
         let truncate = truncate.and_then(|word| TRUNCATES.iter().find(|(_, known)| *known == word));
         Ok(Embed {
-            model: fields.need("model")?,
+            model: fields.take("model")?.unwrap_or_default(),
             inputs: read_inputs(&mut fields)?,
             dimensions: fields.take("output_dimension")?,
             purpose: purpose.map(|(purpose, _)| *purpose),

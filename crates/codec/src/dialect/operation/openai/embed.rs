@@ -135,7 +135,7 @@ impl Wire<Embed> for Embeds {
             }
         };
         Ok(Embed {
-            model: fields.need("model")?,
+            model: fields.take("model")?.unwrap_or_default(),
             inputs,
             single,
             dimensions: fields.take("dimensions")?,

@@ -94,7 +94,7 @@ impl Wire<Rerank> for Reranks {
         let mut fields = Fields::read(body, "")?;
         let documents: Vec<Raw> = fields.need("documents")?;
         Ok(Rerank {
-            model: fields.need("model")?,
+            model: fields.take("model")?.unwrap_or_default(),
             query: fields.need("query")?,
             documents: read_documents(&documents)?,
             top: fields.take("top_n")?,

@@ -87,7 +87,7 @@ impl Wire<Speak> for Speaks {
     fn read_request(&self, _: &Head<'_>, body: &[u8]) -> Result<Speak> {
         let mut fields = Fields::read(body, "")?;
         Ok(Speak {
-            model: fields.need("model")?,
+            model: fields.take("model")?.unwrap_or_default(),
             input: fields.need("input")?,
             voice: fields.take("voice")?,
             instructions: fields.take("instructions")?,
