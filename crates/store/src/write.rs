@@ -22,7 +22,7 @@ const CALL: &str = "INSERT INTO call_rows (id, kind, begun_us, user_id, tags, in
 const CALL_COLUMNS: usize = 19;
 
 const EXCHANGE: &str = "INSERT INTO exchanges (call_id, number, target, dialect, started_us, elapsed_us, status, error, input, \
-    output, usage_estimated, cost_micros, currency) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    output, usage_estimated, cost_micros, currency, kinds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const HOUR: &str = "INSERT INTO hour_rows (hour, kind, bucket, calls, input, output, cache_read, reasoning, estimated, \
     cost_micros, elapsed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
@@ -273,6 +273,7 @@ fn add_exchange<'q>(call: &CallRow, number: i64, exchange: &'q ExchangeRow) -> s
         .bind(exchange.usage_estimated)
         .bind(exchange.cost_micros.map(int))
         .bind(exchange.currency.as_deref())
+        .bind(exchange.kinds.as_ref().and_then(|kinds| serde_json::to_string(kinds).ok()))
 }
 
 /// The word for what is not a call that anybody made.

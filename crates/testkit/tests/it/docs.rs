@@ -26,6 +26,10 @@ const DOCUMENTS: &[&str] = &[
     "docs/compare.zh-CN.md",
     "docs/chat.md",
     "docs/chat.zh-CN.md",
+    "docs/ledger.md",
+    "docs/ledger.zh-CN.md",
+    "docs/monitoring.md",
+    "docs/monitoring.zh-CN.md",
     "benches/gateway/README.md",
 ];
 
