@@ -1,6 +1,7 @@
 //! Ids of rows: UUIDs of version 7, which begin with the time.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -90,39 +91,27 @@ impl TryFrom<String> for Id {
     }
 }
 
-/// Makes ids; no two are alike, in this process nor in another.
-#[derive(Debug)]
+/// Makes ids; no two are alike, in this process nor in another, and none tells of the next.
+#[derive(Debug, Default)]
 pub struct Ids {
-    /// This maker's own.
-    mark: u64,
+    /// This maker's own secret.
+    mark: RandomState,
     made: AtomicU64,
 }
 
 impl Ids {
     /// A maker of ids.
     pub fn new() -> Self {
-        let mut random = [0; 8];
-        // Without dice: a process has one number, and a time at which it started.
-        if getrandom::fill(&mut random).is_err() {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-            random = (now ^ u64::from(std::process::id()).rotate_left(32)).to_ne_bytes();
-        }
-        Ids { mark: u64::from_ne_bytes(random), made: AtomicU64::new(0) }
+        Self::default()
     }
 
     /// The next id, of this time.
     pub fn next(&self, time: SystemTime) -> Id {
         let count = self.made.fetch_add(1, Relaxed);
-        let version = 0x7000 | u128::from((count >> 16) & 0xFFF);
-        // 46 bits that are this maker's, 16 that count: the version's 12 bits count on.
-        let rest = (0b10 << 62) | ((self.mark & 0x3FFF_FFFF_FFFF) << 16) | (count & 0xFFFF);
+        // 12 bits that count, so that the ids of one moment are in order, and 62 that nobody can guess.
+        let version = 0x7000 | u128::from(count & 0xFFF);
+        let rest = (0b10 << 62) | (self.mark.hash_one(count) >> 2);
         Id(u128::from(millis(time)) << 80 | version << 64 | u128::from(rest))
-    }
-}
-
-impl Default for Ids {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -169,15 +169,24 @@ struct Sums {
     elapsed_us: u64,
 }
 
+/// Summed up by number first: there are few kinds, and many hours of each.
 macro_rules! hours_by {
     ($name:literal) => {
+        hours_by!($name, "0")
+    };
+    ($name:literal, $time:literal) => {
         concat!(
             "SELECT ",
             $name,
-            " AS name, error, currency, bucket, SUM(calls) AS calls, SUM(input) AS input, SUM(output) AS output, \
+            " AS name, CASE WHEN k.copy THEN 'mirror' ELSE k.error END AS error, k.currency AS currency, h.bucket AS bucket, \
+             SUM(h.calls) AS calls, SUM(h.input) AS input, SUM(h.output) AS output, \
+             SUM(h.cache_read) AS cache_read, SUM(h.reasoning) AS reasoning, SUM(h.estimated) AS estimated, \
+             SUM(h.cost_micros) AS cost_micros, SUM(h.elapsed_us) AS elapsed_us FROM (SELECT ",
+            $time,
+            " AS time, kind, bucket, SUM(calls) AS calls, SUM(input) AS input, SUM(output) AS output, \
              SUM(cache_read) AS cache_read, SUM(reasoning) AS reasoning, SUM(estimated) AS estimated, \
              SUM(cost_micros) AS cost_micros, SUM(elapsed_us) AS elapsed_us \
-             FROM hours WHERE hour >= $1 GROUP BY 1, 2, 3, 4"
+             FROM hour_rows WHERE hour >= $1 GROUP BY 1, 2, 3) AS h JOIN call_kinds AS k ON k.id = h.kind GROUP BY 1, 2, 3, 4"
         )
     };
 }
@@ -199,14 +208,17 @@ impl By {
     /// The sums of whole hours, and the rows of a part of one.
     const fn statements(&self) -> (&'static str, &'static str) {
         match self {
-            By::Model => (hours_by!("model"), rows_by!("CASE WHEN target IS NULL THEN '' ELSE model END")),
-            By::Target | By::Provider => (hours_by!("target"), rows_by!("COALESCE(target, '')")),
-            By::Task => (hours_by!("task"), rows_by!("COALESCE(task, '')")),
-            By::Error => (hours_by!("error"), rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END")),
-            By::Day => (hours_by!("CAST(hour / 24 AS TEXT)"), rows_by!("''")),
-            By::Hour => (hours_by!("CAST(hour AS TEXT)"), rows_by!("''")),
+            By::Model => (hours_by!("k.model"), rows_by!("CASE WHEN target IS NULL THEN '' ELSE model END")),
+            By::Target | By::Provider => (hours_by!("k.target"), rows_by!("COALESCE(target, '')")),
+            By::Task => (hours_by!("k.task"), rows_by!("COALESCE(task, '')")),
+            By::Error => (
+                hours_by!("CASE WHEN k.copy THEN 'mirror' ELSE k.error END"),
+                rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END"),
+            ),
+            By::Day => (hours_by!("CAST(h.time AS TEXT)", "hour / 24"), rows_by!("''")),
+            By::Hour => (hours_by!("CAST(h.time AS TEXT)", "hour"), rows_by!("''")),
             By::User => (LABELS, rows_by!("COALESCE(user_id, '')")),
-            By::Key => (hours_by!("key_id"), rows_by!("COALESCE(key_id, '')")),
+            By::Key => (hours_by!("k.key_id"), rows_by!("COALESCE(key_id, '')")),
             By::Tag(_) => (LABELS, rows_by!("COALESCE(tags, '')")),
         }
     }
@@ -295,7 +307,8 @@ impl Store {
 
     async fn whole_hours(&mut self, from: i64) -> Result<Vec<Moment>> {
         let sql = "SELECT hour, SUM(calls) AS calls, SUM(CASE WHEN error IN ('', 'cancelled') THEN 0 ELSE calls END) AS errors \
-                   FROM hours WHERE hour >= $1 AND error <> 'mirror' GROUP BY hour ORDER BY hour";
+                   FROM (SELECT hour, kind, SUM(calls) AS calls FROM hour_rows WHERE hour >= $1 GROUP BY hour, kind) AS h \
+                   JOIN call_kinds AS k ON k.id = h.kind WHERE NOT k.copy GROUP BY hour ORDER BY hour";
         let rows = sqlx::query::<Sqlite>(sql).bind(from).fetch_all(&mut self.connection).await;
         let read = |row: &SqliteRow| {
             let figure = |name| row.try_get::<i64, _>(name).map(count);

@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::texts;
 
 /// Rows of one statement at most: what is told to the thread of the connection row by row costs more than the rows.
-const MOST: usize = 128;
+const MOST: usize = 512;
 
 const CALL: &str = "INSERT INTO call_rows (id, kind, begun_us, user_id, tags, input, output, cache_read, cache_write, reasoning, \
     usage_estimated, cost_micros, first_us, elapsed_us, bytes_in, bytes_out, losses, failed, more) VALUES ";
@@ -25,8 +25,9 @@ const EXCHANGE: &str = "INSERT INTO exchanges (call_id, number, target, dialect,
     output, usage_estimated, cost_micros, currency, kinds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const HOUR: &str = "INSERT INTO hour_rows (hour, kind, bucket, calls, input, output, cache_read, reasoning, estimated, \
-    cost_micros, elapsed_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-    ON CONFLICT (hour, kind, bucket) DO UPDATE SET \
+    cost_micros, elapsed_us) VALUES ";
+const HOUR_COLUMNS: usize = 11;
+const HOUR_AGAIN: &str = " ON CONFLICT (hour, kind, bucket) DO UPDATE SET \
     calls = hour_rows.calls + excluded.calls, input = hour_rows.input + excluded.input, \
     output = hour_rows.output + excluded.output, cache_read = hour_rows.cache_read + excluded.cache_read, \
     reasoning = hour_rows.reasoning + excluded.reasoning, estimated = hour_rows.estimated + excluded.estimated, \
@@ -157,9 +158,18 @@ impl<'r> Batch<'r> {
 
     /// Writes the sums, and with them all of the batch is there.
     async fn end(self, mut transaction: Transaction<'_, Sqlite>) -> Result<(), sqlx::Error> {
-        for ((hour, kind, bucket), sum) in self.sums {
-            let query = sqlx::query::<Sqlite>(HOUR).bind(hour).bind(kind).bind(bucket);
-            transaction.execute(sum.into_iter().fold(query, |query, sum| query.bind(int(sum)))).await?;
+        let sums: Vec<(Place, Sums)> = self.sums.into_iter().collect();
+        let mut rest = sums.as_slice();
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at_checked(at_once(rest.len())).unwrap_or((rest, &[]));
+            rest = others;
+            let sql = format!("{HOUR}{}{HOUR_AGAIN}", rows(some.len(), HOUR_COLUMNS));
+            let mut query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), SqliteArguments::default());
+            for ((hour, kind, bucket), sum) in some {
+                query = query.bind(hour).bind(kind).bind(bucket);
+                query = sum.iter().fold(query, |query, sum| query.bind(int(*sum)));
+            }
+            transaction.execute(query).await?;
         }
         self.labels.write(&mut transaction).await?;
         transaction.commit().await
@@ -171,13 +181,18 @@ fn at_once(rows: usize) -> usize {
     rows.min(MOST).checked_ilog2().map_or(0, |log| 1 << log)
 }
 
+/// Places for so many rows: `(?,?),(?,?)`.
+fn rows(rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    vec![row.as_str(); rows].join(",")
+}
+
 /// A call and the number of its kind.
 type Numbered<'r> = (&'r CallRow, i64);
 
 /// Writes calls that are not there already. How many.
 async fn add_calls(connection: &mut SqliteConnection, calls: &[Numbered<'_>]) -> Result<u64, sqlx::Error> {
-    let row = format!("({})", vec!["?"; CALL_COLUMNS].join(","));
-    let sql = format!("{CALL}{} ON CONFLICT (id) DO NOTHING", vec![row.as_str(); calls.len()].join(","));
+    let sql = format!("{CALL}{} ON CONFLICT (id) DO NOTHING", rows(calls.len(), CALL_COLUMNS));
     let mut query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), SqliteArguments::default());
     for (call, kind) in calls {
         query = query
