@@ -8,7 +8,7 @@ use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::config::{LogContent, LogLevel};
 use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder, Texts};
-use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Ledger, Opening, State, Status, Word};
+use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Kinds, Ledger, Opening, State, Status, Word};
 
 use crate::door::Door;
 use crate::keeper::{self, Keeper};
@@ -235,12 +235,12 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
         bytes_in: outcome.bytes_in,
         losses: outcome.losses.iter().len() as u64,
         mirror_of: outcome.mirror_of,
-        exchanges: outcome.exchanges.iter().map(exchange).collect(),
+        exchanges: outcome.exchanges.iter().map(|one| exchange(one, outcome.exchanges.len() > 1)).collect(),
         ..CallRow::new(id)
     }
 }
 
-fn exchange(exchange: &Exchange) -> ExchangeRow {
+fn exchange(exchange: &Exchange, is_one_of_several: bool) -> ExchangeRow {
     ExchangeRow {
         target: short(exchange.target.as_ref().to_owned()),
         dialect: None,
@@ -253,6 +253,7 @@ fn exchange(exchange: &Exchange) -> ExchangeRow {
         usage_estimated: exchange.usage.is_some_and(|usage| usage.estimated),
         cost_micros: exchange.cost.map(|cost| cost.micros),
         currency: exchange.cost.map(|cost| Word::Borrowed(cost.currency.as_str())),
+        kinds: exchange.usage.as_ref().filter(|_| is_one_of_several).map(Kinds::from),
     }
 }
 

@@ -75,6 +75,8 @@ CREATE TABLE exchanges (
     usage_estimated INTEGER NOT NULL,
     cost_micros INTEGER,
     currency TEXT,
+    -- The other kinds of tokens, as JSON, where its call had several exchanges.
+    kinds TEXT,
     PRIMARY KEY (call_id, number)
 ) WITHOUT ROWID;
 

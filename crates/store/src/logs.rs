@@ -201,6 +201,7 @@ fn read_exchange(row: &SqliteRow) -> std::result::Result<ExchangeRow, sqlx::Erro
         usage_estimated: row.try_get("usage_estimated")?,
         cost_micros: figure("cost_micros")?,
         currency: word("currency")?,
+        kinds: row.try_get::<Option<String>, _>("kinds")?.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
+use crate::reprice::Kinds;
 
 /// One of our own words, or one that was read back.
 pub type Word = Cow<'static, str>;
@@ -129,6 +130,9 @@ pub struct ExchangeRow {
     pub cost_micros: Option<u64>,
     /// Of this currency.
     pub currency: Option<Word>,
+    /// The other kinds of tokens, where its call had several exchanges; of a single one they are the call's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<Kinds>,
 }
 
 /// Less than this is no waiting.
@@ -143,6 +147,7 @@ impl CallRow {
                 let rest = self.elapsed_us.abs_diff(only.started_us.saturating_add(only.elapsed_us));
                 only.started_us.max(rest) < NO_WAIT_US
                     && (&self.error, &only.error, only.status) == (&None, &None, None)
+                    && only.kinds.is_none()
                     && self.target.as_ref() == Some(&only.target)
                     && (self.input, self.output, self.usage_estimated) == (only.input, only.output, only.usage_estimated)
                     && (self.cost_micros, &self.currency) == (only.cost_micros, &only.currency)
@@ -166,6 +171,7 @@ impl CallRow {
             usage_estimated: self.usage_estimated,
             cost_micros: self.cost_micros,
             currency: self.currency.clone(),
+            kinds: None,
         })
     }
 

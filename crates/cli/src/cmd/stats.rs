@@ -1,10 +1,13 @@
 //! `trunkline stats`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use trunkline_store::{By, Group, Moment, Totals};
+use trunkline::config::{Config, Environment, add_prices};
+use trunkline_store::{By, Group, Moment, Repriced, Store, Totals};
 
 use crate::chart::{bar, spark, squeeze};
 use crate::ledger::{duration, money, number, open, since};
@@ -20,6 +23,12 @@ pub(crate) struct Stats {
     /// Only the calls of so long: 30m, 2h, 7d
     #[arg(long, value_name = "TIME", default_value = "7d")]
     since: String,
+    /// What the calls would come to at today's prices, or at those of --prices; no row is changed
+    #[arg(long, conflicts_with = "by")]
+    reprice: bool,
+    /// Prices, as `trunkline prices import` writes them, over those that are known
+    #[arg(long, value_name = "FILE", requires = "reprice")]
+    prices: Option<PathBuf>,
 }
 
 /// The bars' width.
@@ -65,6 +74,9 @@ impl Stats {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let since = since(&self.since)?;
         let mut store = open(global).await?;
+        if self.reprice {
+            return self.reprice(&mut store, since, global).await;
+        }
         let stats = store.stats(self.by.clone(), since).await?;
         if global.json {
             let groups = stats.groups.iter().map(|group| told(Some(&group.name), &group.totals)).collect::<Vec<_>>();
@@ -82,6 +94,40 @@ impl Stats {
         summarize(&stats.all, &self.since)?;
         draw(&stats.hours, since)?;
         self.list(&stats.groups)
+    }
+
+    async fn reprice(&self, store: &mut Store, since: SystemTime, global: &Global) -> anyhow::Result<End> {
+        let environment = Environment::read()?;
+        let mut models = Config::find(global.config.as_deref(), &environment)?.models(&environment)?;
+        if let Some(path) = &self.prices {
+            add_prices(&mut models, path)?;
+        }
+        let sums = store.reprice(&models, since).await?;
+        if global.json {
+            let line = |((target, currency), sum): (&(String, String), &Repriced)| {
+                json!({"target": target, "currency": currency, "exchanges": sum.exchanges, "stored_micros": sum.stored,
+                       "now_micros": sum.now, "changed": sum.changed, "unknown": sum.unknown})
+            };
+            print_json(&sums.iter().map(line).collect::<Vec<_>>())?;
+            return Ok(End::Done);
+        }
+        let mut all: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        let heads = ["target", "exchanges", "stored", "now", "changed", "no price"];
+        let mut rows = Vec::new();
+        for ((target, currency), sum) in &sums {
+            let total = all.entry(currency).or_default();
+            *total = (total.0 + sum.stored, total.1 + sum.now);
+            let mut cells = vec![Cell::left(target.clone()), Cell::right(number(sum.exchanges))];
+            cells.extend([sum.stored, sum.now].map(|micros| Cell::right(money(currency, micros))));
+            cells.extend([sum.changed, sum.unknown].map(|count| Cell::right(number(count))));
+            rows.push((if sum.changed + sum.unknown > 0 { Mark::Bad } else { Mark::Yes }, cells));
+        }
+        for (currency, (stored, now)) in all {
+            let line = format!("{} as stored, {} at these prices", money(currency, stored), money(currency, now));
+            writeln!(std::io::stdout().lock(), "{line}")?;
+        }
+        print_rows(Some(&heads), &rows)?;
+        Ok(End::Done)
     }
 
     fn list(&self, groups: &[Group]) -> anyhow::Result<End> {

@@ -72,17 +72,24 @@ impl Config {
         let mut models = Models::default();
         let wrong_row = |error: ParseError| wrong(error.to_string());
         if let Some(path) = self.prices_path(environment).filter(|path| path.is_file()) {
-            let text =
-                std::fs::read_to_string(&path).map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
-            let name = path.display().to_string();
-            let file: PricesFile =
-                toml::from_str(&text).map_err(|error| wrong_row(ParseError::from_toml(&name, &text, &error)))?;
-            models.add(&name, file.prices).map_err(wrong_row)?;
+            add_prices(&mut models, &path)?;
         }
         let name = self.path.as_ref().map_or_else(|| FILE_NAME.to_owned(), |path| path.display().to_string());
         models.add(&name, self.prices.clone()).map_err(wrong_row)?;
         Ok(models)
     }
+}
+
+/// Adds a file of prices, which has `[prices]` tables and nothing else, to what is known of models.
+///
+/// # Errors
+/// When it cannot be read or is not valid.
+pub fn add_prices(models: &mut Models, path: &Path) -> Result<()> {
+    let wrong_row = |error: ParseError| wrong(error.to_string());
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
+    let name = path.display().to_string();
+    let file: PricesFile = toml::from_str(&text).map_err(|error| wrong_row(ParseError::from_toml(&name, &text, &error)))?;
+    models.add(&name, file.prices).map_err(wrong_row)
 }
 
 /// The user's configuration folder of ours.

@@ -26,7 +26,7 @@ pub use crate::credential::resolve as resolve_secret;
 pub use alias::{Alias, Calls, Choice, HoldBack, Mirror, Sticky};
 pub use environment::Environment;
 pub(crate) use file::wrong;
-pub use file::{FILE_NAME, PRICES_NAME, locate};
+pub use file::{FILE_NAME, PRICES_NAME, add_prices, locate};
 pub use limit::Limit;
 pub use log::{LogConfig, LogContent, LogFormat, LogLevel, Rotate};
 pub(crate) use replay::Overlay;

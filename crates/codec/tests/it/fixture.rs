@@ -33,15 +33,15 @@ use trunkline_codec::{Error, Origin, Result};
 
 use crate::{law, message};
 
-struct Case {
-    dialect: &'static Dialect,
+pub(crate) struct Case {
+    pub(crate) dialect: &'static Dialect,
     folder: PathBuf,
-    name: String,
-    quirks: Quirks,
+    pub(crate) name: String,
+    pub(crate) quirks: Quirks,
 }
 
 impl Case {
-    fn read(&self, file: &str) -> Option<Vec<u8>> {
+    pub(crate) fn read(&self, file: &str) -> Option<Vec<u8>> {
         fs::read(self.folder.join(file)).ok()
     }
 
@@ -92,7 +92,7 @@ fn every_fixture_holds() {
 }
 
 /// All cases; with `FIXTURE` in the environment, those whose names hold its value.
-fn load() -> Vec<Case> {
+pub(crate) fn load() -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
     let only = std::env::var("FIXTURE").unwrap_or_default();
     let mut all = Vec::new();
@@ -115,7 +115,7 @@ fn callers() -> impl Iterator<Item = &'static Dialect> {
     dialect::ALL.iter().filter(|dialect| dialect.downstream.is_some())
 }
 
-const STREAMS: [(Framing, &str); 4] = [
+pub(crate) const STREAMS: [(Framing, &str); 4] = [
     (Framing::Sse, "reply.sse"),
     (Framing::Array, "reply.array"),
     (Framing::Ndjson, "reply.ndjson"),
@@ -308,9 +308,7 @@ fn check_whole(case: &Case, body: &[u8]) -> Option<Response> {
                 case.expect("events.json", Some(serde_json::to_value(&response).unwrap()));
             }
             if case.dialect.downstream.is_some() {
-                let observed = up.observe_response(body).map(|usage| (usage.input, usage.output));
-                let read = response.usage.map(|usage| (usage.input, usage.output));
-                assert_eq!(observed, read, "{}: the observer and the reader count alike", case.name);
+                assert_eq!(up.observe_response(body), response.usage, "{}: the observer and the reader count alike", case.name);
             }
             for dialect in callers() {
                 let bytes = dialect.downstream().write_response(&response, &cx(dialect.upstream.framing()));
@@ -415,9 +413,8 @@ fn check_observer(case: &Case, framing: Framing, bytes: &[u8], response: &Respon
         watch.frame(frame);
         Ok(())
     });
-    let count = |usage: Option<trunkline_codec::ir::Usage>| usage.map(|usage| (usage.input, usage.output, usage.cache_read));
     if broken.is_none() {
-        assert_eq!(count(watch.usage()), count(response.usage), "{}: the observer and the reader count alike", case.name);
+        assert_eq!(watch.usage(), response.usage, "{}: the observer and the reader count alike", case.name);
     }
     if broken.is_none_or(|error| error.kind == trunkline_codec::Kind::Truncated) {
         assert_eq!(watch.is_complete(), broken.is_none(), "{}: the observer and the reader see the same end", case.name);
@@ -468,7 +465,7 @@ fn cx(framing: Framing) -> Cx {
     }
 }
 
-fn decode(dialect: &Dialect, quirks: &Quirks, framing: Framing, chunks: &[&[u8]]) -> (Vec<Event>, Option<Error>) {
+pub(crate) fn decode(dialect: &Dialect, quirks: &Quirks, framing: Framing, chunks: &[&[u8]]) -> (Vec<Event>, Option<Error>) {
     let mut reader = dialect.upstream.read_stream(quirks);
     let mut events = Vec::new();
     let read = each_frame(framing, chunks, |frame| reader.push(frame, &mut events));
@@ -477,10 +474,10 @@ fn decode(dialect: &Dialect, quirks: &Quirks, framing: Framing, chunks: &[&[u8]]
 }
 
 /// A frame's name and data.
-type Owned = (Option<String>, Vec<u8>);
+pub(crate) type Owned = (Option<String>, Vec<u8>);
 
 /// All frames, and whether the last one is cut.
-fn frames_of(framing: Framing, chunks: &[&[u8]]) -> (Vec<Owned>, bool) {
+pub(crate) fn frames_of(framing: Framing, chunks: &[&[u8]]) -> (Vec<Owned>, bool) {
     let mut frames = Vec::new();
     let read = each_frame(framing, chunks, |frame| {
         frames.push((frame.event.map(str::to_owned), frame.data.to_vec()));

@@ -22,3 +22,4 @@ mod operation;
 mod phrase;
 mod price;
 mod request;
+mod usage;

@@ -56,6 +56,7 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
         usage_estimated: failed,
         cost_micros: Some(1_234),
         currency: Some(Cow::Borrowed(if number.is_multiple_of(4) { "CNY" } else { "USD" })),
+        kinds: number.is_multiple_of(5).then(|| trunkline_store::Kinds { cache_read: Some(number), ..Default::default() }),
     };
     CallRow {
         begun_us: micros,

@@ -4,5 +4,7 @@
 mod folder;
 mod ledger;
 mod million;
+mod month;
+mod prompt;
 mod session;
 mod suite;

@@ -20,10 +20,16 @@ const DOCUMENTS: &[&str] = &[
     "docs/batch.zh-CN.md",
     "docs/workflows.md",
     "docs/workflows.zh-CN.md",
+    "docs/prompts.md",
+    "docs/prompts.zh-CN.md",
     "docs/compare.md",
     "docs/compare.zh-CN.md",
     "docs/chat.md",
     "docs/chat.zh-CN.md",
+    "docs/ledger.md",
+    "docs/ledger.zh-CN.md",
+    "docs/monitoring.md",
+    "docs/monitoring.zh-CN.md",
     "benches/gateway/README.md",
 ];
 
