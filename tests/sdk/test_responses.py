@@ -173,6 +173,8 @@ def goes_on(gateway):
     assert last.previous_response_id == second.id and last.usage.input_tokens > second.usage.input_tokens
     third = whole(ask(gateway, "Still?", previous_response_id=last.id))
     assert third.usage.input_tokens > last.usage.input_tokens
+    again = whole(client(gateway).responses.retrieve(third.id))
+    assert again.output_text == third.output_text and again.usage.total_tokens == third.usage.total_tokens, (again, third)
     client(gateway).responses.delete(third.id)
     error = refused(openai.BadRequestError, lambda: ask(gateway, "x", previous_response_id=third.id))
     assert error.code == "previous_response_not_found", error

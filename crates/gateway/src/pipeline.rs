@@ -78,8 +78,8 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
         Route::Call(dialect, operation) => (dialect, operation),
         Route::Operate(wish) => return operate::answer(worker, head, incoming, wish, id).await,
         Route::Show(dialect, read) => return show::answer(worker, head, incoming, (dialect, read), id).await,
-        Route::Unkeep(dialect, kept) => {
-            return match session::unkeep(worker, &head.headers, &kept).await {
+        Route::Kept(dialect, kept) => {
+            return match session::tell(worker, head, (dialect, &kept)).await {
                 Ok(body) => reply::json(body, &Facts::new(id, dialect)),
                 Err(error) => reply::error(dialect, &error, id),
             };

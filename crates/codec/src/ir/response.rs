@@ -1,6 +1,6 @@
 //! What is answered.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::message::{Extra, Part};
 use super::usage::Usage;
@@ -59,7 +59,7 @@ impl From<Reason> for Finish {
 }
 
 /// The classes of an answer's end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The model was done.

@@ -32,8 +32,8 @@ pub enum Route {
     Metrics(&'static Dialect),
     /// How the targets stand.
     Targets(&'static Dialect),
-    /// An answer that was kept is not kept any longer.
-    Unkeep(&'static Dialect, String),
+    /// An answer that was kept, by its id: is told again, or is kept no longer.
+    Kept(&'static Dialect, String),
     /// Is it alive, is it ready.
     Health(Health),
 }
@@ -69,7 +69,7 @@ impl Route {
             | Route::Model(dialect, _)
             | Route::Show(dialect, _)
             | Route::Targets(dialect)
-            | Route::Unkeep(dialect, _)
+            | Route::Kept(dialect, _)
             | Route::Metrics(dialect)
             | Route::Stats(dialect) => Some(dialect),
             Route::Health(_) | Route::Fixed(..) => None,
@@ -106,11 +106,11 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
             Aside::Model(read) => Route::Show(dialect, read),
         });
     }
-    if let (Some((place, id)), &Method::DELETE) = (path.rsplit_once('/'), &head.method)
+    if let (Some((place, id)), &Method::DELETE | &Method::GET) = (path.rsplit_once('/'), &head.method)
         && let Some((dialect, Operation::Chat)) = dialect::route(place)
         && dialect.downstream().kept(b"{}").is_some()
     {
-        return Ok(Route::Unkeep(dialect, id.to_owned()));
+        return Ok(Route::Kept(dialect, id.to_owned()));
     }
     let speaks = guess(head);
     let models = ["/v1beta/models", "/v1/models", "/foundation-models"].iter().find_map(|place| path.strip_prefix(place));

@@ -305,7 +305,7 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
         Route::Targets(dialect) => {
             json(serde_json::to_vec(&worker.client.health()).unwrap_or_default(), &Facts::new(id, dialect))
         }
-        Route::Unkeep(..)
+        Route::Kept(..)
         | Route::Show(..)
         | Route::Fixed(..)
         | Route::Call(..)

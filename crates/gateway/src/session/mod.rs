@@ -1,6 +1,7 @@
 //! Conversations that a caller goes on with by name: a session (`x-trunkline-session`), or an answer's id where its dialect
 //! has that. What was said before comes from the store, goes before what is new, and whoever answers gets what it can read.
 
+mod again;
 mod keep;
 mod keeper;
 
@@ -19,6 +20,7 @@ use trunkline_work::session::history::{self, History};
 use crate::pipeline::{USER, word};
 use crate::worker::Worker;
 
+pub(crate) use again::tell;
 pub(crate) use keep::{Keeping, Tap};
 pub(crate) use keeper::Sessions;
 
@@ -229,22 +231,6 @@ pub(crate) fn tell_kept(cx: &mut Cx, keeping: &Keeping) {
     let previous = keeping.previous().map(|id| (PREVIOUS, Raw::of(&id)));
     asked.repeated.extend(previous.into_iter().chain([("store", Raw::of(&true))]));
     cx.asked = Some(Arc::new(asked));
-}
-
-/// Has an answer kept no longer, and says so as the one dialect that has such does.
-///
-/// # Errors
-/// When nothing of this id is kept for this user.
-pub(crate) async fn unkeep(worker: &Worker, headers: &HeaderMap, id: &str) -> Result<Vec<u8>> {
-    let gone = match worker.record.sessions() {
-        Some(sessions) => sessions.delete_response(id, user(headers)).await?,
-        None => false,
-    };
-    if !gone {
-        let what = format!("Response with id '{id}' not found: nothing of that id is kept here");
-        return Err(Error { code: Some("response_not_found".to_owned()), ..Error::new(Kind::NotFound, Origin::Caller, what) });
-    }
-    Ok(serde_json::json!({ "id": id, "object": "response", "deleted": true }).to_string().into_bytes())
 }
 
 fn now_us() -> u64 {

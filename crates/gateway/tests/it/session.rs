@@ -283,6 +283,14 @@ fn an_answers_id_leads_on_over_every_provider() {
     let both = in_session(respond("openai-chat", "six", json!({"previous_response_id": first["id"]})));
     refused(&both, "previous_response_id");
 
+    let again = house.ask(&Ask::get(&format!("/v1/responses/{}", second["id"].as_str().unwrap()))).json();
+    for member in ["id", "object", "status", "previous_response_id", "store"] {
+        assert_eq!(again[member], second[member], "{member}: {again}");
+    }
+    assert_eq!(again["output"][1]["content"], second["output"][1]["content"]);
+    assert_eq!(again["usage"]["total_tokens"], 12);
+    assert_eq!(house.gateway.ask(&Ask::get("/v1/responses/resp_theirs")).status(), 404);
+
     let gone = |id: &Value| house.gateway.ask(&Ask::method("DELETE", &format!("/v1/responses/{}", id.as_str().unwrap())));
     let deleted = gone(&fourth["id"]);
     assert_eq!(deleted.json(), json!({"id": fourth["id"], "object": "response", "deleted": true}), "{}", deleted.text());
