@@ -26,6 +26,7 @@ mod ollama;
 mod operation;
 mod oversize;
 mod passthrough;
+mod prompt;
 mod quirk;
 mod race;
 mod record;

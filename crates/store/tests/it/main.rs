@@ -4,5 +4,6 @@
 mod folder;
 mod ledger;
 mod million;
+mod prompt;
 mod session;
 mod suite;
