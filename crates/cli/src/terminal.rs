@@ -5,16 +5,19 @@ use std::io::{self, IsTerminal, Write};
 use unicode_width::UnicodeWidthStr;
 
 use crate::column::{fold, pack};
+use crate::markdown::harmless;
 
-/// Prints a line to stderr, on a terminal in as many as it takes; when even that is gone, nobody is left to tell.
+/// Prints a line to stderr, on a terminal in as many as it takes, and without anything that the terminal would obey: it may hold
+/// a provider's own words. When even that is gone, nobody is left to tell.
 pub(crate) fn complain(line: &str) {
     let mut err = io::stderr().lock();
-    let size = terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0));
-    match size.filter(|columns| *columns > LAST && !line.contains('\x1b')) {
-        Some(columns) => line.split('\n').flat_map(|line| wrap_below(line, columns - 1)).for_each(|line| {
-            let _ = writeln!(err, "{line}");
-        }),
-        None => _ = writeln!(err, "{line}"),
+    if !err.is_terminal() {
+        let _ = writeln!(err, "{line}");
+        return;
+    }
+    let columns = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+    for line in harmless(line).split('\n').flat_map(|line| wrap_below(line, columns.max(LAST) - 1)) {
+        let _ = writeln!(err, "{line}");
     }
 }
 

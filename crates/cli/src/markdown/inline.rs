@@ -119,7 +119,9 @@ impl Reader {
         let as_is = || Some(literal(text.get(..count).unwrap_or_default(), style));
         let rest = text.get(count..).unwrap_or_default();
         let Some(next) = rest.chars().next() else { return if self.last { as_is() } else { None } };
-        let within_word = mark == '_' && before.is_some_and(char::is_alphanumeric);
+        // In 2*3*4 and in 2**3 nothing is emphasised.
+        let product = |before: char| before.is_ascii_alphanumeric() && next.is_ascii_alphanumeric();
+        let within_word = before.is_some_and(|c| if mark == '_' { c.is_alphanumeric() } else { product(c) });
         let counts = if mark == '~' { count == 2 } else { count <= 3 };
         if next.is_whitespace() || within_word || !counts || self.depth >= DEPTH {
             return as_is();
@@ -254,8 +256,21 @@ mod tests {
 
     #[test]
     fn what_is_no_mark_stays() {
-        for text in ["2 * 3 * 4", "snake_case_name", "*args", "a[0]", "[x] y", "`open", "**open", "* a *", "!x", "5 ~ 6", "[a]()"]
-        {
+        for text in [
+            "2 * 3 * 4",
+            "snake_case_name",
+            "*args",
+            "a[0]",
+            "[x] y",
+            "`open",
+            "**open",
+            "* a *",
+            "!x",
+            "5 ~ 6",
+            "[a]()",
+            "2*3*4",
+            "2**3 + 3**2",
+        ] {
             assert_eq!(shown(text), text, "{text}");
         }
         assert_eq!(shown("\\*a\\*"), "*a*");

@@ -176,6 +176,14 @@ fn a_call_that_fails_can_be_made_again() {
     assert_eq!((&requests[0], &requests[2]), (&requests[1], &requests[3]));
     let kept = sessions(&folder);
     assert_eq!((kept.len(), &kept[0]["turns"]), (1, &json!(2)));
+    // The same question twice: the one that was answered stays.
+    COUNT.store(0, Ordering::SeqCst);
+    let ran = run(&folder, &["chat", "-m", "sim/echo"], "same\n/model house/m\nsame\n/undo\n/tokens\n");
+    assert!(
+        text(&ran.stderr).contains("without an answer is taken back\n") && text(&ran.stderr).contains("1 turn: "),
+        "{}",
+        text(&ran.stderr)
+    );
     // A part of an answer is kept, and marked, if nothing comes in its place.
     COUNT.store(2, Ordering::SeqCst);
     assert_eq!(run(&folder, &["chat", "-m", "house/m"], "three\n").status.code(), Some(1));

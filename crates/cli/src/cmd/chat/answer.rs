@@ -7,7 +7,7 @@ use trunkline::ir::{Message, Request, Response};
 use trunkline::{Error, Losses};
 use trunkline_store::TurnRow;
 
-use super::Talk;
+use super::{Open, Talk};
 
 use crate::ledger::{duration, money, number};
 use crate::screen::Screen;
@@ -48,10 +48,15 @@ impl Talk<'_> {
         let mut screen = Screen::new(self.global);
         let mut request = Request { messages: messages.clone(), max_tokens: self.max_tokens, ..Request::default() };
         request.sampling.temperature = self.temperature;
+        let before = self.session.id().to_owned();
         let came = self.stream(request, &mut screen).await?;
         screen.finish()?;
-        self.open = (!came.kept || !matches!(came.ended, Ended::Whole)).then(|| messages.clone());
+        let whole = matches!(came.ended, Ended::Whole);
+        self.open = (!whole).then(|| Open { asked: messages.clone(), kept: came.kept });
         self.tell(&messages, &came);
+        if self.session.id() != before {
+            self.note(&format!("{before} was gone on with elsewhere: this goes on as session {}", self.session.id()));
+        }
         match came.ended {
             Ended::Whole => self.answered += 1,
             Ended::Broken(error) => self.fail(&error.to_string()),
@@ -98,20 +103,17 @@ impl Talk<'_> {
 
     /// Asks the last question again: the one that was not answered, else the one that was.
     pub(super) async fn retry(&mut self) -> anyhow::Result<()> {
-        let last = self.session.turns().last().map(|turn| turn.asked.clone());
         let open = self.open.take();
-        let within = last.is_some() && (open.is_none() || open == last);
-        if within && let Err(error) = self.session.undo().await {
-            self.fail(&error.to_string());
-            return Ok(());
+        let asked = match open {
+            Some(Open { asked, kept: false }) => Ok(Some(asked)),
+            Some(Open { kept: true, .. }) | None => self.session.take_back().await,
+        };
+        match asked {
+            Ok(Some(messages)) => return self.ask(messages).await,
+            Ok(None) => self.fail("nothing was asked yet"),
+            Err(error) => self.fail(&error.to_string()),
         }
-        match open.or(last) {
-            Some(messages) => self.ask(messages).await,
-            None => {
-                self.fail("nothing was asked yet");
-                Ok(())
-            }
-        }
+        Ok(())
     }
 
     /// What there is to say beside an answer.
@@ -123,10 +125,8 @@ impl Talk<'_> {
         if let Some(error) = &came.unwritten {
             self.note(&format!("this turn is not written down: {error}"));
         }
-        if self.global.verbose {
-            if let Some(turn) = &turn {
-                self.note(&figures(turn));
-            }
+        if let Some(turn) = turn.as_ref().filter(|_| self.global.verbose) {
+            self.note(&figures(turn));
         }
         // The same is lost turn by turn: once is enough for those who do not want to know more.
         for loss in came.losses.iter() {

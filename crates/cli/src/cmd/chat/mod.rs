@@ -8,6 +8,7 @@ mod order;
 mod reader;
 
 use std::collections::HashSet;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -59,6 +60,13 @@ pub(crate) struct Chat {
     temperature: Option<f64>,
 }
 
+/// A question whose answer did not come to its end.
+struct Open {
+    asked: Vec<Message>,
+    /// Whether the conversation has it, with the part that came.
+    kept: bool,
+}
+
 /// A conversation as it goes on.
 struct Talk<'g> {
     global: &'g Global,
@@ -73,7 +81,7 @@ struct Talk<'g> {
     /// What goes with the next question.
     attached: Vec<Part>,
     /// A question without an answer, to be asked again.
-    open: Option<Vec<Message>>,
+    open: Option<Open>,
     /// The file that the conversation was saved to.
     saved: Option<PathBuf>,
     /// Why something could not be sent, as far as it was told.
@@ -257,7 +265,11 @@ impl Talk<'_> {
         };
         let dim = self.typed && has_colour();
         for line in lines {
-            complain(&if dim { format!("\x1b[2m{line}\x1b[0m") } else { line });
+            if dim {
+                let _ = writeln!(std::io::stderr().lock(), "\x1b[2m{line}\x1b[0m");
+            } else {
+                complain(&line);
+            }
         }
     }
 }

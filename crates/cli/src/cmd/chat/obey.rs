@@ -64,7 +64,7 @@ impl Talk<'_> {
     }
 
     async fn undo(&mut self) -> anyhow::Result<()> {
-        if self.open.take().is_some_and(|open| self.session.turns().last().is_none_or(|turn| turn.asked != open)) {
+        if self.open.take().is_some_and(|open| !open.kept) {
             self.note("the question without an answer is taken back");
             return Ok(());
         }
