@@ -2,7 +2,7 @@
 CARGO ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build test unit sdk signing real lint fmt deny bench bench-gateway bench-store docs ci
+.PHONY: help run build test unit sdk signing terminal real lint fmt deny bench bench-gateway bench-store docs ci
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ run: build ## Build and start the gateway; no configuration needed
 build: ## Build the command: target/release/trunkline
 	$(CARGO) build --release -p trunkline-cli
 
-test: unit sdk signing ## Run everything that passes or fails
+test: unit sdk signing terminal ## Run everything that passes or fails
 
 # nextest, where it is installed, runs the tests of all crates at once; it leaves out the doc tests.
 unit: ## Run the tests in Rust
@@ -29,6 +29,10 @@ sdk: ## Call the gateway with the official Python SDKs (fetches them from PyPI o
 
 signing: ## Compare signatures with those of the vendors' Python SDKs (fetches them from PyPI once)
 	CARGO="$(CARGO)" bash tests/signing/run.sh
+
+terminal: ## Drive `trunkline chat` in a terminal (needs tmux, else it is skipped)
+	$(CARGO) build -p trunkline-cli
+	TRUNKLINE_BIN=$(TARGET)/debug/trunkline bash tests/terminal/run.sh
 
 real: build ## Call a real model through the gateway (fetches about 165 MB once; Linux on x86_64)
 	TRUNKLINE_BIN=$(TARGET)/release/trunkline bash tests/real/run.sh

@@ -8,6 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "sdk"))
 
 import check
 import test_ask  # noqa: F401  (importing registers the checks)
+import test_chat  # noqa: F401
 import test_curl  # noqa: F401
 import test_real  # noqa: F401
 from gateway import Gateway

@@ -39,6 +39,21 @@ fn fold_line(line: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// Lines of at most `room` columns in which figures stand with two blanks between them; none is broken that fits into a line.
+pub(crate) fn pack<'t>(figures: impl IntoIterator<Item = &'t str>, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for figure in figures {
+        match lines.last_mut() {
+            Some(line) if line.width() + 2 + figure.width() <= room => {
+                line.push_str("  ");
+                line.push_str(figure);
+            }
+            _ => lines.extend(fold(figure, room)),
+        }
+    }
+    lines
+}
+
 /// Blocks beside each other, `room` columns each, with a gap between them.
 pub(crate) fn beside(blocks: &[Vec<String>], room: usize, gap: &str) -> Vec<String> {
     let height = blocks.iter().map(Vec::len).max().unwrap_or(0);
@@ -53,7 +68,7 @@ pub(crate) fn beside(blocks: &[Vec<String>], room: usize, gap: &str) -> Vec<Stri
 }
 
 /// The columns of a text whose colours take none.
-fn visible(text: &str) -> usize {
+pub(crate) fn visible(text: &str) -> usize {
     let mut parts = text.split('\x1b');
     let first = parts.next().map_or(0, UnicodeWidthStr::width);
     first + parts.map(|part| part.split_once('m').map_or(0, |(_, rest)| rest.width())).sum::<usize>()
@@ -61,7 +76,13 @@ fn visible(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{beside, fold};
+    use super::{beside, fold, pack};
+
+    #[test]
+    fn figures_are_not_broken() {
+        assert_eq!(pack(["p50 2 ms", "p90 12 ms", "成本 ¥1"], 20), ["p50 2 ms  p90 12 ms", "成本 ¥1"]);
+        assert_eq!(pack(["one two three"], 8), ["one two", "three"]);
+    }
 
     #[test]
     fn folds_by_columns() {

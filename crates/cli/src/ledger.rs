@@ -21,12 +21,16 @@ pub(crate) fn attach(global: &Global, client: &Client) {
         bytes: config.store.max_megabytes.map(|megabytes| megabytes.saturating_mul(1_000_000)),
     };
     let quiet = global.quiet;
+    let record = Arc::downgrade(&global.record);
     let tell = move |line: &str| {
+        record.upgrade().iter().for_each(|record| record.notice(line));
         if !quiet {
             complain(line);
         }
     };
-    global.record.keep_in(Ledger::new(Options { keep, ..Options::at(path) }, Arc::new(tell)));
+    let tell: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(tell);
+    global.record.keep_sessions_in(Opening::at(path.clone()), Arc::clone(&tell));
+    global.record.keep_in(Ledger::new(Options { keep, ..Options::at(path) }, tell));
 }
 
 fn locate(global: &Global, config: &StoreConfig, environment: &Environment) -> Option<PathBuf> {
@@ -36,15 +40,20 @@ fn locate(global: &Global, config: &StoreConfig, environment: &Environment) -> O
     }
 }
 
-/// Opens the store to be read.
-pub(crate) async fn open(global: &Global) -> anyhow::Result<Store> {
+/// Where the store is; `None` when there is to be none.
+pub(crate) fn place(global: &Global) -> anyhow::Result<Option<PathBuf>> {
     let environment = Environment::read()?;
     let config = Config::find(global.config.as_deref(), &environment)?;
-    let Some(path) = locate(global, &config.store, &environment) else {
+    Ok(locate(global, &config.store, &environment))
+}
+
+/// Opens the store to be read.
+pub(crate) async fn open(global: &Global) -> anyhow::Result<Store> {
+    let Some(path) = place(global)? else {
         bail!("calls are not recorded; name a file by --store or [store] path");
     };
     if !path.exists() {
-        bail!("no call is recorded yet: there is no {}", shown(&path, &environment));
+        bail!("no call is recorded yet: there is no {}", shown(&path, &Environment::read()?));
     }
     Ok(Store::open(&Opening::existing(path)).await?)
 }

@@ -5,11 +5,16 @@
 // What stands above an option is what `--help` prints: brackets there hold defaults and sections of the configuration.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod attachment;
 mod chart;
 mod cmd;
 mod column;
+mod conversation;
+mod label;
 mod ledger;
+mod markdown;
 mod rehearsal;
+mod screen;
 mod terminal;
 
 use std::path::PathBuf;
@@ -58,7 +63,12 @@ pub(crate) struct Global {
 impl Global {
     /// The client that the options describe.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        let client = self.builder()?.recorder(Arc::clone(&self.record) as _).build()?;
+        self.client_of(self.builder()?)
+    }
+
+    /// A client whose calls are recorded.
+    pub(crate) fn client_of(&self, builder: Builder) -> anyhow::Result<Client> {
+        let client = builder.recorder(Arc::clone(&self.record) as _).build()?;
         // What is played back was paid for when it was recorded.
         if !self.rehearsal.replays() {
             ledger::attach(self, &client);
@@ -72,9 +82,13 @@ impl Global {
         if let Some(path) = &self.config {
             builder = builder.config_file(path);
         }
-        if !self.quiet {
-            builder = builder.on_notice(terminal::complain);
-        }
+        let (record, quiet) = (Arc::downgrade(&self.record), self.quiet);
+        builder = builder.on_notice(move |line| {
+            record.upgrade().iter().for_each(|record| record.notice(line));
+            if !quiet {
+                terminal::complain(line);
+            }
+        });
         self.rehearsal.apply(builder)
     }
 }
@@ -83,6 +97,10 @@ impl Global {
 enum Command {
     /// Ask a model and print its answer
     Ask(cmd::ask::Ask),
+    /// Converse with a model: in a terminal, or line by line from a pipe
+    Chat(cmd::chat::Chat),
+    /// List, show, search, export and delete the conversations that are kept
+    Sessions(cmd::sessions::Sessions),
     /// Ask a model for every line of a file; goes on where it was, whatever ended it
     Batch(cmd::batch::Batch),
     /// Ask several models the same, and set them side by side
@@ -163,6 +181,8 @@ fn run_command(command: Command, global: &Global) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
         Command::Ask(ask) => runtime()?.block_on(ask.run(global)),
+        Command::Chat(chat) => runtime()?.block_on(chat.run(global)),
+        Command::Sessions(sessions) => runtime()?.block_on(sessions.run(global)),
         Command::Batch(batch) => runtime()?.block_on(batch.run(global)),
         Command::Compare(compare) => runtime()?.block_on(compare.run(global)),
         Command::Run(steps) => runtime()?.block_on(steps.run(global)),

@@ -4,9 +4,28 @@ use std::io::{self, IsTerminal, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-/// Prints a line to stderr; when even that is gone, nobody is left to tell.
+use crate::column::{fold, pack};
+
+/// Prints a line to stderr, on a terminal in as many as it takes; when even that is gone, nobody is left to tell.
 pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let mut err = io::stderr().lock();
+    let size = terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0));
+    match size.filter(|columns| *columns > LAST && !line.contains('\x1b')) {
+        Some(columns) => line.split('\n').flat_map(|line| wrap_below(line, columns - 1)).for_each(|line| {
+            let _ = writeln!(err, "{line}");
+        }),
+        None => _ = writeln!(err, "{line}"),
+    }
+}
+
+/// Lines of at most `room` columns that all begin where the first one does.
+fn wrap_below(line: &str, room: usize) -> Vec<String> {
+    if line.width() <= room {
+        return vec![line.to_owned()];
+    }
+    let bare = line.trim_start_matches(' ');
+    let indent = " ".repeat((line.len() - bare.len()).min(room / 2));
+    wrap(bare, room - indent.len()).into_iter().map(|part| format!("{indent}{part}")).collect()
 }
 
 /// Prints a value as JSON to stdout.
@@ -19,7 +38,8 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Whether stdout shows colours.
 pub(crate) fn has_colour() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let wanted = || std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    io::stdout().is_terminal() && wanted() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// How many columns there are; `None` in a pipe, where nothing is cut.
@@ -82,7 +102,7 @@ impl Cell {
     }
 }
 
-/// Prints rows in columns, aligned also with wide characters; the last column is cut or wrapped to the terminal.
+/// Prints rows in columns, aligned also with wide characters; see [`print_rows`].
 pub(crate) fn print_table(rows: &[(Mark, Vec<String>)]) -> io::Result<()> {
     let cells = |row: &Vec<String>| row.iter().cloned().map(Cell::left).collect();
     print_rows(None, &rows.iter().map(|(mark, row)| (*mark, cells(row))).collect::<Vec<_>>())
@@ -101,7 +121,7 @@ pub(crate) fn print_rows(heads: Option<&[&str]>, rows: &[(Mark, Vec<Cell>)]) -> 
     let indent = 2 + widths.iter().take(count.saturating_sub(1)).map(|width| width + 2).sum::<usize>();
     let mut out = io::stdout().lock();
     match columns() {
-        Some(columns) if heads.is_some() && indent + LAST > columns => {
+        Some(columns) if indent + LAST > columns => {
             rows.iter().try_for_each(|(mark, cells)| stack(&mut out, *mark, cells, &head, columns))
         }
         columns => {
@@ -145,19 +165,21 @@ fn stack<'h>(
     let (Some(first), Some(last)) = (cells.first(), cells.last()) else { return Ok(()) };
     writeln!(out, "{} {}", mark.text(has_colour()), first.text)?;
     let named = cells.iter().enumerate().skip(1).take(cells.len().saturating_sub(2)).filter(|(_, cell)| !cell.text.is_empty());
-    let figures = named.map(|(at, cell)| format!("{} {}", head(at), cell.text)).collect::<Vec<_>>().join("  ");
-    for text in [&figures, &last.text].into_iter().filter(|text| !text.is_empty()) {
-        for part in wrap(text, columns.saturating_sub(5).max(LAST)) {
-            writeln!(out, "    {part}")?;
-        }
-    }
+    let figures: Vec<String> = named.map(|(at, cell)| format!("{} {}", head(at), cell.text).trim_start().to_owned()).collect();
+    let room = columns.saturating_sub(5).max(LAST);
+    let figures = pack(figures.iter().map(String::as_str), room);
+    let rest = if last.text.is_empty() { Vec::new() } else { wrap(&last.text, room) };
+    figures.iter().chain(&rest).try_for_each(|part| writeln!(out, "    {part}"))?;
     Ok(())
 }
 
-/// Lines of at most `room` columns, broken at blanks; a longer word stays whole.
+/// Lines of at most `room` columns, broken at blanks; a longer word stays whole unless it may be broken anywhere.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    let is_wide = |word: &str| word.width() > word.chars().count();
+    let pieces = |word: &str| if is_wide(word) { fold(word, room) } else { vec![word.to_owned()] };
+    for word in text.split(' ').flat_map(pieces) {
+        let word = word.as_str();
         let fits = lines.last().is_none_or(|line| line.is_empty() || line.width() + 1 + word.width() <= room);
         match lines.last_mut() {
             Some(line) if fits => {
@@ -201,6 +223,7 @@ mod tests {
         assert_eq!(wrap("通义 千问 qwen", 5), ["通义", "千问", "qwen"]);
         assert_eq!(wrap("a b c", 3), ["a b", "c"]);
         assert_eq!(wrap("longword x", 4), ["longword", "x"]);
+        assert_eq!(wrap("a 通义千问很好", 6), ["a", "通义千", "问很好"]);
         assert_eq!(wrap("", 4), [""]);
     }
 }

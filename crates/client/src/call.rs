@@ -20,7 +20,7 @@ use crate::codec::{Error, Kind, Losses, Origin, Result};
 use crate::config::{HoldBack, Network};
 use crate::exchange::{Answer, Ask, Failed, exchange, explain};
 use crate::ir::{Content, Finish, Message, Reason, Request, Response, Role, TokenCount, Usage};
-use crate::monitor::reckon_whole;
+use crate::monitor::{Label, reckon_whole};
 use crate::relay::{Events, GoOn, Hold, Stitched, Whole, hold, is_stream, whole};
 use crate::route::{Features, Leg, Need, Said};
 use crate::target::Target;
@@ -49,6 +49,7 @@ pub struct Call {
     session: Option<String>,
     folded: bool,
     tailor: Option<Tailor>,
+    label: Label,
 }
 
 /// A whole reply.
@@ -96,7 +97,7 @@ impl Client {
 
     /// Sends a request in canonical form.
     pub fn call(&self, request: Request) -> Call {
-        Call { client: self.clone(), request, task: None, session: None, folded: false, tailor: None }
+        Call { client: self.clone(), request, task: None, session: None, label: Label::default(), folded: false, tailor: None }
     }
 
     /// Counts a request's input tokens: by the provider where it can, else an estimate that is marked as one.
@@ -175,6 +176,18 @@ impl Call {
         self
     }
 
+    /// For whom it is made: for the ledger, and for no provider.
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.label.user = Some(user.into());
+        self
+    }
+
+    /// What else there is to say of it, to be found and summed up by: for the ledger, and for no provider.
+    pub fn tag(mut self, name: &str, value: &str) -> Self {
+        self.label.tag(name, value);
+        self
+    }
+
     /// Changes anything else of the request.
     pub fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
         change(&mut self.request);
@@ -186,9 +199,10 @@ impl Call {
     /// # Errors
     /// With kind, origin, retry advice and the provider's own words.
     pub async fn send(self) -> Result<Reply> {
-        let Call { client, mut request, task, session, tailor, .. } = self;
+        let Call { client, mut request, task, session, label, tailor, .. } = self;
         request.stream = false;
         let mut call = client.open_call(Operation::Chat, &request.model);
+        label.apply(&mut call);
         call.prompt(estimate(&request).input);
         let need = Need { task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;
@@ -206,7 +220,7 @@ impl Call {
     /// # Errors
     /// Those before the first byte; later ones are items of the stream.
     pub async fn stream(self) -> Result<ChatStream> {
-        let Call { client, mut request, task, session, folded, tailor } = self;
+        let Call { client, mut request, task, session, label, folded, tailor } = self;
         request.stream = true;
         request.stream_usage = Some(true);
         let network: Network = client.config().network.clone();
@@ -214,6 +228,7 @@ impl Call {
         if let Some(outcome) = call.outcome() {
             outcome.streamed = true;
         }
+        label.apply(&mut call);
         call.prompt(estimate(&request).input);
         let need = Need { streamed: true, task: task.as_deref(), session: session.as_deref(), ..need(&client, &request) };
         let mut tries = client.tries(&need).map_err(|error| call.end(error))?;

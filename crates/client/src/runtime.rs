@@ -13,6 +13,7 @@ use crate::codec::catalog::{Catalog, Models, Provider, ResolveError};
 use crate::codec::{Error, Kind, Origin, Result};
 use crate::config::{Choice, Config, Environment, Mirror, Overlay, locate};
 use crate::credential::Stamp;
+use crate::redact::Redactor;
 use crate::route::{Dice, Lineup, TaskRules, check_tasks, task_model};
 use crate::target::{Lack, Service, Target, assemble};
 
@@ -180,6 +181,7 @@ impl State {
         let models = Arc::new(config.models(&environment)?);
         check_tasks(&config)?;
         let task_rules = TaskRules::new(&config.task_rules)?;
+        Redactor::new(&[], &config.store.redact)?;
         let several = config.models.iter().filter(|(_, alias)| alias.targets.len() > 1);
         let lineups = several.map(|(name, _)| (name.clone(), OnceLock::new())).collect();
         let state = State { config, environment, catalog, models, services, task_rules, lineups };
@@ -197,6 +199,8 @@ impl State {
             ("[server] drain_seconds", new.server.drain_seconds != old.server.drain_seconds),
             ("record", new.record != old.record),
             ("replay", new.replay != old.replay),
+            ("[log]", new.log != old.log),
+            ("[store] log_content", new.store.log_content != old.store.log_content),
             ("[network] ca_file", new.network.ca_file != old.network.ca_file),
             ("[network] connect_seconds", new.network.connect_seconds != old.network.connect_seconds),
             ("[network] head_seconds", new.network.head_seconds != old.network.head_seconds),

@@ -19,6 +19,11 @@ impl Secret {
         &self.0
     }
 
+    /// By what people can tell it from others: the first 8 hexadecimal digits of its SHA-256.
+    pub fn fingerprint(&self) -> String {
+        crate::credential::fingerprint(self)
+    }
+
     /// Compares without telling by its duration where the difference is.
     pub fn matches(&self, other: &str) -> bool {
         let (mine, theirs) = (self.0.as_bytes(), other.as_bytes());

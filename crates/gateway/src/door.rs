@@ -9,7 +9,22 @@ use trunkline::{Client, Secret};
 
 /// What callers must send, if anything. Clones are the same door.
 #[derive(Clone, Debug, Default)]
-pub struct Door(Arc<ArcSwapOption<Secret>>);
+pub struct Door(Arc<ArcSwapOption<Key>>);
+
+/// A key that callers must have.
+#[derive(Debug)]
+pub struct Key {
+    /// Itself.
+    pub secret: Secret,
+    /// What the ledger calls it.
+    pub id: Arc<str>,
+}
+
+impl Key {
+    fn new(secret: Secret) -> Arc<Self> {
+        Arc::new(Key { id: secret.fingerprint().into(), secret })
+    }
+}
 
 impl Door {
     /// The door that a configuration describes.
@@ -17,11 +32,11 @@ impl Door {
     /// # Errors
     /// When its key's variable is not set, or its file or command cannot be used.
     pub fn open(config: &Config, environment: &Environment) -> Result<Self> {
-        Ok(Door(Arc::new(ArcSwapOption::new(key(config, environment)?.map(Arc::new)))))
+        Ok(Door(Arc::new(ArcSwapOption::new(key(config, environment)?.map(Key::new)))))
     }
 
     /// The key now.
-    pub fn key(&self) -> impl std::ops::Deref<Target = Option<Arc<Secret>>> {
+    pub fn key(&self) -> impl std::ops::Deref<Target = Option<Arc<Key>>> {
         self.0.load()
     }
 
@@ -44,7 +59,7 @@ impl Door {
             }
             Ok(())
         })?;
-        self.0.store(new.map(Arc::new));
+        self.0.store(new.map(Key::new));
         Ok(())
     }
 }

@@ -6,6 +6,8 @@
 pub mod door;
 pub mod edge;
 pub mod identify;
+mod keeper;
+mod log;
 mod meter;
 mod mirror;
 mod operate;
@@ -15,6 +17,7 @@ mod prompt;
 mod record;
 mod reload;
 mod server;
+mod session;
 mod shed;
 mod show;
 mod worker;

@@ -32,7 +32,7 @@ use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
 use crate::identify::without_key;
 use crate::mirror::{Kept, Room};
-use crate::pipeline::{TASK, introduce, need, word};
+use crate::pipeline::{TASK, introduce, keep, need, word};
 use crate::shed::Held;
 use crate::worker::Worker;
 
@@ -51,13 +51,17 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
         Err((incoming, error)) => return body::refuse_some(incoming, reply::error(errors, &error, id)),
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
-    introduce(&mut call, head, errors, Some(wish.operation));
+    introduce(worker, &mut call, head, errors, Some(wish.operation));
+    let texts = match &received {
+        Received::Json(body) => keep(worker, &mut call, id, body),
+        Received::Form(_) => None,
+    };
     let ran = worker.unless_cut(run(worker, head, received, wish, &mut call, id)).await;
     let ran = match ran {
         Ok(ran) => ran,
         Err(error) => Err((error.into(), Facts::new(id, errors))),
     };
-    match ran {
+    let reply = match ran {
         Ok(Ready::Reply(reply)) => {
             call.close(None);
             *reply
@@ -68,7 +72,8 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
             call.close(Some(failed.error));
             reply
         }
-    }
+    };
+    reply.map(|body| body.heard(texts))
 }
 
 async fn receive(
@@ -86,6 +91,7 @@ async fn receive(
     form::receive(head, incoming, limits, Held::new(&worker.shed, server)).await.map(|form| Received::Form(Box::new(form)))
 }
 
+#[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
 enum Ready {
     Reply(Box<Response<ReplyBody>>),
     Passed { passed: Box<Passed>, cx: Cx, facts: Facts },
@@ -128,6 +134,7 @@ async fn run(
     facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
+        outcome.user = outcome.user.take().or_else(|| peek.user.clone());
     }
     // All others are paid by the piece as well.
     if let (Operation::Embed, Received::Json(body)) = (wish.operation, &received) {
@@ -185,6 +192,7 @@ fn peek(worker: &Worker, head: &Head<'_>, received: &Received, wish: Wish, by_ta
             max_tokens: None,
             framing: Framing::Sse,
             stream_usage: true,
+            user: None,
         },
     };
     let key = wish.operation.key();

@@ -76,7 +76,7 @@ pub(crate) async fn answer(
         Err((incoming, error)) => return body::refuse(incoming, reply::error(errors, &error, id)),
     };
     let mut call = OpenCall::new(id.to_owned(), Arc::clone(&worker.record) as _, worker.client.model_data());
-    introduce(&mut call, head, errors, None);
+    introduce(worker, &mut call, head, errors, None);
     let mut facts = Facts::new(id, errors);
     facts.target = Some(target.service.provider.id.as_str().into());
     let mut headers = own_headers(&head.headers);

@@ -1,13 +1,20 @@
 //! What becomes of an outcome: it is counted, and a row of the ledger is made of it.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use trunkline::monitor::{Counters, Exchange, Outcome, Recorder};
-use trunkline_store::{CallRow, ExchangeRow, Id, Ledger, State, Status, Word};
+use trunkline::Client;
+use trunkline::codec::{Error, Kind, Origin, Result};
+use trunkline::config::{LogContent, LogLevel};
+use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder, Texts};
+use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Ledger, Opening, State, Status, Word};
 
+use crate::door::Door;
+use crate::keeper::{self, Keeper};
+use crate::log::{Entry, Lines, Log};
 use crate::meter::{self, Meter};
+use crate::session::Sessions;
 
 /// The longest name that is stored: callers choose them.
 const NAME_MOST: usize = 256;
@@ -16,14 +23,56 @@ const NAME_MOST: usize = 256;
 #[derive(Default)]
 pub struct Record {
     counters: Arc<Counters>,
+    ids: Ids,
     meter: Meter,
+    sinks: Arc<Sinks>,
+    keeper: OnceLock<Arc<Keeper>>,
+    label: OnceLock<Label>,
+    content: OnceLock<LogContent>,
+    sessions: OnceLock<Sessions>,
+}
+
+/// Where rows go.
+#[derive(Default)]
+pub(crate) struct Sinks {
     ledger: OnceLock<Ledger>,
+    log: OnceLock<Log>,
+}
+
+impl Sinks {
+    pub(crate) fn take(&self, row: CallRow) {
+        match (self.log.get(), self.ledger.get()) {
+            (Some(log), Some(ledger)) => {
+                log.take(Entry::Call(Box::new(row.clone())));
+                ledger.record(row);
+            }
+            (Some(log), None) => log.take(Entry::Call(Box::new(row))),
+            (None, Some(ledger)) => ledger.record(row),
+            (None, None) => {}
+        }
+    }
 }
 
 impl Record {
     /// Has outcomes recorded there from now on. The first ledger stays.
     pub fn keep_in(&self, ledger: Ledger) {
-        let _ = self.ledger.set(ledger);
+        let _ = self.sinks.ledger.set(ledger);
+    }
+
+    /// Says for whom and what for those calls are that do not say it themselves. The first word counts.
+    pub fn label(&self, label: Label) {
+        let _ = self.label.set(label);
+    }
+
+    /// Has conversations kept there from now on; nothing is opened before the first of them. `tell` hears what the operator
+    /// should know. The first store stays.
+    pub fn keep_sessions_in(&self, opening: Opening, tell: Arc<dyn Fn(&str) + Send + Sync>) {
+        let _ = self.sessions.set(Sessions::new(opening, tell));
+    }
+
+    /// Where conversations are kept, if they are.
+    pub(crate) fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.get()
     }
 
     /// The counters.
@@ -38,11 +87,58 @@ impl Record {
 
     /// Where outcomes are recorded, if they are.
     pub fn ledger(&self) -> Option<&Ledger> {
-        self.ledger.get()
+        self.sinks.ledger.get()
+    }
+
+    /// One thing that the operator should know, for the log.
+    pub fn notice(&self, text: &str) {
+        self.say(LogLevel::Warn, text);
+    }
+
+    /// A line of the log.
+    pub(crate) fn say(&self, level: LogLevel, text: &str) {
+        if let Some(log) = self.sinks.log.get() {
+            log.take(Entry::Notice { time: SystemTime::now(), level, text: text.to_owned() });
+        }
+    }
+
+    /// How many lines the log has.
+    pub(crate) fn lines(&self) -> Option<Lines> {
+        self.sinks.log.get().map(Log::lines)
+    }
+
+    /// Opens the log, and keeps texts, as the configuration of a gateway says.
+    ///
+    /// # Errors
+    /// When the log's file cannot be opened, or a thread cannot be started.
+    pub(crate) fn open(&self, client: &Client, door: &Door) -> Result<()> {
+        let config = client.config();
+        let wrong = |what: String| Error::new(Kind::Internal, Origin::Gateway, what);
+        let teller = client.clone();
+        let log = Log::open(&config.log, Arc::new(move |line: &str| teller.tell(line)));
+        if let Some(log) = log.map_err(|error| wrong(format!("[log] file cannot be opened: {error}")))? {
+            let _ = self.sinks.log.set(log);
+        }
+        let content = config.store.log_content;
+        let _ = self.content.set(content);
+        if content != LogContent::None {
+            let keeper = Keeper::start(client.clone(), door.clone(), Arc::clone(&self.sinks));
+            let _ = self.keeper.set(Arc::new(keeper.map_err(|error| wrong(format!("cannot start a thread: {error}")))?));
+        }
+        Ok(())
     }
 
     /// Writes what is not written yet. Blocks for some seconds at most.
     pub fn close(&self) {
+        if let Some(sessions) = self.sessions() {
+            sessions.close();
+        }
+        if let Some(keeper) = self.keeper.get() {
+            keeper.close();
+        }
+        if let Some(log) = self.sinks.log.get() {
+            log.close();
+        }
         if let Some(ledger) = self.ledger() {
             ledger.close();
         }
@@ -69,13 +165,23 @@ pub(crate) struct Condition {
 }
 
 impl Recorder for Record {
-    fn record(&self, outcome: Outcome) {
+    fn record(&self, mut outcome: Outcome) {
+        if let Some(label) = self.label.get() {
+            outcome.user = outcome.user.or_else(|| label.user.clone());
+            outcome.tags = outcome.tags.or_else(|| label.tags.clone());
+        }
         self.counters.count(&outcome);
         self.meter.count(&outcome);
-        if let Some(ledger) = self.ledger() {
-            // What the gateway's caller was told is the row's id.
-            let id = outcome.request_id.parse().unwrap_or_else(|_| ledger.next_id(outcome.begun));
-            ledger.record(row(outcome, id));
+        if self.sinks.ledger.get().is_none() && self.sinks.log.get().is_none() {
+            return;
+        }
+        // What the gateway's caller was told is the row's id.
+        let id = outcome.request_id.parse().unwrap_or_else(|_| self.ids.next(outcome.begun));
+        let stays = |_: &Arc<Texts>| self.content.get().is_some_and(|content| keeper::stays(*content, &outcome));
+        let texts = outcome.texts.clone().filter(stays);
+        match (self.keeper.get(), texts) {
+            (Some(keeper), Some(texts)) => keeper.keep(row(outcome, id), &texts),
+            _ => self.sinks.take(row(outcome, id)),
         }
     }
 
@@ -95,6 +201,7 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
     CallRow {
         begun_us: outcome.begun.duration_since(UNIX_EPOCH).map_or(0, micros),
         request_id: outcome.request_id,
+        key_id: outcome.key.as_deref().map(str::to_owned),
         user_id: outcome.user.map(short),
         tags: outcome.tags.map(short),
         operation: Word::Borrowed(operation),
@@ -170,7 +277,6 @@ fn short(mut name: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trunkline::codec::{Kind, Origin};
 
     #[test]
     fn words_are_those_of_the_errors_and_names_have_an_end() {

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
+use trunkline::config::LogLevel;
 
 use crate::door::Door;
 use crate::prompt::Shelf;
@@ -119,9 +120,13 @@ impl Server {
     /// # Errors
     /// When a thread cannot be started.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<()> {
-        let Server { listener, client, door, record, shelf, .. } = self;
+        let Server { listener, client, door, record, notices, shelf } = self;
         shelf.begin(client.clone(), stop.clone()).await?;
         record.meter().know(&client.config());
+        record.open(&client, &door)?;
+        let place = listener.local_addr().map_or_else(|_| client.config().server.listen.clone(), |address| address.to_string());
+        record.say(LogLevel::Info, &format!("trunkline {} listens on {place}", env!("CARGO_PKG_VERSION")));
+        notices.iter().for_each(|notice| record.notice(notice));
         let drain = Duration::from_secs(client.config().server.drain_seconds);
         let (cut, cut_watch) = watch::channel(false);
         let shed = Arc::new(Shed::new(Arc::clone(record.counters())));
@@ -140,9 +145,10 @@ impl Server {
             workers.push((sender, start(worker, receiver)?));
         }
         let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-        tokio::spawn(reload::watch(client, door, record, loopback, stop.clone()));
+        tokio::spawn(reload::watch(client, door, Arc::clone(&record), loopback, stop.clone()));
         accept(&listener, &workers, &mut stop).await;
         drop(listener);
+        record.say(LogLevel::Info, "stopping: no new calls");
         let (senders, handles): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
         drop(senders);
         let mut joined = tokio::task::spawn_blocking(move || handles.into_iter().for_each(|handle| _ = handle.join()));

@@ -8,6 +8,7 @@ mod export;
 mod id;
 mod keep;
 mod kind;
+mod label;
 mod ledger;
 mod logs;
 mod prompt;
@@ -16,19 +17,21 @@ mod session;
 mod sketch;
 mod stats;
 mod store;
+mod texts;
 mod write;
 
 pub use export::{COLUMNS, csv_line};
 pub use id::{Id, Ids};
 pub use keep::{Kept, Retention};
+pub use label::tags;
 pub use ledger::{Ledger, Options, State, Status, Tell};
 pub use logs::Wanted;
 pub use prompt::{PromptRow, VersionRow};
-pub use row::{CallRow, ExchangeRow, Word};
+pub use row::{CallRow, ExchangeRow, TextsRow, Word};
 pub use session::{Listed, Placed, SessionRow, Sought, Summary, TurnRow};
 pub use sketch::Sketch;
 pub use stats::{By, Group, Moment, Stats, Totals, date};
-pub use store::{Opening, Store};
+pub use store::{FileId, Opening, Store, private};
 
 use trunkline_codec::{Error, Kind, Origin};
 

@@ -18,12 +18,16 @@ pub struct Wanted {
     pub limit: u32,
     /// Only those that failed. Whose caller left counts.
     pub failed: bool,
-    /// Only those that have this text in an id, a name, a tag or a word of the error.
+    /// Only those that have this text in an id, a name, a tag or a word of the error, or in what was said, where that is kept.
     pub grep: Option<String>,
     /// Only the one of this id: the request's, or the row's own.
     pub id: Option<String>,
     /// Only those that were over at this time or later.
     pub since: Option<SystemTime>,
+    /// Only those of this user.
+    pub user: Option<String>,
+    /// Only those that have each of these tags, as `name=value`, or with this name alone.
+    pub tags: Vec<String>,
     /// Only those that come after this one.
     pub after: Option<Id>,
     /// Only those that were written after the first of these numbers, up to the second: see [`Store::newest`].
@@ -99,10 +103,24 @@ fn conditions(wanted: &Wanted) -> (String, SqliteArguments) {
     if let Some(text) = &wanted.grep {
         let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let _ = arguments.add(format!("%{plain}%"));
-        let found = format!("{SEARCHED} LIKE ${} ESCAPE '\\'", arguments.len());
+        let like = format!("LIKE ${} ESCAPE '\\'", arguments.len());
+        let said = format!("SELECT call_id FROM texts WHERE LOWER(request) {like} OR LOWER(answer) {like}");
         let id = text.parse::<Id>().map_or_else(|_| Vec::new(), |id| id.bytes().to_vec());
         let _ = arguments.add(id);
-        clauses.push(format!("({found} OR id = ${})", arguments.len()));
+        clauses.push(format!("({SEARCHED} {like} OR id IN ({said}) OR id = ${})", arguments.len()));
+    }
+    if let Some(user) = &wanted.user {
+        let _ = arguments.add(user.clone());
+        clauses.push(format!("user_id = ${}", arguments.len()));
+    }
+    for tag in &wanted.tags {
+        // A tag stands between commas; a name alone goes up to its value, if it has one.
+        let ends: &[&str] = if tag.contains('=') { &[","] } else { &[",", "="] };
+        let found = ends.iter().map(|end| {
+            let _ = arguments.add(format!(",{tag}{end}"));
+            format!("INSTR(',' || tags || ',', ${}) > 0", arguments.len())
+        });
+        clauses.push(format!("({})", found.collect::<Vec<_>>().join(" OR ")));
     }
     let text = if clauses.is_empty() { String::new() } else { format!("WHERE {}", clauses.join(" AND ")) };
     (text, arguments)
@@ -162,6 +180,7 @@ fn read_call(row: &SqliteRow) -> std::result::Result<(CallRow, Option<ExchangeRo
         losses: number("losses")?,
         mirror_of: text("mirror_of")?,
         exchanges: Vec::new(),
+        texts: None,
     };
     let only = if figure("asked")?.is_none() { call.only_exchange(word("spoken")?) } else { None };
     Ok((call, only))

@@ -90,6 +90,18 @@ pub struct CallRow {
     pub mirror_of: Option<String>,
     /// Whom it was tried with, in order.
     pub exchanges: Vec<ExchangeRow>,
+    /// What was said, where that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Box<TextsRow>>,
+}
+
+/// What was said in a call: bounded, and without secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextsRow {
+    /// The request's body.
+    pub request: Option<String>,
+    /// The answer: its body, or, of a stream, the text that it said.
+    pub answer: Option<String>,
 }
 
 /// One try of a call.
@@ -199,6 +211,7 @@ impl CallRow {
             losses: 0,
             mirror_of: None,
             exchanges: Vec::new(),
+            texts: None,
         }
     }
 }

@@ -10,13 +10,14 @@ use sqlx::sqlite::{Sqlite, SqliteRow};
 use trunkline_codec::Result;
 
 use crate::id::Id;
+use crate::label::{Label, tags};
 use crate::logs::count;
 use crate::sketch::{Sketch, bucket};
 use crate::store::Store;
 use crate::write::{MIRROR, int};
 
 /// What calls are summed up by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum By {
     /// The model's name as asked for.
     Model,
@@ -30,6 +31,14 @@ pub enum By {
     Error,
     /// The day in UTC, `2026-11-23`.
     Day,
+    /// The hour in UTC, `2026-11-23 17:00`.
+    Hour,
+    /// For whom it was made. Calls that do not say are in the sum of all only, here and in the following two.
+    User,
+    /// Which key the caller had.
+    Key,
+    /// The value of the tag of this name.
+    Tag(String),
 }
 
 /// What calls came to.
@@ -84,7 +93,7 @@ pub struct Moment {
 /// The answer to *what happened since*.
 #[derive(Clone, Debug)]
 pub struct Stats {
-    /// The most calls first; days in their order.
+    /// The most calls first; days and hours in their order.
     pub groups: Vec<Group>,
     /// All together.
     pub all: Totals,
@@ -145,6 +154,8 @@ impl Totals {
 /// One line of sums.
 struct Sums {
     name: String,
+    /// Of one call, and not of an hour.
+    is_row: bool,
     error: String,
     currency: String,
     bucket: i64,
@@ -186,13 +197,33 @@ macro_rules! rows_by {
 
 impl By {
     /// The sums of whole hours, and the rows of a part of one.
-    const fn statements(self) -> (&'static str, &'static str) {
+    const fn statements(&self) -> (&'static str, &'static str) {
         match self {
             By::Model => (hours_by!("model"), rows_by!("CASE WHEN target IS NULL THEN '' ELSE model END")),
             By::Target | By::Provider => (hours_by!("target"), rows_by!("COALESCE(target, '')")),
             By::Task => (hours_by!("task"), rows_by!("COALESCE(task, '')")),
             By::Error => (hours_by!("error"), rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END")),
             By::Day => (hours_by!("CAST(hour / 24 AS TEXT)"), rows_by!("''")),
+            By::Hour => (hours_by!("CAST(hour AS TEXT)"), rows_by!("''")),
+            By::User => (LABELS, rows_by!("COALESCE(user_id, '')")),
+            By::Key => (hours_by!("key_id"), rows_by!("COALESCE(key_id, '')")),
+            By::Tag(_) => (LABELS, rows_by!("COALESCE(tags, '')")),
+        }
+    }
+}
+
+/// The sums by a label.
+const LABELS: &str = "SELECT name, error, currency, bucket, SUM(calls) AS calls, SUM(input) AS input, SUM(output) AS output, \
+    SUM(cache_read) AS cache_read, SUM(reasoning) AS reasoning, SUM(estimated) AS estimated, SUM(cost_micros) AS cost_micros, \
+    SUM(elapsed_us) AS elapsed_us FROM labels WHERE hour >= $1 AND label = $2 GROUP BY 1, 2, 3, 4";
+
+impl By {
+    /// Which of the sums by label it is.
+    fn label(&self) -> Option<Label<'_>> {
+        match self {
+            By::User => Some(Label::User),
+            By::Tag(name) => Some(Label::Tag(name)),
+            _ => None,
         }
     }
 }
@@ -205,38 +236,64 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn stats(&mut self, by: By, since: SystemTime) -> Result<Stats> {
-        let (hours, rows) = by.statements();
         let seconds = since.duration_since(UNIX_EPOCH).unwrap_or_default();
         let whole = i64::try_from(seconds.as_nanos().div_ceil(HOUR.as_nanos())).unwrap_or(i64::MAX);
-        let begin = UNIX_EPOCH + HOUR.saturating_mul(u32::try_from(whole).unwrap_or(u32::MAX));
         let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
-        let found = sqlx::query::<Sqlite>(hours).bind(whole).fetch_all(&mut self.connection).await;
-        let found = found.map_err(|error| self.wrong(&error))?;
-        let mut found: Vec<Sums> =
-            found.iter().map(read_sums).collect::<std::result::Result<_, _>>().map_err(|e| self.wrong(&e))?;
-        let mut moments = self.hours(whole).await?;
-        if begin > since {
-            let (from, to) = (Id::first_at(since).bytes(), Id::first_at(begin).bytes());
-            let part = sqlx::query::<Sqlite>(rows).bind(from.as_slice()).bind(to.as_slice());
-            let part = part.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
-            let part: Vec<Sums> = part.iter().map(read_row).collect::<std::result::Result<_, _>>().map_err(|e| self.wrong(&e))?;
-            let day = ((whole - 1) / 24).to_string();
-            moments.splice(0..0, moment(whole - 1, &part));
-            found.extend(part.into_iter().map(|sums| if by == By::Day { Sums { name: day.clone(), ..sums } } else { sums }));
-        }
-        for sums in &found {
-            groups.entry(name(by, &sums.name)).or_default().take(sums);
+        for sums in &self.sums(&by, since, whole).await? {
+            for name in names(&by, sums, whole) {
+                groups.entry(name).or_default().take(sums);
+            }
         }
         let mut all = Totals::default();
-        groups.values().for_each(|totals| all.join(totals));
+        if by.label().is_some() || by == By::Key {
+            // Those that do not say count in the sum, and those that say several things count once.
+            self.sums(&By::Error, since, whole).await?.iter().for_each(|sums| all.take(sums));
+        } else {
+            groups.values().for_each(|totals| all.join(totals));
+        }
+        let hours = self.hours(since, whole).await?;
         let mut groups: Vec<Group> = groups.into_iter().map(|(name, totals)| Group { name, totals }).collect();
-        if by != By::Day {
+        if !matches!(by, By::Day | By::Hour) {
             groups.sort_by_key(|group| std::cmp::Reverse(group.totals.calls));
         }
-        Ok(Stats { groups, all, hours: moments })
+        Ok(Stats { groups, all, hours })
     }
 
-    async fn hours(&mut self, from: i64) -> Result<Vec<Moment>> {
+    /// The sums of whole hours from `whole` on, and the rows of the rest of the hour before.
+    async fn sums(&mut self, by: &By, since: SystemTime, whole: i64) -> Result<Vec<Sums>> {
+        let (hours, rows) = by.statements();
+        let mut query = sqlx::query::<Sqlite>(hours).bind(whole);
+        if let Some(label) = by.label() {
+            query = query.bind(label.word());
+        }
+        let found = query.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
+        let read: std::result::Result<Vec<Sums>, sqlx::Error> = found.iter().map(read_sums).collect();
+        let mut found = read.map_err(|error| self.wrong(&error))?;
+        found.extend(self.part(rows, since, whole).await?);
+        Ok(found)
+    }
+
+    async fn part(&mut self, rows: &'static str, since: SystemTime, whole: i64) -> Result<Vec<Sums>> {
+        let begin = UNIX_EPOCH + HOUR.saturating_mul(u32::try_from(whole).unwrap_or(u32::MAX));
+        if begin <= since {
+            return Ok(Vec::new());
+        }
+        let (from, to) = (Id::first_at(since).bytes(), Id::first_at(begin).bytes());
+        let part = sqlx::query::<Sqlite>(rows).bind(from.as_slice()).bind(to.as_slice());
+        let part = part.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
+        let part: std::result::Result<Vec<Sums>, sqlx::Error> = part.iter().map(read_row).collect();
+        part.map_err(|error| self.wrong(&error))
+    }
+
+    /// Hour after hour.
+    async fn hours(&mut self, since: SystemTime, whole: i64) -> Result<Vec<Moment>> {
+        let part = self.part(By::Error.statements().1, since, whole).await?;
+        let mut moments = self.whole_hours(whole).await?;
+        moments.splice(0..0, moment(whole - 1, &part));
+        Ok(moments)
+    }
+
+    async fn whole_hours(&mut self, from: i64) -> Result<Vec<Moment>> {
         let sql = "SELECT hour, SUM(calls) AS calls, SUM(CASE WHEN error IN ('', 'cancelled') THEN 0 ELSE calls END) AS errors \
                    FROM hours WHERE hour >= $1 AND error <> 'mirror' GROUP BY hour ORDER BY hour";
         let rows = sqlx::query::<Sqlite>(sql).bind(from).fetch_all(&mut self.connection).await;
@@ -260,18 +317,19 @@ fn moment(hour: i64, part: &[Sums]) -> Option<Moment> {
 
 fn read_sums(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
     let elapsed_us = row.try_get("elapsed_us").map(count)?;
-    read(row, row.try_get("bucket")?, elapsed_us)
+    read(row, row.try_get("bucket")?, elapsed_us, false)
 }
 
 fn read_row(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
     let elapsed_us = row.try_get("elapsed_us").map(count)?;
-    read(row, bucket(elapsed_us), elapsed_us)
+    read(row, bucket(elapsed_us), elapsed_us, true)
 }
 
-fn read(row: &SqliteRow, bucket: i64, elapsed_us: u64) -> std::result::Result<Sums, sqlx::Error> {
+fn read(row: &SqliteRow, bucket: i64, elapsed_us: u64, is_row: bool) -> std::result::Result<Sums, sqlx::Error> {
     let figure = |name| row.try_get::<i64, _>(name).map(count);
     Ok(Sums {
         name: row.try_get("name")?,
+        is_row,
         error: row.try_get("error")?,
         currency: row.try_get("currency")?,
         bucket,
@@ -286,13 +344,24 @@ fn read(row: &SqliteRow, bucket: i64, elapsed_us: u64) -> std::result::Result<Su
     })
 }
 
-/// What a group is called.
-fn name(by: By, stored: &str) -> String {
-    match by {
+/// The groups that sums belong to.
+fn names(by: &By, sums: &Sums, whole: i64) -> Vec<String> {
+    let stored = sums.name.as_str();
+    // Rows of a part of an hour are of the one before the whole ones, and have no number.
+    let hour = |stored: &str, each: i64| stored.parse().unwrap_or_else(|_| count((whole - 1) / each));
+    vec![match by {
         By::Provider => stored.split('/').next().unwrap_or_default().to_owned(),
-        By::Day => stored.parse().map_or_else(|_| stored.to_owned(), date),
+        By::Day => date(hour(stored, 24)),
+        By::Hour => {
+            let hour = hour(stored, 1);
+            format!("{} {:02}:00", date(hour / 24), hour % 24)
+        }
+        By::User | By::Key if stored.is_empty() => return Vec::new(),
+        By::Tag(name) if sums.is_row => {
+            return tags(stored).filter(|(of, _)| of == name).map(|(_, value)| value.to_owned()).collect();
+        }
         _ => stored.to_owned(),
-    }
+    }]
 }
 
 /// The date of a day that is counted from 1970, as ISO 8601 writes it.

@@ -14,7 +14,9 @@ use crate::wrong;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "sessions", include_str!("../migrations/0002_sessions.sql")),
+    (3, "texts", include_str!("../migrations/0003_texts.sql")),
     (4, "prompts", include_str!("../migrations/0004_prompts.sql")),
+    (5, "labels", include_str!("../migrations/0005_labels.sql")),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -162,7 +164,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 /// Options for files that only the user may read.
-pub(crate) fn private() -> std::fs::OpenOptions {
+pub fn private() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -171,22 +173,24 @@ pub(crate) fn private() -> std::fs::OpenOptions {
 
 /// Which file stands at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileId(u64, u64);
+pub struct FileId(u64, u64);
 
 impl FileId {
-    pub(crate) fn of(path: &Path) -> Option<Self> {
+    /// Of the file at this place, if there is one.
+    pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|data| FileId::read(&data))
     }
 
+    /// Of an open file.
     #[cfg(unix)]
-    pub(crate) fn read(data: &std::fs::Metadata) -> Self {
+    pub fn read(data: &std::fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         FileId(data.dev(), data.ino())
     }
 
     /// There is no such number: a file that is open cannot be moved away either.
     #[cfg(not(unix))]
-    pub(crate) fn read(_: &std::fs::Metadata) -> Self {
+    pub fn read(_: &std::fs::Metadata) -> Self {
         FileId(0, 0)
     }
 }

@@ -1,16 +1,19 @@
 //! `trunkline ask`.
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use serde_json::json;
-use trunkline::ir::{Content, Format, Message, Part, Raw, Request, Role, Source, Usage};
-use trunkline::{Losses, Piece, Reply};
+use trunkline::ir::{Format, Message, Raw, Reason, Request, Role, Usage};
+use trunkline::{Client, Losses, Piece, Reply};
+use trunkline_work::session::{Session, Start};
 
+use crate::attachment::read_image;
+use crate::conversation::{Wanted, begin, check_model};
+use crate::label::Label;
+use crate::markdown::harmless;
 use crate::terminal::{complain, has_colour, print_json};
 use crate::{End, Global};
 
@@ -44,8 +47,19 @@ pub(crate) struct Ask {
     /// Wait for the whole answer
     #[arg(long)]
     no_stream: bool,
+    /// Go on with the last conversation, and keep this in it, too; without one, begin one
+    #[arg(short = 'c', long = "continue", conflicts_with_all = ["session", "keep"])]
+    last: bool,
+    /// Go on with the conversation of this id, or the begin of it
+    #[arg(long, value_name = "ID", conflicts_with = "keep")]
+    session: Option<String>,
+    /// Begin a conversation that `-c` can go on with [default: [sessions] ask, else nothing is kept]
+    #[arg(long)]
+    keep: bool,
     /// The prompt; `-` or nothing reads a pipe. With a prompt and a pipe, the pipe's text follows the prompt
     prompt: Option<String>,
+    #[command(flatten)]
+    label: Label,
 }
 
 /// A prompt that is longer than this is no prompt.
@@ -53,19 +67,28 @@ const STDIN_LIMIT: u64 = 64 * 1024 * 1024;
 
 impl Ask {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         let client = global.client()?;
-        let model = match &self.task {
-            Some(task) => format!("task:{task}"),
-            None => self.model.clone().unwrap_or_else(|| client.default_model()),
-        };
+        let named = self.task.as_ref().map(|task| format!("task:{task}")).or_else(|| self.model.clone());
         let whole = self.no_stream || global.json;
-        let prompt = super::prompts::named(&model, &self.var, global).await?;
-        let mut request = self.request(model, prompt.is_some())?;
-        if let Some(prompt) = prompt {
-            prompt.fill(&mut request, &client, global)?;
-        }
-        let call = client.call(request);
-        let answered = async { if whole { print_whole(&call.send().await?, global) } else { print_stream(call, global).await } };
+        let wanted = match &self.session {
+            Some(id) => Some(Wanted::Of(id.clone())),
+            None if self.last => Some(Wanted::Last),
+            None => (self.keep || client.config().sessions.ask).then_some(Wanted::New),
+        };
+        let answered = async {
+            if let Some(wanted) = wanted {
+                return self.converse(&client, wanted, named, global).await;
+            }
+            let model = named.unwrap_or_else(|| client.default_model());
+            let prompt = super::prompts::named(&model, &self.var, global).await?;
+            let mut request = self.request(model, prompt.is_some())?;
+            if let Some(prompt) = prompt {
+                prompt.fill(&mut request, &client, global)?;
+            }
+            let call = client.call(request);
+            if whole { print_whole(&call.send().await?.into(), global) } else { print_stream(call, global).await }
+        };
         tokio::select! {
             done = answered => done.map(|()| End::Done),
             _ = tokio::signal::ctrl_c() => {
@@ -74,6 +97,29 @@ impl Ask {
                 anyhow::bail!("stopped");
             }
         }
+    }
+
+    /// Asks within a conversation. What is said of model and instructions holds from now on.
+    async fn converse(mut self, client: &Client, wanted: Wanted, named: Option<String>, global: &Global) -> anyhow::Result<()> {
+        let (whole, system) = (self.no_stream || global.json, self.system.take());
+        named.as_ref().map_or(Ok(()), |model| check_model(client, model))?;
+        let start = Start {
+            model: Some(named.clone().unwrap_or_else(|| client.default_model())),
+            system: system.clone(),
+            window: client.config().sessions.window.clone(),
+            ..Start::default()
+        };
+        let request = self.request(String::new(), false)?;
+        let mut session = begin(global, client, wanted, start).await?;
+        if !session.turns().is_empty() {
+            if let Some(model) = named {
+                session.set_model(model).await?;
+            }
+            if system.is_some() {
+                session.set_system(system).await?;
+            }
+        }
+        print_turn(&mut session, request, whole, global).await
     }
 
     fn request(self, model: String, may_be_silent: bool) -> anyhow::Result<Request> {
@@ -133,75 +179,146 @@ fn read_prompt(prompt: Option<String>) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn read_image(path: &Path) -> anyhow::Result<Part> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let media_type = match bytes.as_slice() {
-        [0x89, b'P', b'N', b'G', ..] => "image/png",
-        [0xFF, 0xD8, ..] => "image/jpeg",
-        [b'G', b'I', b'F', b'8', ..] => "image/gif",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
-        _ => anyhow::bail!("{} is not a PNG, JPEG, GIF or WebP picture", path.display()),
-    };
-    let source = Source::Base64 { media_type: media_type.to_owned(), data: STANDARD.encode(bytes) };
-    Ok(Content::Image { source, detail: None }.into())
+/// An answer that is whole.
+struct Told {
+    text: String,
+    /// Id, name, arguments as JSON text.
+    calls: Vec<(String, String, String)>,
+    target: String,
+    model: String,
+    reason: Reason,
+    usage: Option<Usage>,
+    losses: Losses,
+    /// The conversation that it is in.
+    session: Option<String>,
 }
 
-fn print_whole(reply: &Reply, global: &Global) -> anyhow::Result<()> {
+impl From<Reply> for Told {
+    fn from(reply: Reply) -> Self {
+        let (text, reason) = (reply.text(), reply.reason());
+        let owned = |(id, name, arguments): (&str, &str, &str)| (id.to_owned(), name.to_owned(), arguments.to_owned());
+        let calls = reply.tool_calls().map(owned).collect();
+        let Reply { target, response, losses, .. } = reply;
+        Told { text, calls, target, model: response.model, reason, usage: response.usage, losses, session: None }
+    }
+}
+
+fn print_whole(told: &Told, global: &Global) -> anyhow::Result<()> {
     if global.json {
-        let calls: Vec<_> =
-            reply.tool_calls().map(|(id, name, arguments)| json!({"id": id, "name": name, "arguments": arguments})).collect();
-        return print_json(&json!({
-            "text": reply.text(),
-            "tool_calls": calls,
-            "target": reply.target,
-            "model": reply.response.model,
-            "reason": reply.reason(),
-            "usage": reply.response.usage,
-            "losses": reply.losses,
-        }));
+        let call = |(id, name, arguments): &(String, String, String)| json!({"id": id, "name": name, "arguments": arguments});
+        let mut value = json!({
+            "text": told.text,
+            "tool_calls": told.calls.iter().map(call).collect::<Vec<_>>(),
+            "target": told.target,
+            "model": told.model,
+            "reason": told.reason,
+            "usage": told.usage,
+            "losses": told.losses,
+        });
+        if let (Some(session), Some(object)) = (&told.session, value.as_object_mut()) {
+            object.insert("session".to_owned(), json!(session));
+        }
+        return print_json(&value);
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", reply.text())?;
-    for (_, name, arguments) in reply.tool_calls() {
+    writeln!(out, "{}", told.text)?;
+    for (_, name, arguments) in &told.calls {
         writeln!(out, "{name}({arguments})")?;
     }
-    report(&reply.target, reply.response.usage, &reply.losses, global);
+    report(&told.target, told.usage, &told.losses, global);
     Ok(())
 }
 
-async fn print_stream(call: trunkline::Call, global: &Global) -> anyhow::Result<()> {
-    let mut stream = call.stream().await?;
-    let (mut usage, mut open) = (None, false);
-    let dim = has_colour();
-    while let Some(piece) = stream.next().await {
-        let piece = piece.inspect_err(|_| {
-            if open {
-                complain("");
-            }
-        })?;
+/// Prints an answer as it comes.
+struct Printer {
+    verbose: bool,
+    dim: bool,
+    /// What a terminal would obey is made visible.
+    terminal: bool,
+    /// A line is not ended.
+    open: bool,
+    usage: Option<Usage>,
+}
+
+impl Printer {
+    fn new(global: &Global) -> Self {
+        Printer { verbose: global.verbose, dim: has_colour(), terminal: io::stdout().is_terminal(), open: false, usage: None }
+    }
+
+    fn show(&mut self, piece: Piece) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match piece {
             Piece::Text(text) | Piece::Refusal(text) => {
-                open = !text.ends_with('\n');
-                out.write_all(text.as_bytes())?;
+                self.open = !text.ends_with('\n');
+                let shown = if self.terminal { harmless(&text) } else { text };
+                out.write_all(shown.as_bytes())?;
             }
-            Piece::Reasoning(text) if global.verbose => {
-                let (on, off) = if dim { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+            Piece::Reasoning(text) if self.verbose => {
+                let (on, off) = if self.dim { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
                 let _ = write!(io::stderr().lock(), "{on}{text}{off}");
             }
             Piece::ToolCall { name, arguments, .. } => {
                 writeln!(out, "{name}({arguments})")?;
-                open = false;
+                self.open = false;
             }
-            Piece::Usage(told) => usage = Some(told),
+            Piece::Usage(told) => self.usage = Some(told),
             Piece::Reasoning(_) | Piece::Finish(_) => {}
         }
-        out.flush()?;
+        out.flush()
     }
-    if open {
-        writeln!(io::stdout().lock())?;
+
+    /// The answer broke off: what is said about that begins on a line of its own.
+    fn break_off(&self) {
+        if self.open {
+            complain("");
+        }
     }
-    report(&stream.target, usage, &stream.losses, global);
+
+    fn finish(&self) -> io::Result<()> {
+        if self.open { writeln!(io::stdout().lock()) } else { Ok(()) }
+    }
+}
+
+async fn print_stream(call: trunkline::Call, global: &Global) -> anyhow::Result<()> {
+    let mut stream = call.stream().await?;
+    let mut printer = Printer::new(global);
+    while let Some(piece) = stream.next().await {
+        printer.show(piece.inspect_err(|_| printer.break_off())?)?;
+    }
+    printer.finish()?;
+    report(&stream.target, printer.usage, &stream.losses, global);
+    Ok(())
+}
+
+/// The same within a conversation. A turn is kept when its answer is whole.
+async fn print_turn(session: &mut Session, request: Request, whole: bool, global: &Global) -> anyhow::Result<()> {
+    let mut answer = session.stream(request).await?;
+    let mut printer = Printer::new(global);
+    let (mut text, mut calls, mut reason) = (String::new(), Vec::new(), Reason::default());
+    while let Some(piece) = answer.next().await {
+        let piece = piece.inspect_err(|_| printer.break_off())?;
+        match &piece {
+            Piece::Text(more) | Piece::Refusal(more) if whole => text.push_str(more),
+            Piece::ToolCall { id, name, arguments } if whole => calls.push((id.clone(), name.clone(), arguments.clone())),
+            Piece::Finish(finish) => reason = finish.reason,
+            _ => {}
+        }
+        if !whole || matches!(piece, Piece::Usage(_)) {
+            printer.show(piece)?;
+        }
+    }
+    printer.finish()?;
+    let model = answer.response().map(|response| response.model.clone()).unwrap_or_default();
+    let (target, losses) = (answer.target().to_owned(), answer.losses().clone());
+    if let Err(error) = answer.keep().await {
+        complain(&format!("this turn is not written down: {error}"));
+    }
+    let session = Some(session.id().to_owned());
+    let told = Told { text, calls, target, model, reason, usage: printer.usage, losses, session };
+    if whole {
+        return print_whole(&told, global);
+    }
+    report(&told.target, told.usage, &told.losses, global);
     Ok(())
 }
 

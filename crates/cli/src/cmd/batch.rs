@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use trunkline::Client;
 use trunkline_work::batch::{self, Budget, Halt, Opened, Order, Progress, Report};
 
-use crate::terminal::{complain, fit, print_json};
+use crate::label::Label;
+use crate::terminal::{Mark, complain, fit, print_json, print_table};
 use crate::{End, Global};
 
 /// Ask a model for every line of a file. Whatever ends it, the same command goes on where it was.
@@ -48,6 +49,8 @@ pub(crate) struct Batch {
     /// Say what it may cost; send and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    label: Label,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -68,8 +71,9 @@ enum Doubt {
 
 impl Batch {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         // Lines are sent again from here, in the order and at the pace that suits the whole.
-        let client = global.builder()?.own_pace().build()?;
+        let client = global.client_of(global.builder()?.own_pace())?;
         let template = match self.template.as_deref().map(|text| (text, text.strip_prefix('@'))) {
             Some((_, Some(path))) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?),
             Some((text, None)) => Some(text.to_owned()),
@@ -177,20 +181,18 @@ fn estimate(wanted: &batch::Batch, client: &Client, global: &Global) -> anyhow::
         print_json(&estimate)?;
         return Ok(end);
     }
-    let mut out = io::stdout().lock();
-    writeln!(out, "lines          {}", estimate.lines)?;
-    writeln!(out, "cannot be sent {}", estimate.bad)?;
-    for why in &estimate.why {
-        writeln!(out, "               {why}")?;
-    }
-    writeln!(out, "tokens in      about {}", estimate.input)?;
+    let mut rows = vec![("lines", estimate.lines.to_string()), ("cannot be sent", estimate.bad.to_string())];
+    rows.extend(estimate.why.iter().map(|why| ("", why.clone())));
+    rows.push(("tokens in", format!("about {}", estimate.input)));
     match (estimate.likely, estimate.most) {
         (Some(likely), Some(most)) => {
-            writeln!(out, "cost           about {likely}, with answers of at most 500 tokens")?;
-            writeln!(out, "at most        {most}, with every answer as long as it may be")?;
+            rows.push(("cost", format!("about {likely}, with answers of at most 500 tokens")));
+            rows.push(("at most", format!("{most}, with every answer as long as it may be")));
         }
-        _ => writeln!(out, "cost           not known: a price is missing (`trunkline prices` lists them)")?,
+        _ => rows.push(("cost", "not known: a price is missing (`trunkline prices` lists them)".to_owned())),
     }
+    let row = |(name, told): (&str, String)| (Mark::None, vec![name.to_owned(), told]);
+    print_table(&rows.into_iter().map(row).collect::<Vec<_>>())?;
     Ok(end)
 }
 

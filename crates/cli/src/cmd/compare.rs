@@ -8,7 +8,8 @@ use trunkline_work::compare::{Answer, Contest, Judge, Prompt, Report, Round};
 
 use super::batch::time;
 use super::input::prompt;
-use crate::column::{beside, fold};
+use crate::column::{beside, fold, pack};
+use crate::label::Label;
 use crate::terminal::{Cell, Mark, columns, complain, has_colour, print_json, print_rows};
 use crate::{End, Global};
 
@@ -41,10 +42,13 @@ pub(crate) struct Compare {
     html: Option<PathBuf>,
     /// The prompt; `-` or nothing reads a pipe
     prompt: Option<String>,
+    #[command(flatten)]
+    label: Label,
 }
 
 impl Compare {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         let client = global.client()?;
         let system = self.system.as_deref();
         let mut prompts = match &self.file {
@@ -178,7 +182,8 @@ impl Screen {
         let told = figures(answer, score);
         let lines = |text: &str| place.map_or_else(|| plain(text), |(room, _)| fold(text, room));
         let mut block: Vec<String> = lines(&answer.model).iter().map(|line| self.bold(line)).collect();
-        block.extend(lines(&told).iter().map(|line| self.dim(line)));
+        let figures = place.map_or_else(|| plain(&told), |(room, _)| pack(told.split("  "), room));
+        block.extend(figures.iter().map(|line| self.dim(line)));
         if !answer.text.is_empty() {
             block.extend(lines(&answer.text));
         }

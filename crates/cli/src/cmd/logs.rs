@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use trunkline_store::{CallRow, Store, Wanted};
 
+use crate::column::fold;
 use crate::ledger::{duration, money, number, open, since};
-use crate::terminal::{Cell, Mark, complain, print_json, print_rows, print_table};
+use crate::terminal::{Cell, Mark, columns, complain, print_json, print_rows, print_table};
 use crate::{End, Global};
 
 /// Show the calls that were made, the newest last.
@@ -24,6 +25,12 @@ pub(crate) struct Logs {
     /// Only those with this text in a name, an id, a tag or an error
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
+    /// Only those of this user
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// Only those with this tag, NAME=VALUE or NAME; may be given several times
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
     /// All that is known of the call with this id: the reply's x-trunkline-request-id, or the row's own
     #[arg(long, value_name = "ID")]
     id: Option<String>,
@@ -42,9 +49,13 @@ impl Logs {
         let mut store = open(global).await?;
         let since = self.since.as_deref().map(since).transpose()?;
         let (id, limit) = (self.id.clone(), if self.id.is_some() { 1 } else { self.number });
-        let wanted = Wanted { limit, failed: self.errors, grep: self.grep.clone(), id, since, ..Wanted::default() };
+        let (user, tags, grep) = (self.user.clone(), self.tag.clone(), self.grep.clone());
+        let wanted = Wanted { limit, failed: self.errors, grep, id, since, user, tags, ..Wanted::default() };
         let seen = store.newest().await?;
-        let calls = store.calls(&wanted).await?;
+        let mut calls = store.calls(&wanted).await?;
+        if self.id.is_some() {
+            store.tell_texts(&mut calls).await?;
+        }
         if let Some(id) = &self.id {
             let Some(call) = calls.first() else { anyhow::bail!("no call has the id {id}") };
             if global.json {
@@ -189,6 +200,7 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
     tell("status", call.status.to_string());
     tell("error", call.error.as_deref().unwrap_or_default().to_owned());
     tell("blame", call.blame.as_deref().unwrap_or_default().to_owned());
+    tell("key", text(&call.key_id));
     tell("user", text(&call.user_id));
     tell("tags", text(&call.tags));
     tell("tokens in", figure(call.input));
@@ -215,6 +227,12 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
     if !call.exchanges.is_empty() {
         writeln!(io::stdout())?;
         print_table(&call.exchanges.iter().map(exchange).collect::<Vec<_>>())?;
+    }
+    let said = call.texts.iter().flat_map(|texts| [("request", &texts.request), ("answer", &texts.answer)]);
+    for (what, text) in said.filter_map(|(what, text)| Some((what, text.as_ref()?))) {
+        writeln!(io::stdout(), "\n{what}\n")?;
+        let room = columns().unwrap_or(usize::MAX / 2);
+        fold(text, room).iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod batch;
+pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
@@ -18,6 +19,7 @@ pub(crate) mod providers;
 pub(crate) mod rerank;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod sessions;
 pub(crate) mod sim;
 pub(crate) mod speak;
 pub(crate) mod stats;

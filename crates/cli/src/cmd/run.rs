@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
+use trunkline::Piece;
 use trunkline_work::prompt::{PREFIX, Prompts};
 use trunkline_work::workflow::{News, Outcome, Sketch, StepOutcome, StepState, Workflow};
 use unicode_width::UnicodeWidthStr;
 
 use super::batch::time;
+use crate::label::Label;
+use crate::screen::Screen;
 use crate::terminal::{complain, fit, print_json};
 use crate::{End, Global};
 
@@ -27,10 +30,13 @@ pub(crate) struct Run {
     /// Look for what is wrong, and say what it takes and does; call nobody
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    label: Label,
 }
 
 impl Run {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         let client = global.client()?;
         let path = self.file.display().to_string();
         let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {path}"))?;
@@ -184,11 +190,15 @@ fn print(workflow: &Workflow, outcome: &Outcome, global: &Global) -> anyhow::Res
             "elapsed_ms": u64::try_from(outcome.elapsed.as_millis()).unwrap_or(u64::MAX),
         }))?;
     } else {
-        let mut out = io::stdout().lock();
+        let mut text = Vec::new();
         match &outcome.output {
-            Some(text) => writeln!(out, "{}", text.trim_end())?,
-            None => print_ends(&mut out, workflow, outcome)?,
+            Some(output) => text.extend_from_slice(output.trim_end().as_bytes()),
+            None => print_ends(&mut text, workflow, outcome)?,
         }
+        // What is written is Markdown more often than not.
+        let mut screen = Screen::new(global);
+        screen.show(&Piece::Text(String::from_utf8(text)?))?;
+        screen.finish()?;
         if global.verbose {
             let cost = outcome.cost().map(|cost| format!(", {cost}")).unwrap_or_default();
             complain(&format!("{} steps in {}{cost}", outcome.steps.len(), time(outcome.elapsed)));

@@ -14,69 +14,63 @@ use crate::{End, Global};
 /// Sum up the calls that were made: how many, how many failed, how long they took, their tokens and what they cost.
 #[derive(clap::Args)]
 pub(crate) struct Stats {
-    /// What the lines are
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Line::Model)]
-    by: Line,
+    /// What the lines are: model, target, provider, task, error, hour, day, user, key or tag:NAME
+    #[arg(long, value_name = "WHAT", value_parser = read_line, default_value = "model")]
+    by: By,
     /// Only the calls of so long: 30m, 2h, 7d
     #[arg(long, value_name = "TIME", default_value = "7d")]
     since: String,
 }
 
-/// What each line stands for.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Line {
-    /// The model's name as asked for
-    Model,
-    /// Who answered: provider/model
-    Target,
-    /// Who answered
-    Provider,
-    /// The task
-    Task,
-    /// The kind of the error
-    Error,
-    /// The day, in UTC
-    Day,
-}
-
 /// The bars' width.
 const BAR: usize = 16;
 
-impl Line {
-    const fn by(self) -> By {
-        match self {
-            Line::Model => By::Model,
-            Line::Target => By::Target,
-            Line::Provider => By::Provider,
-            Line::Task => By::Task,
-            Line::Error => By::Error,
-            Line::Day => By::Day,
-        }
-    }
+/// What lines are called.
+const LINES: [(&str, By); 9] = [
+    ("model", By::Model),
+    ("target", By::Target),
+    ("provider", By::Provider),
+    ("task", By::Task),
+    ("error", By::Error),
+    ("hour", By::Hour),
+    ("day", By::Day),
+    ("user", By::User),
+    ("key", By::Key),
+];
 
-    /// The head of the first column, and what stands in it for what has no name.
-    const fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Line::Model => ("model", "(led nowhere)"),
-            Line::Target => ("target", "(nobody)"),
-            Line::Provider => ("provider", "(nobody)"),
-            Line::Task => ("task", "(none)"),
-            Line::Error => ("error", "(none)"),
-            Line::Day => ("day", ""),
-        }
+fn read_line(text: &str) -> Result<By, String> {
+    if let Some(name) = text.strip_prefix("tag:").filter(|name| !name.is_empty()) {
+        return Ok(By::Tag(name.to_owned()));
     }
+    let found = LINES.iter().find(|(word, _)| *word == text);
+    let known = || LINES.map(|(word, _)| word).join(", ");
+    found.map(|(_, by)| by.clone()).ok_or_else(|| format!("it is one of {} or tag:NAME", known()))
+}
+
+/// The head of the first column, and what stands in it for what has no name.
+fn words(by: &By) -> (String, &'static str) {
+    let nameless = match by {
+        By::Model => "(led nowhere)",
+        By::Target | By::Provider => "(nobody)",
+        _ => "(none)",
+    };
+    let head = match by {
+        By::Tag(name) => format!("tag:{name}"),
+        by => LINES.iter().find(|(_, known)| known == by).map_or("", |(word, _)| word).to_owned(),
+    };
+    (head, nameless)
 }
 
 impl Stats {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let since = since(&self.since)?;
         let mut store = open(global).await?;
-        let stats = store.stats(self.by.by(), since).await?;
+        let stats = store.stats(self.by.clone(), since).await?;
         if global.json {
             let groups = stats.groups.iter().map(|group| told(Some(&group.name), &group.totals)).collect::<Vec<_>>();
             let hours = stats.hours.iter().map(|hour| json!({"begin": hour.begin, "calls": hour.calls, "errors": hour.errors}));
             let seconds = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-            let head = self.by.words().0;
+            let head = words(&self.by).0;
             let hours = hours.collect::<Vec<_>>();
             print_json(&json!({"since": seconds, "by": head, "all": told(None, &stats.all), "groups": groups, "hours": hours}))?;
             return Ok(End::Done);
@@ -93,8 +87,8 @@ impl Stats {
     fn list(&self, groups: &[Group]) -> anyhow::Result<End> {
         let most = groups.iter().map(|group| group.totals.calls).max().unwrap_or(1);
         let wide = columns().is_some_and(|columns| columns >= 110);
-        let (head, nameless) = self.by.words();
-        let heads = [head, "calls", "errors", "p50", "p90", "p99", "in", "out", "tok/s", "cost", ""];
+        let (head, nameless) = words(&self.by);
+        let heads = [head.as_str(), "calls", "errors", "p50", "p90", "p99", "in", "out", "tok/s", "cost", ""];
         let row = |group: &Group| {
             let totals = &group.totals;
             let name = if group.name.is_empty() { nameless.to_owned() } else { group.name.clone() };

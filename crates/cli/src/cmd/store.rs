@@ -65,7 +65,7 @@ impl Store {
                 if global.json {
                     print_json(&json!({ "deleted": gone }))?;
                 } else {
-                    writeln!(std::io::stdout().lock(), "{gone} calls are deleted")?;
+                    writeln!(std::io::stdout().lock(), "{gone} calls and sessions are deleted")?;
                 }
             }
             What::Info => {
@@ -93,7 +93,10 @@ async fn export(store: &mut trunkline_store::Store, csv: bool, since_text: Optio
     let first = trunkline_store::Id::first_at(since.unwrap_or(std::time::UNIX_EPOCH));
     let mut after = Some(first);
     while let Some(id) = after {
-        let calls = store.calls(&Wanted { limit: PAGE, after: Some(id), ..Wanted::default() }).await?;
+        let mut calls = store.calls(&Wanted { limit: PAGE, after: Some(id), ..Wanted::default() }).await?;
+        if !csv {
+            store.tell_texts(&mut calls).await?;
+        }
         for call in &calls {
             if csv {
                 writeln!(out, "{}", csv_line(call))?;

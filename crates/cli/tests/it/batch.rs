@@ -127,7 +127,7 @@ fn a_dry_run_counts_and_writes_nothing() {
     write(&folder, "in.jsonl", "{\"prompt\":\"aaaa\"}\n{\"prompt\":\"bbbb\"}\n{}\n");
     let output = run(&folder, &["batch", "in.jsonl", "-m", "house/m", "--dry-run"], "");
     let shown = text(&output.stdout);
-    assert!(output.status.code() == Some(3) && shown.contains("lines          3") && shown.contains("$0.00"), "{shown}");
+    assert!(output.status.code() == Some(3) && shown.contains("lines           3") && shown.contains("$0.00"), "{shown}");
     assert!(provider.requests().is_empty());
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 2);
 }

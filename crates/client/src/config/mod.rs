@@ -7,6 +7,7 @@ mod alias;
 mod environment;
 mod file;
 mod limit;
+mod log;
 mod replay;
 mod session;
 mod store;
@@ -27,6 +28,7 @@ pub use environment::Environment;
 pub(crate) use file::wrong;
 pub use file::{FILE_NAME, PRICES_NAME, locate};
 pub use limit::Limit;
+pub use log::{LogConfig, LogContent, LogFormat, LogLevel, Rotate};
 pub(crate) use replay::Overlay;
 pub use replay::ReplayFrom;
 pub use session::{SessionConfig, Window};
@@ -48,6 +50,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Which conversations are kept, and what of them the next call gets.
     pub sessions: SessionConfig,
+    /// The gateway's log file.
+    pub log: LogConfig,
     /// Providers: what differs from the catalogue, or all of a new one.
     pub providers: BTreeMap<String, ProviderPatch>,
     /// How much goes to a provider, or to one model of it (`provider/model`), at most.

@@ -1,4 +1,4 @@
-//! `[sessions]`: whether the gateway keeps conversations, and what of them the next call gets.
+//! `[sessions]`: which conversations are kept, and what of them the next call gets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionConfig {
-    /// Whether the gateway keeps them, and answers that a later call may go on from.
+    /// Whether the gateway keeps them, and answers that a later call may go on from; and whether `trunkline chat` does.
     pub keep: bool,
+    /// Whether `trunkline ask` keeps what was said also when it is not told to, so that `ask -c` can go on with it.
+    pub ask: bool,
     /// What of a session's history the next call gets.
     pub window: Window,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        SessionConfig { keep: true, window: Window::All }
+        SessionConfig { keep: true, ask: false, window: Window::All }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Environment;
+use super::log::{LogContent, read_share};
 use super::value::some_amount;
 
 /// The file's usual name.
@@ -13,7 +14,7 @@ const NAME: &str = "trunkline.db";
 const NONE: &str = "none";
 
 /// `[store]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// The file; `none`: nothing is recorded. In the user's data folder where it is not given.
@@ -24,6 +25,29 @@ pub struct StoreConfig {
     /// The oldest calls are deleted when the file is larger.
     #[serde(deserialize_with = "some_amount")]
     pub max_megabytes: Option<u64>,
+    /// Of which calls of the gateway the texts are kept.
+    pub log_content: LogContent,
+    /// The share of them where they are sampled.
+    #[serde(deserialize_with = "read_share")]
+    pub content_sample: f64,
+    /// The most that is kept of a request, and of an answer, in bytes.
+    pub content_bytes: usize,
+    /// Expressions: what they find in a text is not kept.
+    pub redact: Vec<String>,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        StoreConfig {
+            path: None,
+            keep_days: None,
+            max_megabytes: None,
+            log_content: LogContent::None,
+            content_sample: 0.01,
+            content_bytes: 64 * 1024,
+            redact: Vec::new(),
+        }
+    }
 }
 
 impl StoreConfig {
@@ -33,8 +57,13 @@ impl StoreConfig {
         match &self.path {
             Some(path) if path == Path::new(NONE) => None,
             Some(path) => Some(path.clone()),
-            None => folder(environment).map(|folder| folder.join(NAME)),
+            None => Self::folder(environment).map(|folder| folder.join(NAME)),
         }
+    }
+
+    /// The user's data folder of ours, where each system has it. `None` when there is no such folder.
+    pub fn folder(environment: &Environment) -> Option<PathBuf> {
+        folder(environment)
     }
 }
 

@@ -172,7 +172,7 @@ pub(super) fn moment(clock: &dyn Clock) -> Result<Moment> {
 }
 
 /// The first 8 hexadecimal digits of a secret's SHA-256.
-pub(super) fn fingerprint(secret: &Secret) -> String {
+pub(crate) fn fingerprint(secret: &Secret) -> String {
     let mut digits = hex(sha256(secret.expose()));
     digits.truncate(8);
     digits

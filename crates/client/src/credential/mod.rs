@@ -38,7 +38,7 @@ mod url_hmac;
 mod when;
 
 pub(crate) use date::Utc;
-pub(crate) use grant::{Grant, SHORTEST, spellings};
+pub(crate) use grant::{Grant, SHORTEST, fingerprint, spellings};
 pub(crate) use lookup::Stamp;
 pub use lookup::resolve;
 pub(crate) use set::{Credentials, Errand, Opened, Remedy, Turn, Verdict};

@@ -1,7 +1,9 @@
 //! What is known when a call is over, and who is told.
 
 mod counter;
+mod label;
 mod tally;
+mod texts;
 mod trail;
 
 use std::sync::Arc;
@@ -15,8 +17,10 @@ use crate::route::Pass;
 use crate::target::Target;
 
 pub use counter::{Copies, Counters, Snapshot};
+pub use label::{Label, read_tags};
 pub use tally::{Tally, guess_unread, reckon_whole};
 pub(crate) use tally::{guess, reckon};
+pub use texts::{Said, Texts};
 pub use trail::{Refused, Trail};
 
 /// One finished call.
@@ -34,6 +38,8 @@ pub struct Outcome {
     pub dialect: Option<&'static str>,
     /// Whether the answer goes out in pieces: only then does [`Outcome::first`] say how long somebody waited.
     pub streamed: bool,
+    /// Which of the gateway's keys its caller has, by its fingerprint.
+    pub key: Option<Arc<str>>,
     /// For whom the call was made, as its caller says: whose data it is.
     pub user: Option<String>,
     /// What else its caller says of it, to be found again by.
@@ -66,6 +72,8 @@ pub struct Outcome {
     /// The `request_id` of the call that this is a copy of: made to try a target out, and answered to nobody. Such a copy
     /// is none of the calls that anybody made.
     pub mirror_of: Option<String>,
+    /// What was said, where that is kept.
+    pub texts: Option<Arc<Texts>>,
 }
 
 /// One try against one target.
@@ -132,6 +140,7 @@ impl OpenCall {
             operation: None,
             dialect: None,
             streamed: false,
+            key: None,
             user: None,
             tags: None,
             bytes_in: None,
@@ -147,6 +156,7 @@ impl OpenCall {
             error: None,
             losses: Losses::default(),
             mirror_of: None,
+            texts: None,
         };
         OpenCall { outcome: Some(outcome), pass: None, answering: 0, started: Instant::now(), recorder, models, prompt: None }
     }
@@ -312,14 +322,14 @@ pub(crate) fn is_unused(error: &Error) -> bool {
 impl OpenCall {
     /// A copy of this call, to be recorded on its own.
     pub(crate) fn copy(&self, request_id: String, task: Option<&str>) -> Option<Self> {
-        let Outcome { request_id: of, model, operation, dialect, user, tags, .. } = self.outcome.as_ref()?;
+        let Outcome { request_id: of, model, operation, dialect, key, user, tags, .. } = self.outcome.as_ref()?;
         let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models));
         copy.prompt = self.prompt;
         if let Some(outcome) = &mut copy.outcome {
             outcome.mirror_of = Some(of.clone());
             outcome.model.clone_from(model);
             (outcome.operation, outcome.dialect) = (*operation, *dialect);
-            (outcome.user, outcome.tags) = (user.clone(), tags.clone());
+            (outcome.key, outcome.user, outcome.tags) = (key.clone(), user.clone(), tags.clone());
             outcome.task = task.map(str::to_owned);
         }
         Some(copy)

@@ -26,7 +26,7 @@ pub use flow::Flow;
 pub use hold::{Hold, hold};
 pub use patience::Settings;
 pub use pipe::Pipe;
-pub use seam::Seam;
+pub use seam::{Listen, Seam};
 pub use stitched::{GoOn, Step, Stitched};
 
 /// A whole answer.

@@ -12,9 +12,23 @@ use tokio::sync::watch;
 use super::{Settings, Step, Stitched};
 use crate::codec::dialect::{Cx, Dialect, Framing, WriteStream};
 use crate::codec::{Error, Kind, Losses, Origin};
+use crate::ir::Event;
 
 /// Steps that are ready together leave together, up to about this many bytes.
 const MERGE: usize = 64 * 1024;
+
+/// Who listens to an answer on its way to the caller.
+pub trait Listen: Send {
+    /// What comes next, before it is told to the caller, who is told what is left in it.
+    fn hear(&mut self, event: &mut Event);
+
+    /// From here on this target answers.
+    fn turn(&mut self, target: &str);
+
+    /// The answer is whole, or ends with this error; its last bytes have not left yet. Nothing is said when the caller
+    /// leaves: then it is dropped.
+    fn end(&mut self, error: Option<&Error>);
+}
 
 /// The body of such a reply. Dropping it closes the provider's connection and records that the caller left.
 pub struct Seam {
@@ -29,13 +43,20 @@ struct Work {
     framing: Framing,
     cut: watch::Receiver<bool>,
     over: bool,
+    listener: Option<Box<dyn Listen>>,
 }
 
 impl Seam {
-    /// The reply's body towards a caller of `inbound`.
-    pub fn new(stitched: Stitched, inbound: &'static Dialect, cx: &Cx, settings: Settings) -> Self {
+    /// The reply's body towards a caller of `inbound`, and to whoever listens.
+    pub fn new(
+        stitched: Stitched,
+        inbound: &'static Dialect,
+        cx: &Cx,
+        settings: Settings,
+        listener: Option<Box<dyn Listen>>,
+    ) -> Self {
         let writer = inbound.downstream().write_stream(cx);
-        let work = Work { stitched, writer, inbound, framing: cx.framing, cut: settings.cut, over: false };
+        let work = Work { stitched, writer, inbound, framing: cx.framing, cut: settings.cut, over: false, listener };
         let pieces = futures_util::stream::unfold(work, |mut work| async move {
             let mut out = Vec::new();
             while !work.over && out.is_empty() {
@@ -67,10 +88,12 @@ impl Work {
                 }
             }
             Some(Err(error)) => {
+                self.listener.iter_mut().for_each(|listener| listener.end(Some(&error)));
                 self.writer.fail(&error, out);
                 self.over = true;
             }
             None => {
+                self.listener.iter_mut().for_each(|listener| listener.end(None));
                 self.writer.finish(out);
                 self.over = true;
             }
@@ -79,7 +102,8 @@ impl Work {
 
     fn write(&mut self, step: Step, out: &mut Vec<u8>) {
         match step {
-            Step::Event(event) => {
+            Step::Event(mut event) => {
+                self.listener.iter_mut().for_each(|listener| listener.hear(&mut event));
                 let mut lost = Losses::default();
                 self.inbound.note_lost(&event, &mut lost);
                 if let Some(outcome) = self.stitched.call().outcome() {
@@ -89,10 +113,11 @@ impl Work {
             }
             // A remark that readers of the dialect pass over; other framings have none.
             Step::Continued(target) if self.framing == Framing::Sse => {
+                self.listener.iter_mut().for_each(|listener| listener.turn(&target));
                 let plain = target.chars().map(|c| if c.is_control() { ' ' } else { c });
                 out.extend(format!(": continued by {}\n\n", plain.collect::<String>()).into_bytes());
             }
-            Step::Continued(_) => {}
+            Step::Continued(target) => self.listener.iter_mut().for_each(|listener| listener.turn(&target)),
         }
     }
 }

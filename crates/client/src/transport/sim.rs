@@ -134,6 +134,7 @@ fn operate((dialect, wanted): (&str, Operation), head: &Parts, body: &Bytes, (na
         max_tokens: None,
         framing: Framing::Sse,
         stream_usage: true,
+        user: None,
     };
     match operation::simulate(dialect, wanted, &head, body, &(names, context(&peek, number))) {
         Ok(told) => {

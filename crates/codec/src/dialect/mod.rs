@@ -29,6 +29,7 @@ mod fields;
 mod gemini;
 pub mod headers;
 mod hunyuan;
+mod kept;
 mod native;
 mod object;
 mod ollama;
@@ -36,6 +37,7 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 pub mod operation;
+mod person;
 mod phrase;
 mod qianfan;
 mod queue;
@@ -50,6 +52,7 @@ pub use crate::json::Edit;
 pub use aside::{Aside, ReadName, aside};
 pub use asked::Asked;
 pub use feature::Feature;
+pub use kept::Kept;
 pub use said::Said;
 
 /// A wire format, both ways.
@@ -200,6 +203,8 @@ pub struct Peek {
     pub framing: Framing,
     /// Whether the caller asked for usage in a stream (always true where the dialect always tells it).
     pub stream_usage: bool,
+    /// For whom the request is made, where the body says so.
+    pub user: Option<String>,
 }
 
 /// How a stream is cut into frames.
@@ -341,6 +346,16 @@ pub trait Downstream: Sync {
     /// What the writer of a translated answer must know of the request; `None`: nothing.
     fn recall(&self, _body: &[u8]) -> Option<Arc<Asked>> {
         None
+    }
+
+    /// What is said of answers that are kept for later ones; `None` where the dialect has no such.
+    fn kept(&self, _body: &[u8]) -> Option<Kept> {
+        None
+    }
+
+    /// Whether a request may go on from an answer that was kept: a glance that is right when it says no.
+    fn may_go_on(&self, _body: &[u8]) -> bool {
+        false
     }
 
     /// What an answer may hold that this dialect has no words for.

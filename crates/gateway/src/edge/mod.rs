@@ -32,6 +32,8 @@ pub enum Route {
     Metrics(&'static Dialect),
     /// How the targets stand.
     Targets(&'static Dialect),
+    /// An answer that was kept is not kept any longer.
+    Unkeep(&'static Dialect, String),
     /// Is it alive, is it ready.
     Health(Health),
 }
@@ -67,6 +69,7 @@ impl Route {
             | Route::Model(dialect, _)
             | Route::Show(dialect, _)
             | Route::Targets(dialect)
+            | Route::Unkeep(dialect, _)
             | Route::Metrics(dialect)
             | Route::Stats(dialect) => Some(dialect),
             Route::Health(_) | Route::Fixed(..) => None,
@@ -102,6 +105,12 @@ pub fn route(head: &Parts) -> Result<Route, (Option<&'static Dialect>, Error)> {
             Aside::Models => Route::Models(dialect),
             Aside::Model(read) => Route::Show(dialect, read),
         });
+    }
+    if let (Some((place, id)), &Method::DELETE) = (path.rsplit_once('/'), &head.method)
+        && let Some((dialect, Operation::Chat)) = dialect::route(place)
+        && dialect.downstream().kept(b"{}").is_some()
+    {
+        return Ok(Route::Unkeep(dialect, id.to_owned()));
     }
     let speaks = guess(head);
     let models = ["/v1beta/models", "/v1/models", "/foundation-models"].iter().find_map(|place| path.strip_prefix(place));

@@ -16,7 +16,7 @@ use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Retry};
 use trunkline::config::Metrics;
 use trunkline::exchange::{Answer, Failed, Lane};
 use trunkline::ir;
-use trunkline::monitor::{Exchange, OpenCall, Outcome, Snapshot};
+use trunkline::monitor::{Exchange, OpenCall, Outcome, Snapshot, Texts};
 use trunkline::relay::{Flow, Pipe, Seam};
 use trunkline_store::Status;
 
@@ -48,11 +48,25 @@ pub enum ReplyBody {
     Seam(Box<Seam>),
     /// As it comes, and no stream of a chat.
     Flow(Box<Flow>),
+    /// One that is listened to until its end.
+    Heard(Box<ReplyBody>, Arc<Texts>),
     /// One that is counted among the open ones until its end, with the memory of a request that may be sent on yet.
     Counted(Box<ReplyBody>, Open, Option<Held>),
 }
 
 impl ReplyBody {
+    /// What it says is kept.
+    pub(crate) fn heard(self, texts: Option<Arc<Texts>>) -> Self {
+        match (self, texts) {
+            (body, None) => body,
+            (ReplyBody::Whole(bytes), Some(texts)) => {
+                texts.hear(&bytes);
+                ReplyBody::Whole(bytes)
+            }
+            (body, Some(texts)) => ReplyBody::Heard(Box::new(body), texts),
+        }
+    }
+
     /// As long as it is on its way, the call is open. What is all there costs nothing more.
     pub(crate) fn keeping(self, open: Open) -> Self {
         match self {
@@ -291,9 +305,13 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
         Route::Targets(dialect) => {
             json(serde_json::to_vec(&worker.client.health()).unwrap_or_default(), &Facts::new(id, dialect))
         }
-        Route::Show(..) | Route::Fixed(..) | Route::Call(..) | Route::Operate(_) | Route::Pass(..) | Route::Health(_) => {
-            error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id)
-        }
+        Route::Unkeep(..)
+        | Route::Show(..)
+        | Route::Fixed(..)
+        | Route::Call(..)
+        | Route::Operate(_)
+        | Route::Pass(..)
+        | Route::Health(_) => error(None, &Error::new(Kind::Internal, Origin::Gateway, "a call was taken for a list"), id),
     }
 }
 
@@ -396,6 +414,13 @@ impl http_body::Body for ReplyBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
             ReplyBody::Flow(flow) => Pin::new(&mut **flow).poll_frame(context),
+            ReplyBody::Heard(body, texts) => {
+                let Poll::Ready(frame) = Pin::new(&mut **body).poll_frame(context) else { return Poll::Pending };
+                if let Some(Ok(frame)) = &frame {
+                    frame.data_ref().into_iter().for_each(|bytes| texts.hear(bytes));
+                }
+                Poll::Ready(frame)
+            }
             ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => Pin::new(&mut **body).poll_frame(context),
         }
     }
@@ -406,7 +431,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Stream(pipe) => pipe.is_end_stream(),
             ReplyBody::Seam(seam) => seam.is_end_stream(),
             ReplyBody::Flow(flow) => flow.is_end_stream(),
-            ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.is_end_stream(),
+            ReplyBody::Heard(body, _) | ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.is_end_stream(),
         }
     }
 
@@ -415,7 +440,7 @@ impl http_body::Body for ReplyBody {
             ReplyBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             ReplyBody::Stream(_) | ReplyBody::Seam(_) => SizeHint::default(),
             ReplyBody::Flow(flow) => flow.size_hint(),
-            ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.size_hint(),
+            ReplyBody::Heard(body, _) | ReplyBody::Counted(body, ..) | ReplyBody::Kept(body, _) => body.size_hint(),
         }
     }
 }

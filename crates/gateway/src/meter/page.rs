@@ -248,6 +248,15 @@ fn write_health(text: &mut Text, worker: &Worker) {
 
 fn write_ledger(text: &mut Text, worker: &Worker) {
     use trunkline_store::State;
+    if let Some(lines) = worker.record.lines() {
+        for (name, help, value) in [
+            ("trunkline_log_lines_total", "Lines of the log that were written.", lines.written),
+            ("trunkline_log_lost_total", "Lines of the log that could not be written.", lines.lost),
+        ] {
+            text.family(name, Family::Counter, help);
+            text.figure(name, &[], value);
+        }
+    }
     let Some(status) = worker.record.status() else { return };
     let figures = [
         ("trunkline_ledger_written_total", Family::Counter, "Rows that are in the store, since the start.", status.written),

@@ -34,7 +34,7 @@ impl House {
         let _ = std::fs::remove_dir_all(&folder);
         let client = Client::builder()
             .config(Config::parse(config, "test.toml").unwrap())
-            .environment(Environment::of([("HOUSE_KEY", CREDENTIAL)]));
+            .environment(Environment::of([("HOUSE_KEY", CREDENTIAL), ("GATE_KEY", "gate-key-1")]));
         let record = Arc::new(Record::default());
         let options = Options { pause: Duration::from_millis(100), ..Options::at(folder.join("data/trunkline.db")) };
         record.keep_in(Ledger::new(options, Arc::new(|_: &str| {})));
@@ -64,7 +64,8 @@ fn ask(model: &str, stream: bool, prompt: &str) -> Ask {
 #[test]
 fn a_call_leaves_a_row_that_says_all_but_its_words() {
     let house = House::new("row");
-    let whole = ask("fast", false, "zucchini soup").header("x-trunkline-user", "王小明").header("x-trunkline-tags", "a,b");
+    let whole =
+        ask("fast", false, "zucchini soup").header("x-trunkline-user", "王小明").header("x-trunkline-tags", "team = a, b,");
     let whole = house.gateway.ask(&whole);
     let streamed = house.gateway.ask(&ask("task:plain", true, "one two three"));
     let nowhere = house.gateway.ask(&ask("nowhere", false, "x"));
@@ -76,7 +77,7 @@ fn a_call_leaves_a_row_that_says_all_but_its_words() {
     assert_eq!(rows.iter().map(|row| row.request_id.clone()).collect::<Vec<_>>(), ids);
     let [first, second, third, fourth] = rows.as_slice() else { panic!("{rows:#?}") };
 
-    assert_eq!((first.user_id.as_deref(), first.tags.as_deref()), (Some("王小明"), Some("a,b")));
+    assert_eq!((first.user_id.as_deref(), first.tags.as_deref()), (Some("王小明"), Some("team=a,b")));
     assert_eq!((first.operation.as_ref(), first.dialect.as_deref()), ("chat", Some("openai-chat")));
     assert_eq!((first.model.as_str(), first.target.as_deref()), ("fast", Some("sim/echo")));
     assert_eq!((first.status, &first.error, first.streamed), (200, &None, false));
@@ -100,6 +101,30 @@ fn a_call_leaves_a_row_that_says_all_but_its_words() {
         let bytes = std::fs::read(house.folder.join("data").join(file)).unwrap_or_default();
         assert!(!bytes.windows(8).any(|window| window == b"zucchini"), "a word of the caller's is in {file}");
     }
+}
+
+#[test]
+fn the_user_that_a_body_names_is_in_the_row_and_so_is_the_key() {
+    let house = House::with("user", &CONFIG.replacen("[server]", "[server]\nkey = \"env:GATE_KEY\"", 1));
+    let message = json!([{"role": "user", "content": "hi"}]);
+    let asks = [
+        ("/v1/chat/completions", json!({"model": "fast", "messages": message, "user": "chat-user"})),
+        ("/v1/responses", json!({"model": "fast", "input": "hi", "safety_identifier": "response-user"})),
+        ("/v1/messages", json!({"model": "fast", "max_tokens": 9, "messages": message, "metadata": {"user_id": "message-user"}})),
+        ("/v1/embeddings", json!({"model": "fast", "input": "hi", "user": "embed-user"})),
+        ("/v1/chat/completions", json!({"model": "fast", "messages": message, "user": 3})),
+    ];
+    for (path, body) in asks {
+        let reply = house.gateway.ask(&Ask::post(path, body.to_string()).header("authorization", "Bearer gate-key-1"));
+        assert!(reply.status() == 200 || body["user"] == 3, "{}", reply.text());
+    }
+    house.record.close();
+    let rows = house.rows();
+    let users: Vec<_> = rows.iter().filter_map(|row| row.user_id.as_deref()).collect();
+    assert_eq!(users, ["chat-user", "response-user", "message-user", "embed-user"]);
+    // The first digits of the key's SHA-256.
+    assert!(rows.iter().all(|row| row.key_id.as_deref() == Some(trunkline::Secret::new("gate-key-1").fingerprint().as_str())));
+    assert_eq!(rows[0].key_id.as_ref().unwrap().len(), 8);
 }
 
 #[test]

@@ -176,7 +176,11 @@ fn a_picture_still_goes_to_the_blind_when_nobody_else_answers() {
 fn a_session_stays_at_its_target() {
     let provider = chat();
     let targets: Vec<String> = (0..5).map(|at| format!("\"at-openai-chat/m{at}\"")).collect();
-    let config = format!("[models.any]\nstrategy = \"weighted\"\nsticky = \"session\"\ntargets = [{}]\n", targets.join(", "));
+    // The header only chooses the target here.
+    let config = format!(
+        "[sessions]\nkeep = false\n[models.any]\nstrategy = \"weighted\"\nsticky = \"session\"\ntargets = [{}]\n",
+        targets.join(", ")
+    );
     let gateway = gateway(&provider, &config);
     let mut seen = std::collections::BTreeSet::new();
     for session in 0..12 {

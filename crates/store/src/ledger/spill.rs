@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use crate::row::CallRow;
 use crate::store::{FileId, private};
 
-/// The longest line that is read. Rows have no texts, only names.
-const LINE: u64 = 64 * 1024;
+/// The longest line that is read. Rows are short, but for those that have texts.
+const LINE: u64 = 16 * 1024 * 1024;
 
 /// This process's spill file.
 pub(super) struct Spill {

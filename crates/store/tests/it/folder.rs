@@ -62,7 +62,7 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
         request_id: id.digits(),
         key_id: Some("key".to_owned()),
         user_id: Some(format!("user{}", number % 7)),
-        tags: Some("a,b".to_owned()),
+        tags: Some(format!("team={},b", ["red", "绿"][(number % 2) as usize])),
         dialect: Some(Cow::Borrowed("anthropic-messages")),
         model: model.to_owned(),
         task: (number.is_multiple_of(2)).then(|| "chat".to_owned()),

@@ -31,10 +31,21 @@ async fn a_million_rows_are_summed_up_within_a_second_and_one_is_found_at_once()
         assert!(took < Duration::from_millis(most), "{what} took {took:?}");
     };
     println!("written: {:.1} µs a row; {} bytes a row", written.as_secs_f64(), size.bytes / size.calls);
-    for by in [By::Model, By::Target, By::Provider, By::Task, By::Error, By::Day] {
+    for by in [
+        By::Model,
+        By::Target,
+        By::Provider,
+        By::Task,
+        By::Error,
+        By::Day,
+        By::Hour,
+        By::User,
+        By::Key,
+        By::Tag("team".to_owned()),
+    ] {
         let begun = Instant::now();
         let mut store = Store::open(&Opening::existing(folder.store())).await.unwrap();
-        let stats = store.stats(by, hour(0)).await.unwrap();
+        let stats = store.stats(by.clone(), hour(0)).await.unwrap();
         timed(&format!("stats by {by:?}"), begun.elapsed(), 1000);
         assert_eq!(stats.all.calls, 1_000_000);
     }

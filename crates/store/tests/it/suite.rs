@@ -65,6 +65,13 @@ async fn finds_calls(store: &mut Store) {
     assert_eq!(numbers(Wanted { id: Some(String::new()), ..wanted() }).await, [0_usize; 0]);
     assert_eq!(numbers(Wanted { grep: Some("千问".to_owned()), limit: 2, ..wanted() }).await, [35, 38]);
     assert_eq!(numbers(Wanted { grep: Some("OVERLOADED".to_owned()), limit: 2, ..wanted() }).await, [29, 39]);
+    assert_eq!(numbers(Wanted { user: Some("user3".to_owned()), ..wanted() }).await, [3, 10, 17, 24, 31, 38][1..]);
+    let tagged =
+        |tags: &[&str]| Wanted { tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), limit: 2, ..Wanted::default() };
+    assert_eq!(numbers(tagged(&["team=绿"])).await, [37, 39]);
+    assert_eq!(numbers(tagged(&["team", "b"])).await, [38, 39]);
+    assert_eq!(numbers(tagged(&["team=re"])).await, [0_usize; 0]);
+    assert_eq!(numbers(tagged(&["red"])).await, [0_usize; 0]);
     // A pattern's signs are letters like others.
     assert_eq!(numbers(Wanted { grep: Some("%".to_owned()), ..wanted() }).await, [0_usize; 0]);
     assert_eq!(numbers(Wanted { grep: Some("f_st".to_owned()), ..wanted() }).await, [0_usize; 0]);
@@ -98,6 +105,17 @@ async fn sums_up(store: &mut Store) {
     let days = store.stats(By::Day, hour(18)).await.unwrap();
     assert_eq!(names(&days.groups), [of("2025-11-25", 3000)]);
 
+    assert_eq!(names(&store.stats(By::Key, hour(20)).await.unwrap().groups), [of("key", 3000)]);
+    let users = store.stats(By::User, hour(20)).await.unwrap();
+    assert_eq!((users.groups.len(), users.all.clone()), (7, store.stats(By::Model, hour(20)).await.unwrap().all));
+    assert_eq!(users.groups.iter().map(|group| group.totals.input).sum::<u64>(), 300_000);
+    let teams = store.stats(By::Tag("team".to_owned()), hour(20)).await.unwrap();
+    assert_eq!(names(&teams.groups), [of("red", 1500), of("绿", 1500)]);
+    assert_eq!(names(&store.stats(By::Tag("b".to_owned()), hour(20)).await.unwrap().groups), [of("", 3000)]);
+    assert_eq!(names(&store.stats(By::Tag("c".to_owned()), hour(20)).await.unwrap().groups), []);
+    let hours = store.stats(By::Hour, hour(20)).await.unwrap();
+    assert_eq!((hours.groups.len(), hours.groups[0].name.as_str(), hours.groups[0].totals.calls), (9, "2025-11-25 12:00", 360));
+
     // In the middle of an hour the rest of it counts, and nothing else.
     for (by, since) in [(By::Day, 1799), (By::Model, 1799), (By::Error, 12_345), (By::Task, 3600)] {
         let stats = store.stats(by, hour(20) + Duration::from_secs(since)).await.unwrap();
@@ -106,6 +124,11 @@ async fn sums_up(store: &mut Store) {
         assert_eq!(stats.hours.iter().map(|moment| moment.calls).sum::<u64>(), rest);
         assert_eq!(stats.groups.iter().map(|group| group.totals.calls).sum::<u64>(), rest);
         assert_eq!(stats.all.input, rest * 100);
+        for by in [By::User, By::Tag("team".to_owned()), By::Hour] {
+            let stats = store.stats(by.clone(), hour(20) + Duration::from_secs(since)).await.unwrap();
+            let grouped: u64 = stats.groups.iter().map(|group| group.totals.calls).sum();
+            assert_eq!((grouped, stats.all.calls), (rest, rest), "{by:?}");
+        }
     }
 }
 
@@ -131,6 +154,8 @@ async fn forgets(store: &mut Store) {
     store.add(&calls).await.unwrap();
     assert_eq!(store.forget("user3").await.unwrap(), 10);
     assert_eq!(store.forget("user3").await.unwrap(), 0);
+    let users = store.stats(By::User, hour(20)).await.unwrap().groups;
+    assert!(users.len() == 6 && users.iter().all(|group| group.name != "user3"), "{users:?}");
     let left = store.calls(&Wanted { limit: 100, ..Wanted::default() }).await.unwrap();
     assert!(left.len() == 60 && left.iter().all(|row| row.user_id.as_deref() != Some("user3")));
     let bytes = std::fs::read(store.path()).unwrap();

@@ -24,6 +24,8 @@ const DOCUMENTS: &[&str] = &[
     "docs/prompts.zh-CN.md",
     "docs/compare.md",
     "docs/compare.zh-CN.md",
+    "docs/chat.md",
+    "docs/chat.zh-CN.md",
     "benches/gateway/README.md",
 ];
 

@@ -82,8 +82,8 @@ impl<'s> Answering<'s> {
     }
 }
 
-/// A turn before it is answered.
-pub(super) struct Draft {
+/// A turn before it is answered, which knows when it began.
+pub struct Draft {
     asked: Vec<Message>,
     model: String,
     began: SystemTime,
@@ -94,12 +94,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(row: TurnRow, asked: Vec<Message>, request: &Request) -> Self {
+    /// A turn that begins now: `asked` is what is new, of all that `request` says. `row` has its place.
+    pub fn new(row: TurnRow, asked: Vec<Message>, request: &Request) -> Self {
         let prompt = trunkline::call::estimate(request).input;
         Draft { asked, model: request.model.clone(), began: SystemTime::now(), clock: Instant::now(), prompt, row }
     }
 
-    pub(super) fn turn(self, client: &Client, target: &str, response: Response, ended: bool, error: Option<&Error>) -> TurnRow {
+    /// The turn that an answer makes of it: a whole one, or what had come when it ended with an error or otherwise.
+    pub fn turn(self, client: &Client, target: &str, response: Response, ended: bool, error: Option<&Error>) -> TurnRow {
         let told = response.usage.is_some();
         let mut usage = reckon_whole(&response);
         if !told {
@@ -127,7 +129,7 @@ impl Draft {
 }
 
 /// Puts the first answer of a response into a turn. `ended`: it is whole.
-pub fn answer(turn: &mut TurnRow, response: Response, ended: bool) {
+fn answer(turn: &mut TurnRow, response: Response, ended: bool) {
     let Some(choice) = response.choices.into_iter().next() else { return };
     turn.finish = ended.then(|| word(&choice.finish.reason));
     if !choice.parts.is_empty() {

@@ -18,11 +18,12 @@ use trunkline::{Client, Losses, Result};
 use trunkline_store::{Id, Ids, Listed, Placed, SessionRow, Sought, Store, Summary, TurnRow};
 
 use crate::fault::wrong;
-use answer::{Draft, micros};
+use answer::micros;
 use history::History;
 
-pub use answer::{Answering, answer};
+pub use answer::{Answering, Draft};
 pub use export::{write_jsonl, write_markdown};
+pub use summary::{due, summarise};
 
 /// The most turns of a conversation that are read from the store. What is before them is in a summary, or left out.
 const MOST: u32 = 10_000;

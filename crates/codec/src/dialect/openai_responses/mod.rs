@@ -1,7 +1,8 @@
 //! `openai-responses`: `POST /responses`, where an answer is a list of items and not one message.
 //!
 //! Source: the type definitions of the `openai` package for Python and the published OpenAPI document. What a server
-//! stores (earlier answers, conversations, prompts) passes in the same lane only: nothing is stored here.
+//! stores (earlier answers, conversations, prompts) passes in the same lane only: nothing is stored here, by the dialect. What
+//! a gateway keeps of its own answers it finds by their ids ([`Kept`]).
 
 mod error;
 mod request;
@@ -17,7 +18,7 @@ use serde_json::json;
 
 use super::openai_chat::{self, cannot_count};
 use super::{
-    Asked, Cx, Downstream, Feature, Forward, Head, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream,
+    Asked, Cx, Downstream, Feature, Forward, Head, Kept, Observe, Operation, Outgoing, Peek, ReadStream, Upstream, WriteStream,
 };
 use crate::catalog::Quirks;
 use crate::error::{Error, Result};
@@ -25,6 +26,9 @@ use crate::ir::{Model, Request, Response, TokenCount, Usage};
 
 /// The dialect's name.
 pub(crate) const NAME: &str = "openai-responses";
+
+/// What the ids of our own answers begin with.
+const PREFIX: &str = "resp_";
 
 const PATH: &str = "/responses";
 
@@ -83,6 +87,14 @@ impl Downstream for OpenAiResponses {
 
     fn recall(&self, body: &[u8]) -> Option<Arc<Asked>> {
         request::recall(body)
+    }
+
+    fn kept(&self, body: &[u8]) -> Option<Kept> {
+        Some(request::read_kept(body))
+    }
+
+    fn may_go_on(&self, body: &[u8]) -> bool {
+        memchr::memmem::find(body, b"previous_response_id").is_some()
     }
 
     fn lacks(&self) -> &'static [Feature] {

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::super::fault::{expected, read_members};
 use super::super::gemini::path;
+use super::super::person::read_user;
 use super::super::{Edit, Forward, Framing, Head, Operation, Peek};
 use super::{GEMINI, PLACES, provider_path};
 use crate::catalog::Quirks;
@@ -29,6 +30,7 @@ pub fn peek(dialect: &str, operation: Operation, head: &Head<'_>, body: &[u8]) -
         max_tokens: None,
         framing: Framing::Sse,
         stream_usage: true,
+        user: read_user(body, &members, &["user"]),
     };
     if dialect == GEMINI {
         (peek.model, _) = path::read(head.path)?;

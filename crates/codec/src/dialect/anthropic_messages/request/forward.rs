@@ -1,6 +1,7 @@
 //! The same lane: what routing must know of a request, and what is changed in one that stays as it is.
 
 use crate::dialect::fault::{expected, read_members};
+use crate::dialect::person::read_metadata_user;
 use crate::dialect::{Edit, Forward, Framing, Head, Operation, Peek};
 use crate::error::{Error, Result};
 use crate::json::{Kind, scan};
@@ -43,6 +44,7 @@ pub(in super::super) fn peek(body: &[u8], operation: Operation) -> Result<Peek> 
         max_tokens,
         framing: Framing::Sse,
         stream_usage: true,
+        user: read_metadata_user(body, &members),
     })
 }
 

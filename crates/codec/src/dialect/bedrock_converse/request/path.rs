@@ -128,6 +128,7 @@ pub(in super::super) fn peek(head: &Head<'_>, body: &[u8], operation: Operation)
         max_tokens,
         framing: Framing::EventStream,
         stream_usage: true,
+        user: None,
     })
 }
 

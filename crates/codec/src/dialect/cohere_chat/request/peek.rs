@@ -33,6 +33,7 @@ pub(in super::super) fn peek(body: &[u8], operation: Operation) -> Result<Peek> 
         max_tokens,
         framing: Framing::Sse,
         stream_usage: true,
+        user: None,
     })
 }
 

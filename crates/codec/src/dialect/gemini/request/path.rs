@@ -198,6 +198,7 @@ pub(crate) fn peek(head: &Head<'_>, body: &[u8], operation: Operation) -> Result
         max_tokens,
         framing: framing(head, verb),
         stream_usage: true,
+        user: None,
     })
 }
 

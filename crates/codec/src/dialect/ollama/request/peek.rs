@@ -36,6 +36,7 @@ pub(in super::super) fn peek(body: &[u8], operation: Operation) -> Result<Peek> 
         max_tokens: find("options").and_then(|options| limit(body, options.value.clone())),
         framing: Framing::Ndjson,
         stream_usage: true,
+        user: None,
     })
 }
 

@@ -4,9 +4,13 @@ use std::ops::Range;
 
 use crate::catalog::Quirks;
 use crate::dialect::fault::{expected, read_members};
+use crate::dialect::person::read_user;
 use crate::dialect::{Edit, Forward, Framing, Operation, Peek};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::json::{self, Member};
+
+/// Where the end user stands.
+pub(crate) const USER: [&str; 2] = ["user", "safety_identifier"];
 
 /// Looks at a request whose main field is `main`: a list, or whatever `is_main` allows.
 pub(crate) fn peek(body: &[u8], operation: Operation, main: &'static str, is_main: fn(json::Kind) -> bool) -> Result<Peek> {
@@ -40,6 +44,7 @@ pub(crate) fn peek(body: &[u8], operation: Operation, main: &'static str, is_mai
         max_tokens,
         framing: Framing::Sse,
         stream_usage,
+        user: read_user(body, &members, &USER),
     })
 }
 

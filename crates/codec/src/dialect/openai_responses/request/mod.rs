@@ -13,5 +13,5 @@ mod write_tool;
 
 pub(super) use peek::peek;
 pub(super) use read::read_request;
-pub(super) use recall::recall;
+pub(super) use recall::{read_kept, recall};
 pub(super) use write::write_request;

@@ -1,7 +1,8 @@
 //! The few fields that routing needs.
 
 use crate::dialect::fault::{expected, read_members};
-use crate::dialect::openai_chat::request::{Seen, required};
+use crate::dialect::openai_chat::request::{Seen, USER, required};
+use crate::dialect::person::read_user;
 use crate::dialect::{Framing, Operation, Peek};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::json;
@@ -31,5 +32,6 @@ pub(crate) fn peek(body: &[u8], operation: Operation) -> Result<Peek> {
         max_tokens: seen.number("max_output_tokens")?,
         framing: Framing::Sse,
         stream_usage: true,
+        user: read_user(body, &members, &USER),
     })
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::dialect::Asked;
 use crate::dialect::openai_chat::free_text::custom_names;
+use crate::dialect::openai_responses::PREFIX;
 use crate::dialect::shared::compact;
+use crate::dialect::{Asked, Kept};
 use crate::ir::Raw;
 use crate::json;
 
@@ -50,4 +51,17 @@ pub(crate) fn recall(body: &[u8]) -> Option<Arc<Asked>> {
         asked.repeated.extend(Raw::parse(compact(raw.get())).map(|raw| (name, raw)));
     }
     Some(Arc::new(asked))
+}
+
+/// Finds what is said of answers that are kept. An answer is, unless the caller says that it shall not be.
+pub(crate) fn read_kept(body: &[u8]) -> Kept {
+    let Ok(members) = json::members_any(body) else { return Kept { prefix: PREFIX, ..Kept::default() } };
+    let value = |name| {
+        let span = json::find(body, &members, name)?.value.clone();
+        let raw: &RawValue = serde_json::from_slice(body.get(span.clone())?).ok()?;
+        (raw.get() != "null").then_some((raw.get(), span))
+    };
+    let previous = value("previous_response_id").and_then(|(raw, span)| Some((serde_json::from_str(raw).ok()?, span)));
+    let store = value("store").is_none_or(|(raw, _)| raw != "false");
+    Kept { previous, store, prefix: PREFIX, instructed: value("instructions").is_some() }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::super::NAME;
+use super::super::{NAME, PREFIX};
 use super::item::{Items, write_finish};
 use crate::dialect::object::Object;
 use crate::dialect::{Asked, Cx};
@@ -24,7 +24,7 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn new(id: &str, model: &str, created: Option<u64>, extra: &Extra, cx: &Cx) -> Self {
         Reply {
-            id: if id.is_empty() { format!("resp_{}", cx.id) } else { id.to_owned() },
+            id: if id.is_empty() { format!("{PREFIX}{}", cx.id) } else { id.to_owned() },
             created: created.unwrap_or(cx.created),
             model: if model.is_empty() { &cx.model } else { model }.to_owned(),
             extra: extra.of(NAME).cloned().unwrap_or_default(),
