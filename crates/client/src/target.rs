@@ -220,6 +220,15 @@ impl Target {
         }
     }
 
+    /// Lets calls through again that it had asked not to be sent, if that was when all of its credentials were used up, and one
+    /// of them is another by now.
+    pub(crate) fn reopen(&self, now: Duration) {
+        let has_news = || self.service.credentials.as_ref().is_ok_and(|credentials| credentials.has_news(now));
+        if self.standing().closed(now).is_some() && has_news() {
+            self.standing().forgive();
+        }
+    }
+
     /// Whether it is fit, how busy and how fast.
     pub fn standing(&self) -> &Arc<Standing> {
         &self.known.standing

@@ -3,6 +3,7 @@
 
 mod batch;
 mod chat;
+mod check;
 mod compare;
 mod kill;
 mod ledger;

@@ -142,6 +142,11 @@ impl Credentials {
         resting.collect()
     }
 
+    /// Whether one of several that rest has been replaced since, or may have been: what its provider said was about the old.
+    pub(crate) fn has_news(&self, now: Duration) -> bool {
+        self.keys.len() > 1 && self.keys.iter().any(|key| key.health.rest(now).is_some() && key.unfit(now).is_none())
+    }
+
     /// Whether there is no other than the first.
     pub(crate) fn is_one(&self) -> bool {
         matches!(self.keys.as_slice(), [_])

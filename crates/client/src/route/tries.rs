@@ -119,6 +119,7 @@ impl Tries {
     pub(crate) fn new(routed: Routed, clock: Arc<dyn Clock>, dice: Arc<Dice>) -> Self {
         let Routed { targets, apt, rules, task, mirror } = routed;
         let now = Instant::now();
+        targets.iter().for_each(|target| target.reopen(clock.ticks()));
         let stop =
             |(at, target)| Stop { target, apt: at < 64 && apt >> at & 1 == 1, asked: 0, due: Some(now), back: None, place: None };
         let stops = targets.into_iter().enumerate().map(stop).collect();

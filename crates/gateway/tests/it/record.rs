@@ -9,8 +9,10 @@ use trunkline::Client;
 use trunkline::config::{Config, Environment};
 use trunkline_gateway::Record;
 use trunkline_store::{CallRow, Ledger, Opening, Options, Store, Wanted};
+use trunkline_testkit::provider::{Ending, LocalProvider};
 
-use crate::gateway::Gateway;
+use crate::gateway::{CREDENTIAL, Gateway, providers};
+use crate::speech;
 use crate::wire::Ask;
 
 const CONFIG: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[models.fast]\ntargets = [\"sim/echo\"]\n[tasks]\nplain = \"fast\"\n\
@@ -30,8 +32,9 @@ impl House {
     fn with(name: &str, config: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("trunkline-record-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let client = Client::builder().config(Config::parse(config, "test.toml").unwrap());
-        let client = client.environment(Environment::of([("GATE_KEY", "gate-key-1")]));
+        let client = Client::builder()
+            .config(Config::parse(config, "test.toml").unwrap())
+            .environment(Environment::of([("HOUSE_KEY", CREDENTIAL), ("GATE_KEY", "gate-key-1")]));
         let record = Arc::new(Record::default());
         let options = Options { pause: Duration::from_millis(100), ..Options::at(folder.join("data/trunkline.db")) };
         record.keep_in(Ledger::new(options, Arc::new(|_: &str| {})));
@@ -163,4 +166,26 @@ fn while_the_store_is_gone_calls_go_on_and_health_tells() {
     let rows = house.rows();
     let ids: std::collections::HashSet<_> = rows.iter().map(|row| row.request_id.as_str()).collect();
     assert_eq!((rows.len(), ids.len()), (45, 45));
+}
+
+#[test]
+fn an_answer_that_was_gone_on_with_leaves_a_row_of_each_who_gave_a_part() {
+    let speech = speech::all().find(|speech| speech.name == "openai-chat").unwrap();
+    let first = LocalProvider::start(speech.framed(speech.begun().iter().copied()).ending(Ending::Cut));
+    let second = LocalProvider::start(speech.stream());
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[models.any]\ncontinue_cut = true\ntargets = [\"at-openai-chat/tiny-1\", \"b-openai-chat/tiny-1\"]\n{}{}",
+        providers(&first.url()),
+        providers(&second.url()).replace("providers.at-", "providers.b-"),
+    );
+    let house = House::with("continued", &config);
+    let reply = house.gateway.ask(&speech.ask("any", true));
+    assert_eq!(reply.status(), 200, "{}", reply.text());
+    house.record.close();
+    let rows = house.rows();
+    let [row] = rows.as_slice() else { panic!("{rows:#?}") };
+    let tried: Vec<_> =
+        row.exchanges.iter().map(|one| (one.target.as_str(), one.error.as_deref(), one.output.is_some())).collect();
+    assert_eq!(tried, [("at-openai-chat/tiny-1", Some("truncated"), true), ("b-openai-chat/tiny-1", None, true)], "{row:#?}");
+    assert!(row.usage_estimated && row.error.is_none(), "{row:#?}");
 }

@@ -56,7 +56,7 @@ fn place(text: &str, one: One, left: &mut usize) -> Option<Node> {
     *left = left.checked_sub(1)?;
     let at = one.0.referenced;
     let line_of = |line: u64| usize::try_from(line).unwrap_or(1).max(1);
-    let line = line_of(at.line().into());
+    let line = line_of(at.line());
     let held = match one.0.value {
         Raw::Text(words) => {
             // A block begins below the sign that announces it.
@@ -69,7 +69,7 @@ fn place(text: &str, one: One, left: &mut usize) -> Option<Node> {
         Raw::List(items) => Held::List(items.into_iter().map(|item| place(text, item, left)).collect::<Option<_>>()?),
         Raw::Table(entries) => {
             let entry = |(key, value): (Spanned<String>, One)| {
-                Some((key.value, line_of(key.referenced.line().into()), place(text, value, left)?))
+                Some((key.value, line_of(key.referenced.line()), place(text, value, left)?))
             };
             Held::Table(entries.into_iter().map(entry).collect::<Option<_>>()?)
         }

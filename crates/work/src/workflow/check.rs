@@ -23,7 +23,7 @@ impl Step {
         let system = self.system.as_ref().map(|template| ("system", template));
         let when = self.when.as_ref().map(|expression| ("when", &expression.template));
         let words: Vec<_> = match &self.words {
-            Words::Written(template) => vec![("prompt", template)],
+            Words::Written(template) => vec![("prompt", &**template)],
             Words::Kept(kept) => kept.with.iter().map(|(_, template)| ("with", template)).collect(),
         };
         words.into_iter().chain(system).chain(when).chain(each)

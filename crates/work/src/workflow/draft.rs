@@ -163,7 +163,7 @@ impl Page {
             if let Some(with) = table.get("with") {
                 self.complain(with.line, "with is for prompts that are kept under a name: prompt = \"prompt:NAME\"");
             }
-            return Some(Words::Written(placed.template));
+            return Some(Words::Written(Box::new(placed.template)));
         };
         let chosen = match around.prompts.choose(named, None, 0) {
             Ok(chosen) => chosen,

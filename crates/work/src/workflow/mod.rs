@@ -73,7 +73,7 @@ struct Step {
 #[derive(Debug)]
 enum Words {
     /// What stands in the file.
-    Written(Template),
+    Written(Box<Template>),
     /// What is kept under a name.
     Kept(Kept),
 }

@@ -170,7 +170,7 @@ impl Hide {
 /// which ones it depends on where among its three a byte comes.
 fn within_base64(text: &str) -> impl Iterator<Item = Secret> {
     let letters = |before: usize| {
-        let padded = [[0_u8; 3].get(..before).unwrap_or_default(), text.as_bytes()].concat();
+        let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(text.bytes()).collect();
         let (start, end) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
         [STANDARD, URL_SAFE].map(|alphabet| Secret::new(alphabet.encode(&padded).get(start..end).unwrap_or_default()))
     };

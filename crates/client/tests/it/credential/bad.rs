@@ -182,3 +182,24 @@ fn a_half_written_block_names_its_line_and_what_it_lacks() {
     let error = Config::parse(text, "trunkline.toml").unwrap_err();
     assert!(error.message.contains("line 3") && error.message.ends_with("`sigv4`"), "{error}");
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_told_at_once_and_to_callers_without_its_place() {
+    let file = std::env::temp_dir().join(format!("trunkline-lost-key-{}", std::process::id()));
+    let _ = std::fs::remove_file(&file);
+    let provider = LocalProvider::start(Answer::json(200, ANSWER));
+    let config = house(&provider.url(), &format!("auth = {{ bearer = 'file:{}' }}", file.display()));
+    let world = World::new(&config, &[]);
+    let told = format!("house: cannot read the secret file {}", file.display());
+    assert!(world.notices().iter().any(|notice| notice.starts_with(&told)), "{:?}", world.notices());
+    let error = world.call().await.unwrap_err();
+    assert_eq!((error.kind, error.retry, error.caller_status()), (Kind::Credential, trunkline::Retry::Never, 503), "{error}");
+    assert!(error.message.contains("trunkline-lost-key") && !error.caller_message().contains("trunkline-lost-key"), "{error}");
+    world.client.reload().unwrap();
+    assert_eq!(world.notices().iter().filter(|notice| notice.starts_with(&told)).count(), 2, "{:?}", world.notices());
+    std::fs::write(&file, "the-key").unwrap();
+    world.client.reload().unwrap();
+    let answered = world.call().await;
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(answered.unwrap(), "Hello.");
+}

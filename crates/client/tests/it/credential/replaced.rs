@@ -126,3 +126,29 @@ async fn what_a_command_prints_is_looked_at_when_it_has_had_its_time() {
     world.call().await.unwrap();
     std::fs::remove_file(&file).unwrap();
 }
+
+#[tokio::test]
+async fn a_target_whose_keys_are_all_used_up_is_open_again_when_one_is_replaced() {
+    let choosy = Choosy::new(429, &[]);
+    let file = keep("all", "a1");
+    let world = World::new(&house(&choosy.provider.url(), &format!("api_keys = ['file:{}', 'b1']", file.display())), &[]);
+    for _ in 0..6 {
+        world.call().await.unwrap_err();
+    }
+    let asked = choosy.provider.requests().len();
+    world.call().await.unwrap_err();
+    assert_eq!(choosy.provider.requests().len(), asked, "it has asked for silence");
+    // The same key in a new file is no news.
+    replace(&file, "a1");
+    world.clock.advance(2);
+    for _ in 0..3 {
+        world.call().await.unwrap_err();
+    }
+    replace(&file, "a2");
+    choosy.takes(&["a2"]);
+    world.clock.advance(2);
+    let answered = world.call().await;
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(answered.unwrap(), "Hello.");
+    assert_eq!(choosy.carried("a2"), 1);
+}
