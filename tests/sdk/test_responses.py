@@ -160,10 +160,30 @@ def image(gateway):
     assert "What is this?" in ask(gateway, turns).output_text
 
 
+@check("previous_response_id goes on, whole and streamed, over providers that store nothing")
+def goes_on(gateway):
+    first = whole(ask(gateway, "My name is Ada.", user="ada"))
+    assert first.store is True and first.previous_response_id is None, first
+    second = whole(ask(gateway, "Who am I?", model=LOREM, previous_response_id=first.id))
+    assert second.previous_response_id == first.id and second.id != first.id
+    # What the prompt takes tells that all of it was sent.
+    alone = ask(gateway, "Who am I?", store=False)
+    assert alone.store is False and second.usage.input_tokens > alone.usage.input_tokens, (second.usage, alone.usage)
+    last = streamed(gateway, "And now?", previous_response_id=second.id)[-1].response
+    assert last.previous_response_id == second.id and last.usage.input_tokens > second.usage.input_tokens
+    third = whole(ask(gateway, "Still?", previous_response_id=last.id))
+    assert third.usage.input_tokens > last.usage.input_tokens
+    client(gateway).responses.delete(third.id)
+    error = refused(openai.BadRequestError, lambda: ask(gateway, "x", previous_response_id=third.id))
+    assert error.code == "previous_response_not_found", error
+    error = refused(openai.BadRequestError, lambda: ask(gateway, "x", previous_response_id=alone.id))
+    assert error.code == "previous_response_not_found", error
+
+
 @check("what is stored elsewhere is refused with what to do instead")
 def stored(gateway):
     error = refused(openai.BadRequestError, lambda: ask(gateway, "And then?", previous_response_id="resp_0"))
-    assert error.code == "unsupported_parameter" and error.param == "previous_response_id", error
+    assert error.code == "previous_response_not_found" and error.param == "previous_response_id", error
     assert "send the whole conversation" in error.message, error
     error = refused(openai.BadRequestError, lambda: ask(gateway, "Later.", background=True))
     assert error.param == "background", error

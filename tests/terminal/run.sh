@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Drives `trunkline chat` in a real terminal (tmux) against the simulator: what is typed, pasted and interrupted, and what is
-# then on the screen, at 60 and at 100 columns, with and without colour. Usage: tests/terminal/run.sh [-v]   -v: shows the screens
+# Drives the command in a real terminal (tmux) against the simulator, at 60 and at 100 columns, with and without colour: what is
+# typed, pasted and interrupted in `trunkline chat`, and whether what `compare`, `run`, `batch`, `stats`, `logs` print fits. Usage: tests/terminal/run.sh [-v]   -v: shows the screens
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 if ! command -v tmux >/dev/null; then
@@ -22,6 +22,8 @@ trap cleanup EXIT
 passed=0
 
 mux() { tmux -L "$socket" -f /dev/null "$@"; }
+# Keeps the server alive between the sessions.
+mux new-session -d -s keep 'sleep 3600'
 screen() { mux capture-pane -p -t chat "$@"; }
 type_() { mux send-keys -t chat -l -- "$1"; mux send-keys -t chat Enter; }
 key() { mux send-keys -t chat "$@"; }
@@ -68,6 +70,27 @@ start() {
     where="$columns columns ${variables[*]:-}"
     see "/help lists the commands"
     ready
+}
+
+# run COLUMNS [VARIABLE=VALUE...] -- ARGUMENT...: another command in a fresh terminal, to its end.
+run() {
+    local columns=$1 variables=() arguments=() word
+    shift
+    while [ "$1" != -- ]; do variables+=("$1"); shift; done
+    shift
+    for word in "$@"; do arguments+=("$(printf %q "$word")"); done
+    mux kill-session -t chat 2>/dev/null || true
+    mux new-session -d -s chat -x "$columns" -y 200 -c "$home" \
+        "env -i PATH='$PATH' HOME='$home' TERM=screen-256color LANG=C.UTF-8 ${variables[*]:-} $binary ${arguments[*]}; echo left with \$?; sleep 60"
+    where="$columns columns ${variables[*]:-} $1"
+    see 'left with 0'
+    shown
+}
+
+# No line is longer than the terminal: then the terminal has broken none.
+fits() {
+    [ "$(screen | sed '/^ *$/d' | wc -l)" = "$(screen -J | sed '/^ *$/d' | wc -l)" ] || fail "a line is longer than the terminal"
+    passed=$((passed + 1))
 }
 
 shown() { if [ "$verbose" = -v ]; then echo "--- $where"; screen; fi; }
@@ -194,5 +217,49 @@ see 'sim/echo  1 + 1 tokens'
 shown
 key C-d
 see 'left with 0'
+
+# The other commands, with a name and prompts in Chinese.
+cat >"$home/trunkline.toml" <<'END'
+[models."通义千问"]
+targets = ["sim/lorem"]
+[tasks]
+default = "sim/echo"
+[prices."sim/*"]
+input = "2.50"
+output = "10"
+END
+for number in $(seq 30); do echo "{\"prompt\":\"第${number}行 hello\"}"; done >"$home/in.jsonl"
+page=$PWD/examples/workflows/product-page.toml
+for columns in 60 100; do
+    for colour in A=1 NO_COLOR=1; do
+        run $columns $colour -- compare -m sim/echo -m 通义千问 --faults 'between_ms=10' '写一首短诗 about tea and 山水'
+        see '│ 通义千问'
+        fits
+        rm -f "$home"/out.jsonl*
+        run $columns $colour -- batch in.jsonl -o out.jsonl -m 通义千问 --max-tokens 5 --faults 'delay_ms=20'
+        see '30 of 30 answered, 0 failed'
+        fits
+        run $columns $colour -- run "$page" --var description=一把用来泡绿茶的水壶 --faults 'delay_ms=300'
+        see '✓ features  0.'
+        if [ $colour = A=1 ]; then
+            see '• lorem: lorem'
+            fits
+        else
+            see '- **lorem**: lorem'
+        fi
+        run $columns $colour -- stats --by model
+        see 通义千问
+        fits
+        run $columns $colour -- logs -n 5
+        see sim/
+        fits
+        run $columns $colour -- sessions
+        see 另一个
+        fits
+        run $columns $colour -- providers
+        fits
+        if [ $colour = NO_COLOR=1 ] && screen -e | grep -q $'\e\['; then fail "colours in spite of NO_COLOR"; fi
+    done
+done
 
 echo "$passed passed"

@@ -58,6 +58,21 @@ pub(crate) async fn open(global: &Global) -> anyhow::Result<Store> {
     Ok(Store::open(&Opening::existing(path)).await?)
 }
 
+/// Where prompts are, if they are anywhere.
+pub(crate) fn path(global: &Global, client: &Client) -> Option<PathBuf> {
+    locate(global, &client.config().store, &client.environment())
+}
+
+/// Opens the store to be written, and makes it if it is not there.
+pub(crate) async fn make(global: &Global) -> anyhow::Result<Store> {
+    let environment = Environment::read()?;
+    let config = Config::find(global.config.as_deref(), &environment)?;
+    let Some(path) = locate(global, &config.store, &environment) else {
+        bail!("there is no store; name a file by --store or [store] path");
+    };
+    Ok(Store::open(&Opening::at(path)).await?)
+}
+
 /// A path as people write it.
 fn shown(path: &Path, environment: &Environment) -> String {
     let short = environment.get("HOME").and_then(|home| path.strip_prefix(home).ok());

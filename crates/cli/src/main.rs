@@ -107,6 +107,8 @@ enum Command {
     Compare(cmd::compare::Compare),
     /// Run a workflow: a file of steps that feed one another
     Run(cmd::run::Run),
+    /// Keep prompts under names, in versions that share the calls
+    Prompts(cmd::prompts::Prompts),
     /// Turn texts into vectors
     Embed(cmd::embed::Embed),
     /// Put documents in the order of their relevance
@@ -184,6 +186,7 @@ fn run_command(command: Command, global: &Global) -> anyhow::Result<End> {
         Command::Batch(batch) => runtime()?.block_on(batch.run(global)),
         Command::Compare(compare) => runtime()?.block_on(compare.run(global)),
         Command::Run(steps) => runtime()?.block_on(steps.run(global)),
+        Command::Prompts(prompts) => runtime()?.block_on(prompts.run(global)),
         Command::Embed(embed) => runtime()?.block_on(embed.run(global)),
         Command::Rerank(rerank) => runtime()?.block_on(rerank.run(global)),
         Command::Image(image) => runtime()?.block_on(image.run(global)),

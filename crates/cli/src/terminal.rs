@@ -38,7 +38,8 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Whether stdout shows colours.
 pub(crate) fn has_colour() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let wanted = || std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    io::stdout().is_terminal() && wanted() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// How many columns there are; `None` in a pipe, where nothing is cut.

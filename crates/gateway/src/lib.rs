@@ -13,6 +13,7 @@ mod mirror;
 mod operate;
 mod passthrough;
 pub mod pipeline;
+mod prompt;
 mod record;
 mod reload;
 mod server;
@@ -22,5 +23,6 @@ mod show;
 mod worker;
 
 pub use door::Door;
+pub use prompt::Shelf;
 pub use record::Record;
 pub use server::{Server, Stop};

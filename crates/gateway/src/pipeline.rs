@@ -37,7 +37,7 @@ use crate::mirror::{Kept, Room};
 use crate::session::{self, Came, Keeping, Talk, Tap};
 use crate::shed::Held;
 use crate::worker::Worker;
-use crate::{keeper, operate, passthrough, show};
+use crate::{keeper, operate, passthrough, prompt, show};
 
 /// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
 pub(crate) const TASK: &str = "x-trunkline-task";
@@ -170,14 +170,9 @@ async fn run(
     let mut facts = Facts::new(id, dialect);
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
+    let taken = take(worker, &seen, body, (dialect, operation), call, &mut facts);
     let refuse = |error: Error| (error.into(), facts.clone());
-    let peek = dialect.downstream().peek(&seen, &body, operation).map_err(refuse)?;
-    if let Some(outcome) = call.outcome() {
-        outcome.model.clone_from(&peek.model);
-        outcome.user = outcome.user.take().or_else(|| peek.user.clone());
-        outcome.streamed = peek.stream && operation == Operation::Chat;
-        outcome.bytes_in = Some(body.len() as u64);
-    }
+    let (peek, body) = taken.map_err(refuse)?;
     let need = need(head, &peek);
     let came = Came { dialect, operation, head: seen, body: &body };
     let talk = if need.session.is_some() || dialect.downstream().may_go_on(&body) {
@@ -212,6 +207,30 @@ async fn run(
         Ok(answered) => Ok(answered.ready(call, facts)),
         Err(failed) => Err((failed, facts)),
     }
+}
+
+/// What is to be seen of a request, and its body: with the prompt in it, where a prompt is what it asks for.
+fn take(
+    worker: &Worker,
+    head: &Head<'_>,
+    body: Bytes,
+    (dialect, operation): (&'static Dialect, Operation),
+    call: &mut OpenCall,
+    facts: &mut Facts,
+) -> Result<(Peek, Bytes)> {
+    let peek = dialect.downstream().peek(head, &body, operation)?;
+    if let Some(outcome) = call.outcome() {
+        outcome.model.clone_from(&peek.model);
+        outcome.user = outcome.user.take().or_else(|| peek.user.clone());
+        outcome.streamed = peek.stream && operation == Operation::Chat;
+        outcome.bytes_in = Some(body.len() as u64);
+    }
+    let Some(filled) = prompt::fill(worker, (dialect, operation), head, &peek, &body)? else { return Ok((peek, body)) };
+    if let Some(outcome) = call.outcome() {
+        outcome.model = format!("{}{}", trunkline_work::prompt::PREFIX, filled.name);
+    }
+    (facts.prompt, facts.losses) = (Some(filled.name), filled.losses);
+    Ok((filled.peek, filled.body))
 }
 
 /// Tells the outcome who asks for what.
@@ -326,7 +345,7 @@ impl Answered {
     /// As it goes to the caller, and into the outcome.
     fn ready(self, call: &mut OpenCall, mut facts: Facts) -> Ready {
         let Answered { what, usage, prompt, losses, keeping } = self;
-        facts.losses = losses;
+        facts.losses.extend(losses);
         if let Some(prompt) = prompt {
             call.prompt(prompt);
         }

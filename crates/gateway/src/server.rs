@@ -19,6 +19,7 @@ use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::config::LogLevel;
 
 use crate::door::Door;
+use crate::prompt::Shelf;
 use crate::record::Record;
 use crate::shed::Shed;
 use crate::worker::Worker;
@@ -37,6 +38,7 @@ pub struct Server {
     client: Client,
     door: Door,
     record: Arc<Record>,
+    shelf: Shelf,
     /// What its user should know, in sentences.
     pub notices: Vec<String>,
 }
@@ -90,13 +92,19 @@ impl Server {
             notices.push("no [server] key is set, so only this machine may call".to_owned());
         }
         let listener = TcpListener::bind(address).await.map_err(|error| wrong(format!("cannot listen on {address}: {error}")))?;
-        Ok(Server { listener, client, door, record: Arc::default(), notices })
+        Ok(Server { listener, client, door, record: Arc::default(), shelf: Shelf::default(), notices })
     }
 
     /// Has every call counted and recorded there.
     #[must_use]
     pub fn record(self, record: Arc<Record>) -> Self {
         Server { record, ..self }
+    }
+
+    /// Has calls name the prompts that are there.
+    #[must_use]
+    pub fn prompts(self, shelf: Shelf) -> Self {
+        Server { shelf, ..self }
     }
 
     /// Where it listens.
@@ -112,7 +120,8 @@ impl Server {
     /// # Errors
     /// When a thread cannot be started.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<()> {
-        let Server { listener, client, door, record, notices } = self;
+        let Server { listener, client, door, record, notices, shelf } = self;
+        shelf.begin(client.clone(), stop.clone()).await?;
         record.meter().know(&client.config());
         record.open(&client, &door)?;
         let place = listener.local_addr().map_or_else(|_| client.config().server.listen.clone(), |address| address.to_string());
@@ -128,6 +137,7 @@ impl Server {
                 client: client.clone(),
                 door: door.clone(),
                 record: Arc::clone(&record),
+                shelf: shelf.clone(),
                 shed: Arc::clone(&shed),
                 cut: cut_watch.clone(),
                 draining: stop.clone(),
@@ -190,6 +200,7 @@ struct Seed {
     client: Client,
     door: Door,
     record: Arc<Record>,
+    shelf: Shelf,
     shed: Arc<Shed>,
     cut: watch::Receiver<bool>,
     draining: watch::Receiver<bool>,
@@ -200,9 +211,9 @@ fn start(seed: Seed, connections: mpsc::Receiver<std::net::TcpStream>) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| wrong(error.to_string()))?;
     let body = move || {
         runtime.block_on(async move {
-            let Seed { client, door, record, shed, cut, draining } = seed;
+            let Seed { client, door, record, shelf, shed, cut, draining } = seed;
             let ids = trunkline_store::Ids::new();
-            let worker = Worker { client: client.with_own_pool(), door, record, cut, draining, ids, shed };
+            let worker = Worker { client: client.with_own_pool(), door, record, cut, draining, ids, shelf, shed };
             work(Arc::new(worker), connections).await;
         });
     };

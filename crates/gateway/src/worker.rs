@@ -10,6 +10,7 @@ use trunkline::relay::Settings;
 use trunkline_store::Ids;
 
 use crate::door::Door;
+use crate::prompt::Shelf;
 use crate::record::Record;
 use crate::shed::Shed;
 
@@ -26,6 +27,8 @@ pub struct Worker {
     /// Turns true when no new calls are taken.
     pub draining: watch::Receiver<bool>,
     pub(crate) ids: Ids,
+    /// Prompts that calls may name.
+    pub(crate) shelf: Shelf,
     /// What all threads hold together.
     pub(crate) shed: Arc<Shed>,
 }

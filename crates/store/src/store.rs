@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "sessions", include_str!("../migrations/0002_sessions.sql")),
     (3, "texts", include_str!("../migrations/0003_texts.sql")),
+    (4, "prompts", include_str!("../migrations/0004_prompts.sql")),
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
 ];
 

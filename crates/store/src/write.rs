@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row, Transaction};
 use trunkline_codec::Result;
 
 use crate::kind::CallKind;
@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::texts;
 
 /// Rows of one statement at most: what is told to the thread of the connection row by row costs more than the rows.
-const MOST: usize = 64;
+const MOST: usize = 128;
 
 const CALL: &str = "INSERT INTO call_rows (id, kind, begun_us, user_id, tags, input, output, cache_read, cache_write, reasoning, \
     usage_estimated, cost_micros, first_us, elapsed_us, bytes_in, bytes_out, losses, failed, more) VALUES ";
@@ -44,52 +44,126 @@ impl Store {
     /// # Errors
     /// When the store cannot take them: then none is there.
     pub async fn add(&mut self, calls: &[CallRow]) -> Result<u64> {
-        match add(&mut self.connection, calls).await {
-            Ok(new) => Ok(new),
-            Err(error) => Err(self.wrong(&error)),
-        }
+        let added = match add_all(&mut self.connection, calls).await {
+            Ok(true) => Ok(calls.len() as u64),
+            // Some are there: one by one then, to know which.
+            Ok(false) => add_missing(&mut self.connection, calls).await,
+            Err(error) => Err(error),
+        };
+        added.map_err(|error| self.wrong(&error))
     }
 }
 
-async fn add(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64, sqlx::Error> {
+/// Writes calls in one transaction, or none if one of them is there already.
+async fn add_all(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<bool, sqlx::Error> {
     // A transaction that begins by reading cannot wait for its turn to write.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut kinds = Kinds::default();
-    let mut numbered = Vec::with_capacity(calls.len());
-    for call in calls {
-        numbered.push((call, kinds.number(&mut transaction, CallKind::of(call)).await?));
-    }
-    let mut sums: HashMap<Place, Sums> = HashMap::new();
-    let mut labels = Labels::default();
-    let mut new = 0;
+    let mut batch = Batch::default();
+    let numbered = batch.number(&mut transaction, calls).await?;
     let mut rest = numbered.as_slice();
     while !rest.is_empty() {
         let (some, others) = rest.split_at_checked(at_once(rest.len())).unwrap_or((rest, &[]));
+        if add_calls(&mut transaction, some).await? < some.len() as u64 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         rest = others;
-        for (call, kind) in add_new(&mut transaction, some).await? {
+    }
+    for call in &numbered {
+        batch.take(&mut transaction, call).await?;
+    }
+    batch.end(transaction).await?;
+    Ok(true)
+}
+
+/// Writes those calls that are not there yet in one transaction. How many.
+async fn add_missing(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let (mut batch, mut new) = (Batch::default(), 0);
+    for call in &batch.number(&mut transaction, calls).await? {
+        if add_calls(&mut transaction, std::slice::from_ref(call)).await? > 0 {
+            batch.take(&mut transaction, call).await?;
             new += 1;
-            texts::add(&mut transaction, call).await?;
-            let hour = call.id.hour();
-            let error = if call.mirror_of.is_some() { MIRROR } else { call.error.as_deref().unwrap_or_default() };
-            let bucket = if error.is_empty() { bucket(call.elapsed_us) } else { 0 };
-            for (currency, sum) in summed(call) {
-                labels.take(call, (hour, error, currency, bucket), sum);
-                let kind = match currency == call.currency.as_deref().unwrap_or_default() {
-                    true => kind,
-                    false => kinds.number(&mut transaction, CallKind::of(call).charged_in(currency)).await?,
-                };
-                let sums = sums.entry((hour, kind, bucket)).or_default();
-                sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
-            }
         }
     }
-    for ((hour, kind, bucket), sum) in sums {
-        let query = sqlx::query::<Sqlite>(HOUR).bind(hour).bind(kind).bind(bucket);
-        transaction.execute(sum.into_iter().fold(query, |query, sum| query.bind(int(sum)))).await?;
-    }
-    labels.write(&mut transaction).await?;
-    transaction.commit().await?;
+    batch.end(transaction).await?;
     Ok(new)
+}
+
+/// What is written beside the rows of a batch.
+#[derive(Default)]
+struct Batch<'r> {
+    kinds: HashMap<CallKind<'r>, i64>,
+    /// The last one that was asked for: most calls are like the one before.
+    last: Option<(CallKind<'r>, i64)>,
+    sums: HashMap<Place, Sums>,
+    labels: Labels<'r>,
+}
+
+impl<'r> Batch<'r> {
+    /// Calls with the numbers of their kinds.
+    async fn number(
+        &mut self,
+        connection: &mut SqliteConnection,
+        calls: &'r [CallRow],
+    ) -> Result<Vec<Numbered<'r>>, sqlx::Error> {
+        let mut numbered = Vec::with_capacity(calls.len());
+        for call in calls {
+            numbered.push((call, self.kind(connection, CallKind::of(call)).await?));
+        }
+        Ok(numbered)
+    }
+
+    /// The number of a kind, which is given one if nobody has seen it before.
+    async fn kind(&mut self, connection: &mut SqliteConnection, kind: CallKind<'r>) -> Result<i64, sqlx::Error> {
+        if let Some((_, number)) = self.last.filter(|(last, _)| *last == kind) {
+            return Ok(number);
+        }
+        if let Some(number) = self.kinds.get(&kind) {
+            self.last = Some((kind, *number));
+            return Ok(*number);
+        }
+        let number = match connection.fetch_optional(kind.find()).await? {
+            Some(row) => row.try_get(0)?,
+            None => connection.execute(kind.add()).await?.last_insert_rowid(),
+        };
+        self.kinds.insert(kind, number);
+        self.last = Some((kind, number));
+        Ok(number)
+    }
+
+    /// Writes what belongs to a call that is new, and sums it up.
+    async fn take(&mut self, connection: &mut SqliteConnection, (call, kind): &Numbered<'r>) -> Result<(), sqlx::Error> {
+        if !call.tells_its_exchanges() {
+            for (number, exchange) in (1i64..).zip(&call.exchanges) {
+                connection.execute(add_exchange(call, number, exchange)).await?;
+            }
+        }
+        texts::add(connection, call).await?;
+        let hour = call.id.hour();
+        let error = if call.mirror_of.is_some() { MIRROR } else { call.error.as_deref().unwrap_or_default() };
+        let bucket = if error.is_empty() { bucket(call.elapsed_us) } else { 0 };
+        for (currency, sum) in summed(call) {
+            self.labels.take(call, (hour, error, currency, bucket), sum);
+            let kind = match currency == call.currency.as_deref().unwrap_or_default() {
+                true => *kind,
+                false => self.kind(connection, CallKind::of(call).charged_in(currency)).await?,
+            };
+            let sums = self.sums.entry((hour, kind, bucket)).or_default();
+            sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        }
+        Ok(())
+    }
+
+    /// Writes the sums, and with them all of the batch is there.
+    async fn end(self, mut transaction: Transaction<'_, Sqlite>) -> Result<(), sqlx::Error> {
+        for ((hour, kind, bucket), sum) in self.sums {
+            let query = sqlx::query::<Sqlite>(HOUR).bind(hour).bind(kind).bind(bucket);
+            transaction.execute(sum.into_iter().fold(query, |query, sum| query.bind(int(sum)))).await?;
+        }
+        self.labels.write(&mut transaction).await?;
+        transaction.commit().await
+    }
 }
 
 /// How many of so many rows are written by one statement: a power of two, so that there are few statements to prepare.
@@ -97,49 +171,8 @@ fn at_once(rows: usize) -> usize {
     rows.min(MOST).checked_ilog2().map_or(0, |log| 1 << log)
 }
 
-/// The numbers of the kinds of a batch.
-#[derive(Default)]
-struct Kinds<'r>(HashMap<CallKind<'r>, i64>);
-
-impl<'r> Kinds<'r> {
-    /// The number of a kind, which is given one if nobody has seen it before.
-    async fn number(&mut self, connection: &mut SqliteConnection, kind: CallKind<'r>) -> Result<i64, sqlx::Error> {
-        if let Some(number) = self.0.get(&kind) {
-            return Ok(*number);
-        }
-        let found = connection.fetch_optional(kind.find()).await?;
-        let number = match found {
-            Some(row) => row.try_get(0)?,
-            None => connection.execute(kind.add()).await?.last_insert_rowid(),
-        };
-        self.0.insert(kind, number);
-        Ok(number)
-    }
-}
-
 /// A call and the number of its kind.
 type Numbered<'r> = (&'r CallRow, i64);
-
-/// Writes calls with their exchanges. Those that were not there already.
-async fn add_new<'r>(connection: &mut SqliteConnection, calls: &[Numbered<'r>]) -> Result<Vec<Numbered<'r>>, sqlx::Error> {
-    let mut attempt = connection.begin().await?;
-    if add_calls(&mut attempt, calls).await? == calls.len() as u64 {
-        add_exchanges(&mut attempt, calls).await?;
-        attempt.commit().await?;
-        return Ok(calls.to_vec());
-    }
-    // Some are: one by one then, to know which.
-    attempt.rollback().await?;
-    let mut new = Vec::new();
-    for call in calls {
-        let one = std::slice::from_ref(call);
-        if add_calls(connection, one).await? > 0 {
-            add_exchanges(connection, one).await?;
-            new.push(*call);
-        }
-    }
-    Ok(new)
-}
 
 /// Writes calls that are not there already. How many.
 async fn add_calls(connection: &mut SqliteConnection, calls: &[Numbered<'_>]) -> Result<u64, sqlx::Error> {
@@ -223,16 +256,6 @@ impl<'r> More<'r> {
     fn write(&self) -> Option<String> {
         (*self != More::default()).then(|| serde_json::to_string(self).unwrap_or_default())
     }
-}
-
-/// Writes the exchanges of calls that are new, where there is more to say of them than the calls say.
-async fn add_exchanges(connection: &mut SqliteConnection, calls: &[Numbered<'_>]) -> Result<(), sqlx::Error> {
-    for (call, _) in calls.iter().filter(|(call, _)| !call.tells_its_exchanges()) {
-        for (number, exchange) in (1i64..).zip(&call.exchanges) {
-            connection.execute(add_exchange(call, number, exchange)).await?;
-        }
-    }
-    Ok(())
 }
 
 fn add_exchange<'q>(call: &CallRow, number: i64, exchange: &'q ExchangeRow) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {

@@ -13,6 +13,7 @@ use trunkline_work::session::{Session, Start};
 use crate::attachment::read_image;
 use crate::conversation::{Wanted, begin, check_model};
 use crate::label::Label;
+use crate::markdown::harmless;
 use crate::terminal::{complain, has_colour, print_json};
 use crate::{End, Global};
 
@@ -40,6 +41,9 @@ pub(crate) struct Ask {
     /// How freely tokens are drawn, 0 to 2
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
+    /// A variable of the prompt that `-m prompt:NAME` names, NAME=VALUE; @FILE as the value reads a file
+    #[arg(long, value_name = "NAME=VALUE")]
+    var: Vec<String>,
     /// Wait for the whole answer
     #[arg(long)]
     no_stream: bool,
@@ -77,7 +81,12 @@ impl Ask {
                 return self.converse(&client, wanted, named, global).await;
             }
             let model = named.unwrap_or_else(|| client.default_model());
-            let call = client.call(self.request(model)?);
+            let prompt = super::prompts::named(&model, &self.var, global).await?;
+            let mut request = self.request(model, prompt.is_some())?;
+            if let Some(prompt) = prompt {
+                prompt.fill(&mut request, &client, global)?;
+            }
+            let call = client.call(request);
             if whole { print_whole(&call.send().await?.into(), global) } else { print_stream(call, global).await }
         };
         tokio::select! {
@@ -100,7 +109,7 @@ impl Ask {
             window: client.config().sessions.window.clone(),
             ..Start::default()
         };
-        let request = self.request(String::new())?;
+        let request = self.request(String::new(), false)?;
         let mut session = begin(global, client, wanted, start).await?;
         if !session.turns().is_empty() {
             if let Some(model) = named {
@@ -113,14 +122,22 @@ impl Ask {
         print_turn(&mut session, request, whole, global).await
     }
 
-    fn request(self, model: String) -> anyhow::Result<Request> {
+    fn request(self, model: String, may_be_silent: bool) -> anyhow::Result<Request> {
         let mut messages = Vec::new();
         messages.extend(self.system.map(|text| Message::text(Role::System, text)));
-        let mut user = Message::text(Role::User, read_prompt(self.prompt)?);
+        // A prompt of the store may say it all.
+        let said = match self.prompt {
+            None if may_be_silent => Some(read_pipe()?).filter(|text| !text.is_empty()),
+            prompt => Some(read_prompt(prompt)?),
+        };
+        messages.extend(said.map(|text| Message::text(Role::User, text)));
         for path in &self.image {
-            user.parts.push(read_image(path)?);
+            let picture = read_image(path)?;
+            match messages.last_mut().filter(|message| message.role == Role::User) {
+                Some(user) => user.parts.push(picture),
+                None => messages.push(Message { parts: vec![picture], ..Message::text(Role::User, "") }),
+            }
         }
-        messages.push(user);
         let mut request = Request { model, messages, max_tokens: self.max_tokens, ..Request::default() };
         request.sampling.temperature = self.temperature;
         if let Some(path) = self.schema {
@@ -133,19 +150,27 @@ impl Ask {
     }
 }
 
+/// What comes by a pipe, if there is one.
+fn read_pipe() -> anyhow::Result<String> {
+    let mut text = String::new();
+    if !io::stdin().is_terminal() {
+        io::stdin().lock().take(STDIN_LIMIT).read_to_string(&mut text).context("the pipe does not hold text")?;
+    }
+    Ok(text.trim_end().to_owned())
+}
+
 fn read_prompt(prompt: Option<String>) -> anyhow::Result<String> {
     let piped = !io::stdin().is_terminal();
-    let read = || -> anyhow::Result<String> {
-        let mut text = String::new();
-        io::stdin().lock().take(STDIN_LIMIT).read_to_string(&mut text).context("the pipe does not hold text")?;
-        Ok(text.trim_end().to_owned())
-    };
     let text = match prompt.as_deref() {
-        Some("-") => read()?,
-        None if piped => read()?,
+        Some("-") => {
+            let mut text = String::new();
+            io::stdin().lock().take(STDIN_LIMIT).read_to_string(&mut text).context("the pipe does not hold text")?;
+            text.trim_end().to_owned()
+        }
+        None if piped => read_pipe()?,
         None => anyhow::bail!("no prompt; write `trunkline ask \"…\"`, or give one by a pipe"),
         Some(prompt) if piped => {
-            let more = read()?;
+            let more = read_pipe()?;
             if more.is_empty() { prompt.to_owned() } else { format!("{prompt}\n\n{more}") }
         }
         Some(prompt) => prompt.to_owned(),
@@ -208,6 +233,8 @@ fn print_whole(told: &Told, global: &Global) -> anyhow::Result<()> {
 struct Printer {
     verbose: bool,
     dim: bool,
+    /// What a terminal would obey is made visible.
+    terminal: bool,
     /// A line is not ended.
     open: bool,
     usage: Option<Usage>,
@@ -215,7 +242,7 @@ struct Printer {
 
 impl Printer {
     fn new(global: &Global) -> Self {
-        Printer { verbose: global.verbose, dim: has_colour(), open: false, usage: None }
+        Printer { verbose: global.verbose, dim: has_colour(), terminal: io::stdout().is_terminal(), open: false, usage: None }
     }
 
     fn show(&mut self, piece: Piece) -> io::Result<()> {
@@ -223,7 +250,8 @@ impl Printer {
         match piece {
             Piece::Text(text) | Piece::Refusal(text) => {
                 self.open = !text.ends_with('\n');
-                out.write_all(text.as_bytes())?;
+                let shown = if self.terminal { harmless(&text) } else { text };
+                out.write_all(shown.as_bytes())?;
             }
             Piece::Reasoning(text) if self.verbose => {
                 let (on, off) = if self.dim { ("\x1b[2m", "\x1b[0m") } else { ("", "") };

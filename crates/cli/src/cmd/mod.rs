@@ -14,6 +14,7 @@ mod live;
 pub(crate) mod logs;
 pub(crate) mod models;
 pub(crate) mod prices;
+pub(crate) mod prompts;
 pub(crate) mod providers;
 pub(crate) mod rerank;
 pub(crate) mod run;

@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use serde_json::{Map, Value, json};
 use trunkline::Piece;
+use trunkline_work::prompt::{PREFIX, Prompts};
 use trunkline_work::workflow::{News, Outcome, Sketch, StepOutcome, StepState, Workflow};
 use unicode_width::UnicodeWidthStr;
 
@@ -17,7 +19,7 @@ use crate::{End, Global};
 /// Run a workflow: a file of steps whose prompts take variables and each other's outputs.
 #[derive(clap::Args)]
 pub(crate) struct Run {
-    /// The workflow, a TOML file
+    /// The workflow, a TOML or YAML file
     file: PathBuf,
     /// A variable, NAME=VALUE; @FILE as the value reads a file. May be given several times
     #[arg(long, value_name = "NAME=VALUE")]
@@ -36,7 +38,10 @@ impl Run {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         self.label.apply(global);
         let client = global.client()?;
-        let workflow = Workflow::read(&self.file)?;
+        let path = self.file.display().to_string();
+        let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {path}"))?;
+        let prompts = if text.contains(PREFIX) { super::prompts::shelf(global).await? } else { Prompts::default() };
+        let workflow = Workflow::parse(&text, &path, &prompts)?;
         workflow.check(&client, self.model.as_deref())?;
         if self.check {
             return describe(&workflow, global);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use trunkline::Client;
-use trunkline_gateway::{Server, Stop};
+use trunkline_gateway::{Server, Shelf, Stop};
 use trunkline_store::Ledger;
 
+use crate::ledger;
 use crate::terminal::{complain, print_json};
 use crate::{End, Global};
 
@@ -24,7 +25,7 @@ impl Serve {
             Some(listen) => Server::bind_at(client.clone(), listen).await?,
             None => Server::bind(client.clone()).await?,
         };
-        let server = server.record(Arc::clone(&global.record));
+        let server = server.record(Arc::clone(&global.record)).prompts(Shelf::of(ledger::path(global, &client)));
         // Now, so that what is wrong with it is told now.
         global.record.ledger().into_iter().for_each(Ledger::start);
         let address = server.address()?.to_string();

@@ -65,7 +65,7 @@ impl Store {
                 if global.json {
                     print_json(&json!({ "deleted": gone }))?;
                 } else {
-                    writeln!(std::io::stdout().lock(), "{gone} calls are deleted")?;
+                    writeln!(std::io::stdout().lock(), "{gone} calls and sessions are deleted")?;
                 }
             }
             What::Info => {

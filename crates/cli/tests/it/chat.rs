@@ -265,3 +265,51 @@ fn sessions_are_listed_shown_searched_exported_and_deleted() {
     assert_eq!(left, ["Other", "plain"]);
     assert!(good(&folder, &["sessions", "show", branch.trim()], "").contains("And then?"));
 }
+
+#[test]
+fn thinking_is_told_beside_the_answer_and_only_if_it_is_wanted() {
+    let thinks = |_: &Seen| {
+        let thought = chunk(&json!({ "reasoning_content": "hmm" }), None);
+        Answer::sse([
+            thought,
+            chunk(&json!({ "content": "42" }), None),
+            chunk(&json!({}), Some("stop")),
+            "data: [DONE]\n\n".to_owned(),
+        ])
+    };
+    let (folder, provider) = (Folder::new(), LocalProvider::start(thinks));
+    write_config(&folder, &provider);
+    for (arguments, told) in [(&["chat", "-m", "house/m"][..], false), (&["chat", "-m", "house/m", "-v"], true)] {
+        let ran = run(&folder, arguments, "what?\n");
+        assert_eq!(text(&ran.stdout), "42\n");
+        assert_eq!(text(&ran.stderr).contains("hmm"), told, "{}", text(&ran.stderr));
+    }
+}
+
+/// In a pipe, Ctrl-C ends the program; what came of the answer is kept.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_pipe_keeps_what_came() {
+    let slow = |_: &Seen| says(&["one ", "two ", "three"]).drip(std::time::Duration::from_millis(4));
+    let (folder, provider) = (Folder::new(), LocalProvider::start(slow));
+    write_config(&folder, &provider);
+    let mut child = crate::terminal::command(&folder, &["chat", "-m", "house/m"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"go\nnever asked\n").unwrap();
+    let mut first = [0; 4];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran = child.wait_with_output().unwrap();
+    drop(input);
+    assert_eq!((ran.status.code(), &first), (Some(1), b"one "));
+    assert!(text(&ran.stderr).contains("stopped"), "{}", text(&ran.stderr));
+    let kept = sessions(&folder);
+    assert_eq!((kept.len(), &kept[0]["turns"]), (1, &json!(1)));
+    let shown = good(&folder, &["sessions", "show", kept[0]["id"].as_str().unwrap()], "");
+    assert!(shown.contains("one") && shown.contains("broken off"), "{shown}");
+}

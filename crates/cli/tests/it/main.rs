@@ -8,6 +8,7 @@ mod kill;
 mod ledger;
 mod models;
 mod operation;
+mod prompt;
 mod readme;
 mod rehearse;
 mod speed;

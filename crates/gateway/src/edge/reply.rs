@@ -23,6 +23,7 @@ use trunkline_store::Status;
 use super::{Health, Route};
 use crate::meter::{self, Latency};
 use crate::pipeline::TASK;
+use crate::prompt::PROMPT;
 use crate::record::Condition;
 use crate::shed::{Held, Open};
 use crate::worker::Worker;
@@ -87,6 +88,8 @@ pub struct Facts {
     pub attempts: u32,
     /// The task that the call is, if it asked for one.
     pub task: Option<String>,
+    /// Which version of which prompt it was, `NAME@VERSION`.
+    pub prompt: Option<String>,
     /// What the provider could not be told.
     pub losses: Losses,
     /// The answer is the gateway's own guess.
@@ -97,7 +100,16 @@ pub struct Facts {
 impl Facts {
     /// Nothing is known yet but the id.
     pub fn new(id: &str, dialect: &'static Dialect) -> Self {
-        Facts { id: id.to_owned(), target: None, attempts: 0, task: None, losses: Losses::default(), estimated: false, dialect }
+        Facts {
+            id: id.to_owned(),
+            target: None,
+            attempts: 0,
+            task: None,
+            prompt: None,
+            losses: Losses::default(),
+            estimated: false,
+            dialect,
+        }
     }
 
     /// Who was asked so far, and how often.
@@ -120,6 +132,9 @@ impl Facts {
         }
         if let Some(task) = self.task.as_deref().and_then(|task| HeaderValue::from_bytes(task.as_bytes()).ok()) {
             headers.insert(TASK, task);
+        }
+        if let Some(prompt) = self.prompt.as_deref().and_then(|prompt| HeaderValue::from_bytes(prompt.as_bytes()).ok()) {
+            headers.insert(PROMPT, prompt);
         }
         if let Some(lost) = lost(&self.losses).as_deref().and_then(value) {
             headers.insert(LOST, lost);
@@ -272,7 +287,7 @@ pub fn failure(dialect: &'static Dialect, failed: &Failed, facts: &Facts) -> Res
 /// `/v1/models`, `/v1/models/{id}`, `/health/targets`, `/stats`, `/metrics`.
 pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
     match route {
-        Route::Models(dialect) => json(dialect.downstream().write_models(&worker.client.models()), &Facts::new(id, dialect)),
+        Route::Models(dialect) => json(dialect.downstream().write_models(&models(worker)), &Facts::new(id, dialect)),
         Route::Model(dialect, name) => model(worker, dialect, &percent_decode(name), id),
         Route::Metrics(dialect) => match worker.client.config().server.metrics {
             Metrics::Off => {
@@ -300,9 +315,14 @@ pub fn list(worker: &Worker, route: &Route, id: &str) -> Response<ReplyBody> {
     }
 }
 
+/// What can be asked for by name.
+fn models(worker: &Worker) -> Vec<ir::Model> {
+    worker.client.models().into_iter().chain(worker.shelf.models()).collect()
+}
+
 /// One model: from the list, or because its name leads somewhere.
 pub fn model(worker: &Worker, dialect: &'static Dialect, name: &str, id: &str) -> Response<ReplyBody> {
-    let known = worker.client.models().into_iter().find(|model| model.id == name);
+    let known = models(worker).into_iter().find(|model| model.id == name);
     let model = match known {
         Some(model) => Ok(model),
         None => worker.client.plan(name).map(|plan| {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use trunkline::codec::Error;
+use trunkline::config::Window;
 use trunkline::ir::fold::Fold;
 use trunkline::ir::{Event, Extra, Message, Request, Response};
 use trunkline::relay::Listen;
 use trunkline_store::TurnRow;
-use trunkline_work::session::{Draft, history};
+use trunkline_work::session::{Draft, due, history, summarise};
 
 use super::Place;
-use super::keeper::Append;
+use super::keeper::{Append, Found};
+use super::window_of;
 use crate::worker::Worker;
 
 /// What becomes a turn when it is answered.
@@ -77,9 +79,24 @@ impl Keeping {
         }
         let turn = draft.turn(&worker.client, target, response, ended, error);
         let bytes = bytes + turn.output.unwrap_or(0).saturating_mul(8);
-        if let Some(sessions) = worker.record.sessions() {
-            sessions.append(Append { turn, session: place.session, head: place.head, bytes });
+        let Some(sessions) = worker.record.sessions() else { return };
+        let window = place.session.as_ref().map(|session| window_of(session, &worker.client.config().sessions.window));
+        let id = turn.session.clone();
+        sessions.append(Append { turn, session: place.session, head: place.head, bytes });
+        if let Some(Window::Summary { turns, model }) = window.filter(|_| ended) {
+            tokio::spawn(sum_up(worker, id, turns, model));
         }
+    }
+}
+
+/// Has the older turns of a session summed up, if there are enough of them by now. Nobody waits for it.
+async fn sum_up(worker: Arc<Worker>, id: String, most: u32, model: String) {
+    let Some(sessions) = worker.record.sessions() else { return };
+    let Ok(Found { turns, summary, .. }) = sessions.session(&id).await else { return };
+    let Some(older) = due(&turns, summary.as_ref(), most) else { return };
+    match summarise(&worker.client, &model, summary.as_ref(), older).await {
+        Ok(summary) => sessions.add_summary(summary),
+        Err(error) => sessions.tell(&format!("the session {id} is not summed up: {}", error.caller_message())),
     }
 }
 

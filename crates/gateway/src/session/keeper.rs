@@ -51,6 +51,7 @@ enum Order {
     Session { id: String, reply: oneshot::Sender<Result<Found>> },
     Response { id: String, reply: oneshot::Sender<Result<Found>> },
     Append(Box<Append>),
+    Summary(Summary),
     Delete { id: String, user: Option<String>, reply: oneshot::Sender<Result<bool>> },
     Close(blocking::Sender<()>),
 }
@@ -102,6 +103,16 @@ impl Sessions {
         }
     }
 
+    /// Tells the operator.
+    pub(super) fn tell(&self, line: &str) {
+        (self.tell)(line);
+    }
+
+    /// Keeps what a conversation comes to.
+    pub(super) fn add_summary(&self, summary: Summary) {
+        self.send(Order::Summary(summary));
+    }
+
     /// Waits until all is written, for some seconds at most.
     pub(crate) fn close(&self) {
         if let Some(Some(queue)) = self.queue.get() {
@@ -144,6 +155,12 @@ impl Keeper {
                 Order::Session { id, reply } => _ = reply.send(self.session(&id).await),
                 Order::Response { id, reply } => _ = reply.send(self.response(&id).await),
                 Order::Delete { id, user, reply } => _ = reply.send(self.delete(&id, user).await),
+                Order::Summary(summary) => {
+                    // Without it more turns are sent, until the next one is made.
+                    if let Ok(store) = self.store().await {
+                        let _ = store.add_summary(&summary).await;
+                    }
+                }
                 Order::Append(append) => {
                     self.append(&append).await;
                     self.waiting.fetch_sub(append.bytes, Ordering::Relaxed);

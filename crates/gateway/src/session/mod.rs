@@ -139,7 +139,6 @@ async fn go_on(sessions: &Sessions, request: Request, (id, user): (&str, Option<
         let what = format!("there is no session `{id}` of this user");
         return Err(Error::new(Kind::NotFound, Origin::Caller, what).at("x-trunkline-session"));
     }
-    let own: Option<Window> = row.kept.as_deref().and_then(|kept| kept.parse().ok());
     let head = row.head;
     let mut place = Place { head, parent: head, known: history::instructions(&request.messages), ..Place::default() };
     let mut text = None;
@@ -148,21 +147,27 @@ async fn go_on(sessions: &Sessions, request: Request, (id, user): (&str, Option<
         (place.known, place.parent) = (known, turns.get(last).map(|turn| turn.id));
         turns.clear();
     } else {
-        let (window, summed) = match own.as_ref().unwrap_or(window) {
-            Window::Summary { turns: most, .. } => (Window::Turns(most.saturating_mul(2)), true),
-            window => (window.clone(), false),
+        // What is not summed up yet has an end all the same.
+        let (window, summed) = match window_of(&row, window) {
+            Window::Summary { turns: most, .. } => (Window::Turns(most.saturating_mul(3)), true),
+            window => (window, false),
         };
         let end = summary.filter(|_| summed).and_then(|summary| {
             let at = turns.iter().position(|turn| turn.id == summary.turn)?;
             text = Some(summary.text);
             Some(at + 1)
         });
-        let first = end.unwrap_or_else(|| history::first_kept(&turns, &request.messages, &window));
+        let first = history::first_kept(&turns, &request.messages, &window).max(end.unwrap_or(0));
         turns.drain(..first.min(turns.len()));
     }
     let system = row.system.clone();
     place.session = Some(row);
     Ok(Talk { request, system, summary: text, turns, place })
+}
+
+/// What of a session's history the next call gets: as the session itself says, else as is configured.
+fn window_of(session: &SessionRow, usual: &Window) -> Window {
+    session.kept.as_deref().and_then(|kept| kept.parse().ok()).unwrap_or_else(|| usual.clone())
 }
 
 impl Talk {
@@ -192,13 +197,10 @@ pub(crate) fn keeping(
     request: &mut Request,
     id: &str,
 ) -> Option<Box<Keeping>> {
-    if came.operation != Operation::Chat || !worker.client.config().sessions.keep {
-        return None;
-    }
-    let sessions = worker.record.sessions()?;
+    let sessions = worker.record.sessions().filter(|_| came.operation == Operation::Chat)?;
     let kept = came.dialect.downstream().kept(came.body);
     let stored = kept.as_ref().filter(|kept| kept.store);
-    if talk.is_none() && stored.is_none() {
+    if talk.is_none() && (stored.is_none() || !worker.client.config().sessions.keep) {
         return None;
     }
     if stored.is_some() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use trunkline::Client;
 use trunkline::config::{Config, Environment};
-use trunkline_gateway::{Record, Server, Stop};
+use trunkline_gateway::{Record, Server, Shelf, Stop};
 use trunkline_testkit::provider::{LocalProvider, Script};
 
 use crate::speech;
@@ -42,13 +42,18 @@ impl Gateway {
 
     /// A gateway with this client, which records its calls there.
     pub(crate) fn recording(client: Client, record: Arc<Record>) -> Self {
+        Gateway::start(client, record, Shelf::default())
+    }
+
+    /// A gateway with this client, whose calls may name these prompts.
+    pub(crate) fn start(client: Client, record: Arc<Record>, shelf: Shelf) -> Self {
         let (stop, watch) = Stop::new();
         let (told, tell) = mpsc::channel();
         let (done, over) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let server = Server::bind(client).await.unwrap().record(record);
+                let server = Server::bind(client).await.unwrap().record(record).prompts(shelf);
                 told.send((server.address().unwrap(), server.notices.clone())).unwrap();
                 server.run(watch).await.unwrap();
             });

@@ -27,6 +27,7 @@ mod operation;
 mod outage;
 mod oversize;
 mod passthrough;
+mod prompt;
 mod quirk;
 mod race;
 mod record;

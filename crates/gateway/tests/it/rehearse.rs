@@ -39,7 +39,7 @@ fn a_stream_that_is_cut_by_plan_ends_in_an_error_of_the_dialect() {
     }
 }
 
-fn wants_stream(seen: &Seen) -> bool {
+pub(crate) fn wants_stream(seen: &Seen) -> bool {
     seen.path.contains("stream") || String::from_utf8_lossy(&seen.body).contains("\"stream\":true")
 }
 

@@ -78,6 +78,13 @@ fn answer(seen: &Seen) -> Answer {
     let word = ["one", "two", "three", "four", "five", "six", "cut"].into_iter().rfind(|word| said.contains(word)).unwrap_or("?");
     let text = format!("You said {word}.");
     let usage = json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "input_tokens": 9, "output_tokens": 3});
+    if seen.json()["model"] == "small" {
+        let text = json!({"role": "assistant", "content": "They counted."});
+        return Answer::json(
+            200,
+            json!({"id": "x", "choices": [{"index": 0, "finish_reason": "stop", "message": text}]}).to_string(),
+        );
+    }
     if body["stream"] == json!(true) {
         let chunk = |delta: Value, finish: Value| {
             format!(
@@ -300,4 +307,19 @@ fn without_a_store_it_is_said_and_keeping_can_be_switched_off() {
     }
     assert!(!house.sent().contains("one"));
     assert!(!house.folder.exists());
+}
+
+#[test]
+fn older_turns_are_summed_up_when_nobody_waits() {
+    let house = House::new("summary", "[sessions]\nwindow = \"summarise after 1 turn with at-openai-chat/small\"");
+    for text in ["one", "two"] {
+        house.ask(&in_session(chat("openai-chat", true, &user(text))));
+    }
+    let summaries = || house.provider.requests().iter().filter(|seen| seen.json()["model"] == "small").count();
+    assert!(until(|| summaries() == 1));
+    assert!(until(|| {
+        house.ask(&in_session(chat("anthropic-messages", false, &user("three"))));
+        house.sent().contains("They counted.")
+    }));
+    assert!(!house.sent().contains("You said one."), "{}", house.sent());
 }

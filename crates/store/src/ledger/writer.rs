@@ -118,7 +118,8 @@ impl Writer {
 
     /// Brings rows to the store, or where they wait.
     async fn keep(&mut self, batch: Vec<CallRow>) {
-        let rows = [std::mem::take(&mut self.memory), batch].concat();
+        let mut rows = std::mem::take(&mut self.memory);
+        rows.extend(batch);
         if self.board.state() == State::Ok {
             return match self.write(&rows).await {
                 Ok(()) => self.catch_up().await,

@@ -37,8 +37,19 @@ pub struct Listed {
 /// Turns that a search looks at.
 const LOOKED_AT: i64 = 10_000;
 
+/// Letters of the turns of one conversation that are read, so that nobody's pictures fill the memory. The last turn is read
+/// however long it is.
+const LETTERS: i64 = 64 * 1024 * 1024;
+
+/// The turns up to one, and how far each is from it.
 const PATH: &str = "WITH RECURSIVE path (id, parent, step) AS (SELECT id, parent, 1 FROM turns WHERE id = $1 UNION ALL \
     SELECT turns.id, turns.parent, path.step + 1 FROM turns JOIN path ON turns.id = path.parent WHERE path.step < $2)";
+
+/// The same as far as there is room for them.
+const READ: &str = "WITH RECURSIVE path (id, parent, step, letters) AS (SELECT id, parent, 1, LENGTH(asked) + LENGTH(answered) \
+    FROM turns WHERE id = $1 UNION ALL SELECT turns.id, turns.parent, path.step + 1, \
+    path.letters + LENGTH(turns.asked) + LENGTH(turns.answered) FROM turns JOIN path ON turns.id = path.parent \
+    WHERE path.step < $2 AND path.letters + LENGTH(turns.asked) + LENGTH(turns.answered) <= $3)";
 
 type Fetched<T> = std::result::Result<T, sqlx::Error>;
 
@@ -128,13 +139,14 @@ impl Store {
         read.map_err(|error| self.wrong(&error))
     }
 
-    /// The turns up to this one, the oldest first, and of them the last `most`.
+    /// The turns up to this one, the oldest first, and of them the last `most`; fewer where they have more than 64 million
+    /// letters.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn turns(&mut self, last: Id, most: u32) -> Result<Vec<TurnRow>> {
-        let sql = format!("{PATH} SELECT turns.* FROM path JOIN turns ON turns.id = path.id ORDER BY path.step DESC");
-        let query = sqlx::query::<Sqlite>(AssertSqlSafe(sql)).bind(last.bytes().to_vec()).bind(i64::from(most));
+        let sql = format!("{READ} SELECT turns.* FROM path JOIN turns ON turns.id = path.id ORDER BY path.step DESC");
+        let query = sqlx::query::<Sqlite>(AssertSqlSafe(sql)).bind(last.bytes().to_vec()).bind(i64::from(most)).bind(LETTERS);
         let rows = query.fetch_all(&mut self.connection).await;
         let read: Fetched<Vec<TurnRow>> = rows.and_then(|rows| rows.iter().map(read_turn).collect());
         read.map_err(|error| self.wrong(&error))

@@ -5,5 +5,6 @@ mod folder;
 mod ledger;
 mod million;
 mod month;
+mod prompt;
 mod session;
 mod suite;

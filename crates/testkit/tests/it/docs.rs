@@ -20,6 +20,8 @@ const DOCUMENTS: &[&str] = &[
     "docs/batch.zh-CN.md",
     "docs/workflows.md",
     "docs/workflows.zh-CN.md",
+    "docs/prompts.md",
+    "docs/prompts.zh-CN.md",
     "docs/compare.md",
     "docs/compare.zh-CN.md",
     "docs/chat.md",

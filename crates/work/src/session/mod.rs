@@ -23,6 +23,7 @@ use history::History;
 
 pub use answer::{Answering, Draft};
 pub use export::{write_jsonl, write_markdown};
+pub use summary::{due, summarise};
 
 /// The most turns of a conversation that are read from the store. What is before them is in a summary, or left out.
 const MOST: u32 = 10_000;

@@ -1,8 +1,8 @@
 //! Older turns in a few words, made once and kept.
 
-use trunkline::Result;
 use trunkline::config::Window;
 use trunkline::ir::{Message, Request, Role};
+use trunkline::{Client, Result};
 use trunkline_store::{Summary, TurnRow};
 
 use super::history::{History, first_kept, last_questions, questions};
@@ -41,26 +41,41 @@ impl Session {
         if super::history::goes_on(new) {
             return Ok(());
         }
-        let (first, text) = self.summed();
-        let rest = self.turns.get(first..).unwrap_or_default();
-        let most_of_all = usize::try_from(*most).unwrap_or(usize::MAX).saturating_mul(2);
-        if questions(rest) < most_of_all.max(1) {
-            return Ok(());
-        }
-        let (older, _) = rest.split_at_checked(last_questions(rest, *most)).unwrap_or((rest, &[]));
-        let Some(last) = older.last().map(|turn| turn.id) else { return Ok(()) };
-        let history = History { system: None, summary: text, turns: older };
-        let (mut messages, _) = history.messages(&[Message::text(Role::User, ASK)], None);
-        strip_thinking(&mut messages);
-        let request = Request { model: model.clone(), messages, ..Request::default() };
-        let reply = self.client.call(request).send().await?;
-        let summary = Summary { turn: last, made_us: now_us(), target: Some(reply.target.clone()), text: reply.text() };
+        let Some(older) = due(&self.turns, self.summary.as_ref(), *most) else { return Ok(()) };
+        let summary = summarise(&self.client, model, self.summary.as_ref(), older).await?;
         if let (true, Some(store)) = (self.kept, &mut self.store) {
             store.add_summary(&summary).await?;
         }
         self.summary = Some(summary);
         Ok(())
     }
+}
+
+/// The turns that are to be summed up now, with what was before: all but the last `most` questions, as soon as twice as many
+/// are in no summary. `None` when there are not.
+pub fn due<'t>(turns: &'t [TurnRow], summary: Option<&Summary>, most: u32) -> Option<&'t [TurnRow]> {
+    let summed = summary.and_then(|summary| turns.iter().position(|turn| turn.id == summary.turn));
+    let rest = turns.get(summed.map_or(0, |at| at + 1)..).unwrap_or_default();
+    let enough = usize::try_from(most).unwrap_or(usize::MAX).saturating_mul(2).max(1);
+    if questions(rest) < enough {
+        return None;
+    }
+    let (older, _) = rest.split_at_checked(last_questions(rest, most)).unwrap_or((rest, &[]));
+    (!older.is_empty()).then_some(older)
+}
+
+/// Has a model say what these turns come to, with what those before them did.
+///
+/// # Errors
+/// The provider's, or that there are no turns.
+pub async fn summarise(client: &Client, model: &str, before: Option<&Summary>, older: &[TurnRow]) -> Result<Summary> {
+    let last = older.last().map(|turn| turn.id).ok_or_else(|| crate::fault::wrong("there is nothing to be summed up"))?;
+    let history = History { system: None, summary: before.map(|summary| summary.text.as_str()), turns: older };
+    let (mut messages, _) = history.messages(&[Message::text(Role::User, ASK)], None);
+    strip_thinking(&mut messages);
+    let request = Request { model: model.to_owned(), messages, ..Request::default() };
+    let reply = client.call(request).send().await?;
+    Ok(Summary { turn: last, made_us: now_us(), target: Some(reply.target.clone()), text: reply.text() })
 }
 
 /// How the answers were thought out is of no use to a summary.

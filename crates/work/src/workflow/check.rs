@@ -4,10 +4,10 @@ use serde_json::Value;
 use trunkline::codec::catalog::nearest;
 use trunkline::{Client, Result};
 
-use super::draft::{Draft, Placed};
-use super::file::Page;
-use super::{Each, Step, Who, Workflow};
+use super::draft::Draft;
+use super::{Each, Step, Who, Words, Workflow};
 use crate::fault::wrong;
+use crate::page::{Page, Placed};
 use crate::template::Template;
 
 /// What a step that is done for each of many has beside variables and steps.
@@ -22,12 +22,16 @@ impl Step {
         });
         let system = self.system.as_ref().map(|template| ("system", template));
         let when = self.when.as_ref().map(|expression| ("when", &expression.template));
-        [("prompt", &self.prompt)].into_iter().chain(system).chain(when).chain(each)
+        let words: Vec<_> = match &self.words {
+            Words::Written(template) => vec![("prompt", template)],
+            Words::Kept(kept) => kept.with.iter().map(|(_, template)| ("with", template)).collect(),
+        };
+        words.into_iter().chain(system).chain(when).chain(each)
     }
 }
 
 /// Puts the steps into the workflow, with the steps that each comes after.
-pub(super) fn connect(page: &mut Page<'_>, workflow: &mut Workflow, drafts: Vec<Draft>, output: Option<Placed>) {
+pub(super) fn connect(page: &mut Page, workflow: &mut Workflow, drafts: Vec<Draft>, output: Option<Placed>) {
     let names: Vec<String> = drafts.iter().map(|draft| draft.step.name.clone()).collect();
     for draft in &drafts {
         let name = &draft.step.name;
@@ -80,14 +84,7 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn look(
-        &self,
-        page: &mut Page<'_>,
-        template: &Template,
-        (what, line): (&str, usize),
-        has_item: bool,
-        after: &mut Vec<usize>,
-    ) {
+    fn look(&self, page: &mut Page, template: &Template, (what, line): (&str, usize), has_item: bool, after: &mut Vec<usize>) {
         for name in template.names() {
             let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
             let line = line + template.line_of(name) - 1;

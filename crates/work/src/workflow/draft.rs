@@ -2,24 +2,32 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 use trunkline::Result;
 
-use super::file::{Page, Table, Text, to_json};
-use super::variable::{Kind, Variable};
-use super::{Each, Expression, Step, Who, Workflow, check};
+use super::{Each, Expression, Kept, Step, Who, Words, Workflow, check};
 use crate::fault::{file, wrong};
+use crate::page::{Form, Held, Node, Page, Table, Text};
+use crate::prompt::{PREFIX, Prompts, is_name};
 use crate::schema;
 use crate::template::Template;
 
 /// Calls at once, unless the file says otherwise.
 const PARALLEL: usize = 8;
 const TOP: &[&str] = &["name", "about", "model", "parallel", "vars", "steps", "output"];
-const VARIABLE: &[&str] = &["type", "default", "about", "choices"];
-const STEP: &[&str] =
-    &["prompt", "system", "model", "task", "max_tokens", "temperature", "schema", "each", "each_line_of", "when", "retry"];
+const STEP: &[&str] = &[
+    "prompt",
+    "with",
+    "system",
+    "model",
+    "task",
+    "max_tokens",
+    "temperature",
+    "schema",
+    "each",
+    "each_line_of",
+    "when",
+    "retry",
+];
 
 impl Workflow {
     /// Reads a workflow, and finds whatever can be known to be wrong with it. Contacts nobody.
@@ -28,23 +36,20 @@ impl Workflow {
     /// A sentence for each fault, with the line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| file("read", path, error))?;
-        Self::parse(&text, &path.display().to_string())
+        Self::parse(&text, &path.display().to_string(), &Prompts::default())
     }
 
-    /// As [`Workflow::read`], from a text. `path` is what errors call it.
+    /// As [`Workflow::read`], from a text. `path` is what errors call it, and `prompts` are those that steps may name.
     ///
     /// # Errors
     /// As there.
-    pub fn parse(text: &str, path: &str) -> Result<Self> {
-        let mut page = Page { path: path.to_owned(), text, faults: Vec::new() };
-        let root = DeTable::parse(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| page.line(span.start));
-            wrong(format!("{path}, line {line}: {}", error.message()))
-        })?;
-        let top = page.table(root.get_ref(), Some(TOP), "a workflow");
+    pub fn parse(text: &str, path: &str, prompts: &Prompts) -> Result<Self> {
+        let (mut page, root) = Page::read(text, Form::of(path), path)?;
+        let top = page.table(&root, Some(TOP), "a workflow");
         let variables = page.variables(&top);
         let usual = top.get("model").and_then(|value| page.text("model", value)).map(|text| Who::Model(text.text));
-        let steps = page.steps(&top, &usual.unwrap_or(Who::Usual));
+        let names = variables.iter().map(|variable| variable.name.clone()).collect();
+        let steps = page.steps(&top, Around { usual: usual.unwrap_or(Who::Usual), names, prompts });
         let stem = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let name = top.get("name").and_then(|value| page.text("name", value)).map(|text| text.text);
         let about = top.get("about").and_then(|value| page.text("about", value)).map(|text| text.text);
@@ -57,32 +62,22 @@ impl Workflow {
     }
 }
 
-/// A template and where it stands.
-pub(super) struct Placed {
-    pub(super) template: Template,
-    pub(super) what: String,
-    pub(super) line: usize,
-}
-
 /// A step whose templates have not been looked into yet.
 pub(super) struct Draft {
     pub(super) step: Step,
     pub(super) lines: Vec<(String, usize)>,
 }
 
-impl Page<'_> {
-    fn template(&mut self, what: &str, value: &Spanned<DeValue<'_>>) -> Option<Placed> {
-        let Text { text, line } = self.text(what, value)?;
-        match Template::read(&text) {
-            Ok(template) => Some(Placed { template, what: what.to_owned(), line }),
-            Err(fault) => {
-                self.complain(line + fault.line - 1, format!("{what} is no template: {}", fault.why));
-                None
-            }
-        }
-    }
+/// What is known around a step.
+struct Around<'a> {
+    usual: Who,
+    /// Of variables and steps.
+    names: Vec<String>,
+    prompts: &'a Prompts,
+}
 
-    fn expression(&mut self, what: &str, value: &Spanned<DeValue<'_>>) -> Option<(Expression, usize)> {
+impl Page {
+    fn expression(&mut self, what: &str, value: &Node) -> Option<(Expression, usize)> {
         let Text { text, line } = self.text(what, value)?;
         let trimmed = text.trim();
         let inner = trimmed.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(trimmed).trim();
@@ -95,112 +90,56 @@ impl Page<'_> {
         }
     }
 
-    fn count(&mut self, table: &Table<'_, '_>, name: &str) -> Option<u64> {
-        let value = table.get(name)?;
-        let count = to_json(value.get_ref()).as_u64();
-        if count.is_none() {
-            let line = self.line(value.span().start);
-            self.complain(line, format!("{name} must be a whole number, 0 or more"));
-        }
-        count
-    }
-
-    fn variables(&mut self, top: &Table<'_, '_>) -> Vec<Variable> {
-        let Some(value) = top.get("vars") else { return Vec::new() };
-        let DeValue::Table(table) = value.get_ref() else {
-            let line = self.line(value.span().start);
-            self.complain(line, "vars must be a table: [vars]");
-            return Vec::new();
-        };
-        let entries: Vec<_> = self.table(table, None, "vars").iter().collect();
-        entries.into_iter().filter_map(|(name, line, value)| self.variable(name, line, value)).collect()
-    }
-
-    fn variable(&mut self, name: &str, line: usize, value: &Spanned<DeValue<'_>>) -> Option<Variable> {
-        let DeValue::Table(table) = value.get_ref() else {
-            let default = to_json(value.get_ref());
-            let kind = Kind::of(&default);
-            return Some(Variable {
-                name: name.to_owned(),
-                kind,
-                default: Some(default),
-                about: None,
-                choices: Vec::new(),
-                line,
-            });
-        };
-        let table = self.table(table, Some(VARIABLE), &format!("the variable {name}"));
-        let default = table.get("default").map(|value| to_json(value.get_ref()));
-        let about = table.get("about").and_then(|value| self.text("about", value)).map(|text| text.text);
-        let choices = table.get("choices").map(|value| to_json(value.get_ref()));
-        let choices = choices.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
-        let kind = match table.get("type").and_then(|value| self.text("type", value)) {
-            None => default.as_ref().or(choices.first()).map_or(Kind::Text, Kind::of),
-            Some(Text { text, line }) => match Kind::WORDS.iter().find(|(word, _)| *word == text) {
-                Some((_, kind)) => *kind,
-                None => {
-                    let words = Kind::WORDS.map(|(word, _)| word).join(", ");
-                    self.complain(line, format!("\"{text}\" is no type of a variable; there are {words}"));
-                    return None;
-                }
-            },
-        };
-        if let Some(default) = default.as_ref().filter(|default| kind != Kind::Json && Kind::of(default) != kind) {
-            self.complain(line, format!("{name} is a {}, and its default {default} is none", kind.word()));
-        }
-        if let Some(default) = default.as_ref().filter(|default| !choices.is_empty() && !choices.contains(default)) {
-            self.complain(line, format!("the default of {name}, {default}, is not one of its choices"));
-        }
-        Some(Variable { name: name.to_owned(), kind, default, about, choices, line })
-    }
-
-    fn steps(&mut self, top: &Table<'_, '_>, usual: &Who) -> Vec<Draft> {
-        let Some(DeValue::Table(table)) = top.get("steps").map(Spanned::get_ref) else {
+    fn steps(&mut self, top: &Table<'_>, mut around: Around<'_>) -> Vec<Draft> {
+        let Some(value) = top.get("steps").filter(|value| value.is_table()) else {
             self.complain(1, "a workflow needs steps: [steps.NAME] with a prompt");
             return Vec::new();
         };
-        let entries: Vec<_> = self.table(table, None, "steps").iter().collect();
+        let entries: Vec<_> = self.table(value, None, "steps").iter().collect();
+        around.names.extend(entries.iter().map(|(name, ..)| (*name).to_owned()));
         let drafts: Vec<Draft> =
-            entries.into_iter().filter_map(|(name, line, value)| self.step(name, line, value, usual)).collect();
+            entries.into_iter().filter_map(|(name, line, value)| self.step(name, line, value, &around)).collect();
         if drafts.is_empty() && self.faults.is_empty() {
             self.complain(1, "a workflow needs steps: [steps.NAME] with a prompt");
         }
         drafts
     }
 
-    fn step(&mut self, name: &str, line: usize, value: &Spanned<DeValue<'_>>, usual: &Who) -> Option<Draft> {
-        let DeValue::Table(table) = value.get_ref() else {
+    fn step(&mut self, name: &str, line: usize, value: &Node, around: &Around<'_>) -> Option<Draft> {
+        let Held::Table(_) = &value.held else {
             self.complain(line, format!("the step {name} must be a table: [steps.{name}]"));
             return None;
         };
-        let table = self.table(table, Some(STEP), &format!("the step {name}"));
+        let table = self.table(value, Some(STEP), &format!("the step {name}"));
         let mut lines = Vec::new();
         let Some(prompt) = table.get("prompt") else {
             self.complain(line, format!("the step {name} has no prompt"));
             return None;
         };
-        let prompt = self.template("prompt", prompt);
+        let words = self.words(prompt, &table, around, &mut lines);
         let system = table.get("system").and_then(|value| self.template("system", value));
         let when = table.get("when").and_then(|value| self.expression("when", value));
         let each = self.each(&table, line, &mut lines);
-        let schema = table.get("schema").map(|value| (self.line(value.span().start), to_json(value.get_ref())));
+        let schema = table.get("schema").map(|value| (value.line, value.to_json()));
         if let Some((at, schema)) = &schema
             && let Some(why) = schema::fault(schema, "schema")
         {
             self.complain(*at, why);
         }
-        let who = self.who(&table, usual);
-        let temperature = table.get("temperature").and_then(|value| to_json(value.get_ref()).as_f64());
+        let own = match &words {
+            Some(Words::Kept(kept)) => kept.prompt.model.clone().map(Who::Model),
+            _ => None,
+        };
+        let who = self.who(&table, &own.unwrap_or_else(|| around.usual.clone()));
+        let temperature = table.get("temperature").and_then(|value| value.to_json().as_f64());
         let max_tokens = self.count(&table, "max_tokens");
         let retry = self.count(&table, "retry").map_or(0, |count| u32::try_from(count).unwrap_or(10).min(10));
-        let prompt = prompt?;
-        lines.push((prompt.what, prompt.line));
         lines.extend(system.iter().map(|placed| (placed.what.clone(), placed.line)));
         lines.extend(when.iter().map(|(_, line)| ("when".to_owned(), *line)));
         let step = Step {
             name: name.to_owned(),
             line,
-            prompt: prompt.template,
+            words: words?,
             system: system.map(|placed| placed.template),
             who,
             max_tokens,
@@ -214,7 +153,48 @@ impl Page<'_> {
         Some(Draft { step, lines })
     }
 
-    fn each(&mut self, table: &Table<'_, '_>, line: usize, lines: &mut Vec<(String, usize)>) -> Option<Each> {
+    /// What a step says: a template, or a prompt that is kept under a name.
+    fn words(&mut self, value: &Node, table: &Table<'_>, around: &Around<'_>, lines: &mut Vec<(String, usize)>) -> Option<Words> {
+        let placed = self.template("prompt", value)?;
+        lines.push((placed.what, placed.line));
+        let text = if let Held::Text(text) = &value.held { text.trim() } else { "" };
+        let named = text.strip_prefix(PREFIX).filter(|name| is_name(&name.replacen('@', "", 1)));
+        let Some(named) = named else {
+            if let Some(with) = table.get("with") {
+                self.complain(with.line, "with is for prompts that are kept under a name: prompt = \"prompt:NAME\"");
+            }
+            return Some(Words::Written(placed.template));
+        };
+        let chosen = match around.prompts.choose(named, None, 0) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                self.complain(placed.line, error.message);
+                return None;
+            }
+        };
+        let given = table.get("with").map(|with| self.table(with, None, "with"));
+        let given: Vec<_> = given.iter().flat_map(Table::iter).collect();
+        let mut with = Vec::new();
+        for (name, line, value) in &given {
+            if !chosen.prompt.takes(name) {
+                self.complain(*line, format!("the prompt {} has no variable {name}", chosen.name));
+            }
+            let placed = if value.is_text() { self.template("with", value) } else { self.plain("with", value) };
+            lines.extend(placed.iter().map(|placed| (placed.what.clone(), placed.line)));
+            with.extend(placed.map(|placed| ((*name).to_owned(), placed.template)));
+        }
+        for variable in chosen.prompt.variables.iter().filter(|one| !given.iter().any(|(name, ..)| *name == one.name)) {
+            let name = &variable.name;
+            if around.names.contains(name) {
+                with.extend(Template::read_expression(name).ok().map(|template| (name.clone(), template)));
+            } else if variable.default.is_none() {
+                self.complain(value.line, format!("the prompt {} takes {name}; give it by with = {{ {name} = … }}", chosen.name));
+            }
+        }
+        Some(Words::Kept(Kept { prompt: chosen.prompt, with }))
+    }
+
+    fn each(&mut self, table: &Table<'_>, line: usize, lines: &mut Vec<(String, usize)>) -> Option<Each> {
         match (table.get("each"), table.get("each_line_of")) {
             (Some(_), Some(_)) => {
                 self.complain(line, "each and each_line_of exclude each other");
@@ -233,7 +213,7 @@ impl Page<'_> {
         }
     }
 
-    fn who(&mut self, table: &Table<'_, '_>, usual: &Who) -> Who {
+    fn who(&mut self, table: &Table<'_>, usual: &Who) -> Who {
         let model = table.get("model").and_then(|value| self.text("model", value));
         let task = table.get("task").and_then(|value| self.text("task", value));
         match (model, task) {

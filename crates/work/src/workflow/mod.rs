@@ -1,25 +1,27 @@
 //! Chains of calls from a file: `trunkline run FILE`.
 //!
-//! A workflow is TOML: variables, and steps whose prompts are templates. A template that says the name of another step gets
+//! A workflow is TOML or YAML: variables, and steps whose prompts are templates. A template that says the name of another step gets
 //! that step's output and runs after it; steps that do not know of each other run side by side. Whatever can be known to be
 //! wrong is found before the first call, and told with its line.
 
 mod check;
 mod draft;
-mod file;
 mod plan;
 mod run;
 mod variable;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::prompt::Prompt;
 use crate::template::Template;
 
 pub use run::{News, Outcome, StepOutcome, StepState};
-pub use variable::{Kind, Variable};
+pub(crate) use variable::fill;
+pub use variable::{Kind, Variable, read_files};
 
 /// A workflow that has been read and found right.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ pub struct Sketch {
 struct Step {
     name: String,
     line: usize,
-    prompt: Template,
+    words: Words,
     system: Option<Template>,
     who: Who,
     max_tokens: Option<u64>,
@@ -65,6 +67,22 @@ struct Step {
     retry: u32,
     /// The steps that it takes something from, by index.
     after: Vec<usize>,
+}
+
+/// What a step says.
+#[derive(Debug)]
+enum Words {
+    /// What stands in the file.
+    Written(Template),
+    /// What is kept under a name.
+    Kept(Kept),
+}
+
+/// A prompt, and the values of its variables.
+#[derive(Debug)]
+struct Kept {
+    prompt: Arc<Prompt>,
+    with: Vec<(String, Template)>,
 }
 
 /// Whom a step asks.

@@ -13,9 +13,10 @@ use trunkline::codec::catalog::Cost;
 use trunkline::ir::{Format, Message, Raw, Request, Role, Usage};
 use trunkline::{Client, Error, Result, Retry};
 
-use super::{Each, Expression, Step, Values, Workflow};
+use super::{Each, Expression, Kept, Step, Values, Words, Workflow};
 use crate::fault::{file, wrong};
 use crate::schema;
+use crate::template::Template;
 
 /// Most elements that a step is done for.
 const MOST: usize = 100_000;
@@ -338,10 +339,18 @@ impl Step {
         if let Some(system) = &self.system {
             messages.push(Message::text(Role::System, system.render(&context)?));
         }
-        messages.push(Message::text(Role::User, self.prompt.render(&context)?));
-        let model = self.who.name(desk.client, desk.usual);
-        let mut request = Request { model, messages, max_tokens: self.max_tokens, ..Request::default() };
+        let mut request = Request { max_tokens: self.max_tokens, ..Request::default() };
         request.sampling.temperature = self.temperature;
+        match &self.words {
+            Words::Written(template) => messages.push(Message::text(Role::User, template.render(&context)?)),
+            Words::Kept(Kept { prompt, with }) => {
+                let value = |(name, template): &(String, Template)| Ok((name.clone(), Value::from(template.render(&context)?)));
+                prompt.extend(&mut request, &with.iter().map(value).collect::<Result<_>>()?)?;
+            }
+        }
+        messages.append(&mut request.messages);
+        request.messages = messages;
+        request.model = self.who.name(desk.client, desk.usual);
         if let Some(schema) = &self.schema {
             let name = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(64).collect();
             request.format = Format::Schema { name: Some(name), description: None, schema: Raw::of(schema), strict: None };

@@ -336,7 +336,7 @@ async fn windows_leave_out_whole_turns_and_summaries_are_made_once() {
     let (request, _) = session.request(&session.question("plain"), None);
     assert!(request.messages[1].plain_text().contains("They spoke of rain."));
     assert_eq!((summaries(), session.window().to_string()), (made, "summarise after 1 turns with chat/small".to_owned()));
-    assert!(made >= 1 && made <= 2, "{made}");
+    assert!((1..=2).contains(&made), "{made}");
 }
 
 #[tokio::test]

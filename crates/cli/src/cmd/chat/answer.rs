@@ -127,8 +127,12 @@ impl Talk<'_> {
             if let Some(turn) = &turn {
                 self.note(&figures(turn));
             }
-            for loss in came.losses.iter() {
-                self.note(&format!("lost: {} ({})", loss.field, loss.why));
+        }
+        // The same is lost turn by turn: once is enough for those who do not want to know more.
+        for loss in came.losses.iter() {
+            let first = self.lost.insert(loss.why.to_string());
+            if self.global.verbose || (first && !self.global.quiet) {
+                self.note(&format!("not sent: {} ({})", loss.field, loss.why));
             }
         }
     }

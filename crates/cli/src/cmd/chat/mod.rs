@@ -7,6 +7,7 @@ mod obey;
 mod order;
 mod reader;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -75,6 +76,8 @@ struct Talk<'g> {
     open: Option<Vec<Message>>,
     /// The file that the conversation was saved to.
     saved: Option<PathBuf>,
+    /// Why something could not be sent, as far as it was told.
+    lost: HashSet<String>,
     /// With `--json`: the turns.
     told: Vec<Value>,
     answered: usize,
@@ -130,6 +133,7 @@ impl Chat {
             attached: Vec::new(),
             open: None,
             saved: None,
+            lost: HashSet::new(),
             told: Vec::new(),
             answered: 0,
             failed: 0,
