@@ -102,3 +102,36 @@ fn the_store_is_copied_exported_and_stands_where_it_is_told() {
     assert_eq!(json(&folder, &["store", "forget", "--user", "nobody", "--store", "calls.db"])["deleted"], 0);
     assert!(!run(&folder, &["stats", "--store", "none"], "").status.success());
 }
+
+#[test]
+fn calls_have_tags_and_users_and_are_priced_again() {
+    let folder = house();
+    good(&folder, &["ask", "--tag", "team=red", "--tag", "app=x", "--user", "alice", "one two three"]);
+    good(&folder, &["ask", "--tag", "team=绿", "one two three"]);
+    good(&folder, &["ask", "one two three"]);
+    std::fs::write(folder.0.join("lines.jsonl"), "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n").unwrap();
+    good(&folder, &["batch", "lines.jsonl", "-o", "out.jsonl", "--tag", "team=red"]);
+    let count = |arguments: &[&str]| json(&folder, arguments).as_array().unwrap().len();
+    assert_eq!(count(&["logs", "--tag", "team=red"]), 3, "calls of a batch are recorded, too");
+    assert_eq!(count(&["logs", "--tag", "team", "--tag", "app=x"]), 1);
+    assert_eq!(count(&["logs", "--user", "alice"]), 1);
+    let teams = json(&folder, &["stats", "--by", "tag:team"]);
+    assert_eq!((teams["by"].as_str(), teams["all"]["calls"].as_u64()), (Some("tag:team"), Some(5)));
+    assert_eq!(teams["groups"][0]["name"], "red");
+    assert_eq!(teams["groups"][0]["calls"], 3);
+    assert_eq!(json(&folder, &["stats", "--by", "user"])["groups"][0]["name"], "alice");
+    assert_eq!(json(&folder, &["stats", "--by", "hour"])["all"]["calls"], 5);
+    assert_eq!(run(&folder, &["ask", "--tag", "red", "hello"], "").status.code(), Some(2));
+    assert_eq!(run(&folder, &["stats", "--by", "tag:"], "").status.code(), Some(2));
+
+    let same = json(&folder, &["stats", "--reprice"]);
+    let echo = |sums: &Value| sums.as_array().unwrap().iter().find(|sum| sum["target"] == "sim/echo").unwrap().clone();
+    assert_eq!((&echo(&same)["stored_micros"], &echo(&same)["changed"]), (&echo(&same)["now_micros"], &Value::from(0)));
+    let dear = "[prices.\"sim/echo\"]\ninput = \"25\"\noutput = \"100\"\ncurrency = \"USD\"\n";
+    std::fs::write(folder.0.join("dear.toml"), dear).unwrap();
+    let again = json(&folder, &["stats", "--reprice", "--prices", "dear.toml"]);
+    assert_eq!(echo(&again)["stored_micros"], echo(&same)["stored_micros"]);
+    assert!(echo(&again)["now_micros"].as_u64().unwrap() > 9 * echo(&same)["now_micros"].as_u64().unwrap());
+    assert!(good(&folder, &["stats", "--reprice"]).contains(" as stored, "));
+    assert_eq!(echo(&json(&folder, &["stats", "--reprice"])), echo(&same), "no row is changed");
+}

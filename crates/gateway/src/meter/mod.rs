@@ -4,19 +4,22 @@
 //! are put together when somebody asks.
 
 mod cell;
+mod hash;
 mod name;
 mod page;
 mod text;
 
 use std::cell::Cell as Local;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
 
 use trunkline::codec::Kind;
 use trunkline::config::Config;
 use trunkline::monitor::Outcome;
+
+use hash::{Fold, Same};
 
 pub(crate) use cell::{Cell, Histogram, Label};
 use name::{Names, OTHER};
@@ -28,8 +31,9 @@ const MOST: usize = 1000;
 const TABLES: usize = 16;
 
 /// Counts calls. See the module.
-#[derive(Default)]
 pub(crate) struct Meter {
+    /// Of this process only: nobody can choose names whose places are one.
+    seed: u64,
     tables: [Mutex<Table>; TABLES],
     known: RwLock<Known>,
 }
@@ -67,6 +71,12 @@ thread_local! {
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
+impl Default for Meter {
+    fn default() -> Self {
+        Meter { seed: RandomState::new().hash_one(TABLES), tables: Default::default(), known: RwLock::default() }
+    }
+}
+
 impl Meter {
     /// The names of this configuration may be told from now on.
     pub(crate) fn know(&self, config: &Config) {
@@ -75,7 +85,7 @@ impl Meter {
 
     /// Counts a call that is over.
     pub(crate) fn count(&self, outcome: &Outcome) {
-        let place = place_of(outcome);
+        let place = place_of(self.seed, outcome);
         let mut table = self.table();
         if outcome.exchanges.len() > 1 || outcome.exchanges.iter().any(|exchange| exchange.requests() > 1) {
             self.count_tries(&mut table, outcome);
@@ -100,14 +110,14 @@ impl Meter {
             streamed: outcome.streamed,
             copy: outcome.mirror_of.is_some(),
         };
-        let place = label.place();
+        let place = label.place(self.seed);
         if known.places.len() < MOST || known.places.contains_key(&place) {
             known.places.insert(place, ());
             return (place, label);
         }
         let other = || OTHER.to_owned();
         let label = Label { model: other(), task: String::new(), target: other(), streamed: false, ..label };
-        (label.place(), label)
+        (label.place(self.seed), label)
     }
 
     fn count_tries(&self, table: &mut Table, outcome: &Outcome) {
@@ -178,20 +188,20 @@ impl Meter {
 }
 
 impl Label {
-    fn place(&self) -> u64 {
-        place((self.operation, &self.model, &self.task, &self.target), self.error, self.streamed, self.copy)
+    fn place(&self, seed: u64) -> u64 {
+        place(seed, (self.operation, &self.model, &self.task, &self.target), self.error, self.streamed, self.copy)
     }
 }
 
-fn place_of(outcome: &Outcome) -> u64 {
+fn place_of(seed: u64, outcome: &Outcome) -> u64 {
     let (task, target) = (outcome.task.as_deref().unwrap_or_default(), outcome.target.as_deref().unwrap_or_default());
     let names = (operation(outcome), outcome.model.as_str(), task, target);
-    place(names, outcome.error.as_ref().map(|error| error.kind), outcome.streamed, outcome.mirror_of.is_some())
+    place(seed, names, outcome.error.as_ref().map(|error| error.kind), outcome.streamed, outcome.mirror_of.is_some())
 }
 
 /// Two combinations of names have the same number only by an accident of one in 2⁶⁴; then they are counted together.
-fn place(names: (&str, &str, &str, &str), error: Option<Kind>, streamed: bool, copy: bool) -> u64 {
-    let mut hasher = DefaultHasher::new();
+fn place(seed: u64, names: (&str, &str, &str, &str), error: Option<Kind>, streamed: bool, copy: bool) -> u64 {
+    let mut hasher = Fold(seed);
     let error = error.map_or(0xFF, |kind| kind as u8);
     (names, error, streamed, copy).hash(&mut hasher);
     hasher.finish()
@@ -213,22 +223,4 @@ pub(crate) fn word(kind: Kind) -> &'static str {
         words.map(|word| word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()).collect()
     });
     WORDS.get(kind as usize).map_or("internal", String::as_str)
-}
-
-/// What is hashed already.
-#[derive(Default)]
-struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
 }

@@ -24,6 +24,7 @@ mod lost;
 mod metric;
 mod ollama;
 mod operation;
+mod outage;
 mod oversize;
 mod passthrough;
 mod prompt;

@@ -1,7 +1,7 @@
 //! What is recorded of calls, and that no call suffers where it cannot be.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -15,13 +15,15 @@ use crate::gateway::{CREDENTIAL, Gateway, providers};
 use crate::speech;
 use crate::wire::Ask;
 
-const CONFIG: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[models.fast]\ntargets = [\"sim/echo\"]\n[tasks]\nplain = \"fast\"\n\
+pub(crate) const CONFIG: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[models.fast]\ntargets = [\"sim/echo\"]\n[tasks]\nplain = \"fast\"\n\
                       [prices.\"sim/echo\"]\ninput = \"1000000\"\noutput = \"2000000\"\ndate = \"2026-11-20\"\n";
 
-struct House {
-    gateway: Gateway,
-    record: Arc<Record>,
-    folder: PathBuf,
+pub(crate) struct House {
+    pub(crate) gateway: Gateway,
+    pub(crate) record: Arc<Record>,
+    pub(crate) folder: PathBuf,
+    /// What the operator was told of the ledger.
+    pub(crate) told: Arc<Mutex<Vec<String>>>,
 }
 
 impl House {
@@ -30,22 +32,31 @@ impl House {
     }
 
     fn with(name: &str, config: &str) -> Self {
+        House::opened(name, config, |opening| opening)
+    }
+
+    /// A house whose store is opened like this.
+    pub(crate) fn opened(name: &str, config: &str, opened: fn(Opening) -> Opening) -> Self {
         let folder = std::env::temp_dir().join(format!("trunkline-record-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let client = Client::builder()
             .config(Config::parse(config, "test.toml").unwrap())
             .environment(Environment::of([("HOUSE_KEY", CREDENTIAL), ("GATE_KEY", "gate-key-1")]));
         let record = Arc::new(Record::default());
-        let options = Options { pause: Duration::from_millis(100), ..Options::at(folder.join("data/trunkline.db")) };
-        record.keep_in(Ledger::new(options, Arc::new(|_: &str| {})));
-        House { gateway: Gateway::recording(client.build().unwrap(), Arc::clone(&record)), record, folder }
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let teller = Arc::clone(&told);
+        record.keep_in(Ledger::new(
+            Options { opening: opened(Opening::at(folder.join("data/trunkline.db"))), ..options(&folder) },
+            Arc::new(move |line: &str| teller.lock().unwrap().push(line.to_owned())),
+        ));
+        House { gateway: Gateway::recording(client.build().unwrap(), Arc::clone(&record)), record, folder, told }
     }
 
-    fn rows(&self) -> Vec<CallRow> {
+    pub(crate) fn rows(&self) -> Vec<CallRow> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut store = Store::open(&Opening::existing(self.folder.join("data/trunkline.db"))).await.unwrap();
-            store.calls(&Wanted { limit: 10_000, ..Wanted::default() }).await.unwrap()
+            store.calls(&Wanted { limit: u32::MAX, ..Wanted::default() }).await.unwrap()
         })
     }
 }
@@ -56,7 +67,11 @@ impl Drop for House {
     }
 }
 
-fn ask(model: &str, stream: bool, prompt: &str) -> Ask {
+pub(crate) fn options(folder: &Path) -> Options {
+    Options { pause: Duration::from_millis(100), ..Options::at(folder.join("data/trunkline.db")) }
+}
+
+pub(crate) fn ask(model: &str, stream: bool, prompt: &str) -> Ask {
     let message = json!({"role": "user", "content": prompt});
     Ask::post("/v1/chat/completions", json!({"model": model, "stream": stream, "messages": [message]}).to_string())
 }
