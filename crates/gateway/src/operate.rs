@@ -91,6 +91,7 @@ async fn receive(
     form::receive(head, incoming, limits, Held::new(&worker.shed, server)).await.map(|form| Received::Form(Box::new(form)))
 }
 
+#[expect(clippy::large_enum_variant, reason = "moved once a call; a box would be an allocation for each")]
 enum Ready {
     Reply(Box<Response<ReplyBody>>),
     Passed { passed: Box<Passed>, cx: Cx, facts: Facts },
