@@ -1,7 +1,7 @@
 //! Texts of calls, where the configuration asks for them: kept while the call runs, made readable and freed of secrets by
 //! a thread of its own, and then recorded with the call's row.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -20,9 +20,12 @@ use crate::record::Sinks;
 /// Calls whose texts wait for the thread: what they hold is bounded with them.
 const MOST: usize = 256;
 
+/// A call, and what was said in it.
+type Kept = (CallRow, Said);
+
 /// Takes texts.
 pub(crate) struct Keeper {
-    inbox: Mutex<Option<SyncSender<(CallRow, Said)>>>,
+    inbox: Mutex<Option<SyncSender<Box<Kept>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     sinks: Arc<Sinks>,
 }
@@ -47,11 +50,10 @@ impl Keeper {
 
     fn send(&self, row: CallRow, said: Said) {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let left = match inbox.map(|inbox| inbox.try_send((row.clone(), said))) {
-            Some(Ok(())) => None,
-            _ => Some(row),
-        };
-        left.into_iter().for_each(|row| self.sinks.take(row));
+        let Some(inbox) = inbox else { return self.sinks.take(row) };
+        if let Err(TrySendError::Full(left) | TrySendError::Disconnected(left)) = inbox.try_send(Box::new((row, said))) {
+            self.sinks.take(left.0);
+        }
     }
 
     /// Hands on what has come, and ends.
@@ -81,8 +83,9 @@ pub(crate) fn stays(config: LogContent, outcome: &Outcome) -> bool {
     config != LogContent::Errors || outcome.error.is_some()
 }
 
-fn run(waiting: &Receiver<(CallRow, Said)>, client: &Client, door: &Door, sinks: &Sinks) {
-    while let Ok((row, said)) = waiting.recv() {
+fn run(waiting: &Receiver<Box<Kept>>, client: &Client, door: &Door, sinks: &Sinks) {
+    while let Ok(next) = waiting.recv() {
+        let (row, said) = *next;
         // Anew each time: secrets are renewed.
         let key: Vec<Secret> = door.key().as_ref().map(|key| key.secret.clone()).into_iter().collect();
         let texts = client.redactor(&key).ok().map(|redactor| {

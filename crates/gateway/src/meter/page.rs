@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use trunkline::route::{Health, State};
+use trunkline::route::{Health, LimitHealth, State};
 use trunkline_store::Sketch;
 
 use super::cell::TOKENS;
@@ -140,7 +140,8 @@ fn write_exchanges(text: &mut Text, sum: &Sum) {
         let error = if error.is_empty() { "none" } else { error };
         text.figure(name, &[("provider", provider(target)), ("target", target), ("error", error)], count);
     }
-    let families: [(_, _, fn(&(u64, u64)) -> u64); 2] = [
+    type Figure = fn(&(u64, u64)) -> u64;
+    let families: [(_, _, Figure); 2] = [
         ("trunkline_retries_total", "Exchanges that followed another one with the same target.", |pair| pair.0),
         ("trunkline_failovers_total", "Exchanges that followed another one with a different target, by the target.", |pair| {
             pair.1
@@ -229,7 +230,8 @@ fn write_health(text: &mut Text, worker: &Worker) {
             text.figure(name, &labels, u8::from(one == state));
         }
     }
-    let families: [(_, _, fn(&trunkline::route::LimitHealth) -> u32); 2] = [
+    type Figure = fn(&LimitHealth) -> u32;
+    let families: [(_, _, Figure); 2] = [
         ("trunkline_limited_in_flight", "Calls that are out to a provider whose calls are limited.", |limit| limit.in_flight),
         ("trunkline_queue_length", "Calls that wait for their turn at a provider whose calls are limited.", |limit| {
             limit.waiting
