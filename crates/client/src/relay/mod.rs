@@ -13,7 +13,10 @@ mod sift;
 mod stitched;
 mod story;
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
+use memchr::memmem::Finder;
 
 use crate::codec::dialect::{Cx, Dialect, Framing};
 use crate::codec::{Error, Kind, Origin, Phase, Result};
@@ -83,11 +86,13 @@ fn looks_wrong(body: &[u8]) -> bool {
     !is_object || mentions_error(front)
 }
 
+/// Made once: that takes longer than to look through a frame.
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
+
 /// A cheap look for the word. Good answers of some dialects have it, too: with `null`, to say that there is none.
 fn mentions_error(json: &[u8]) -> bool {
-    const WORD: &[u8] = b"\"error\"";
-    memchr::memmem::find_iter(json, WORD).any(|at| {
-        let rest = json.get(at + WORD.len()..).unwrap_or_default().trim_ascii_start();
+    ERROR.find_iter(json).any(|at| {
+        let rest = json.get(at + ERROR.needle().len()..).unwrap_or_default().trim_ascii_start();
         rest.strip_prefix(b":").is_none_or(|value| !value.trim_ascii_start().starts_with(b"null"))
     })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -62,6 +63,11 @@ impl Watch {
 static SAID: LazyLock<[KeyFinder; 6]> =
     LazyLock::new(|| ["content", "reasoning_content", "reasoning", "arguments", "refusal", "text"].map(KeyFinder::new));
 
+// Made once: that takes longer than to look through a frame.
+static BASE_RESP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"base_resp\""));
+static CHOICES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"choices\""));
+static CODE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"code\""));
+
 impl Observe for Watch {
     fn frame(&mut self, frame: Frame<'_>) {
         self.usage_only = false;
@@ -86,8 +92,8 @@ impl Observe for Watch {
     }
 
     fn may_be_error(&self, frame: Frame<'_>) -> bool {
-        let holds = |word: &[u8]| memchr::memmem::find(frame.data, word).is_some();
-        holds(b"\"base_resp\"") || (holds(b"\"code\"") && !holds(b"\"choices\""))
+        let holds = |word: &Finder<'_>| word.find(frame.data).is_some();
+        holds(&BASE_RESP) || (!holds(&CHOICES) && holds(&CODE))
     }
 
     fn is_usage_only(&self) -> bool {
@@ -111,9 +117,8 @@ pub(crate) fn observe_response(body: &[u8]) -> Option<Usage> {
 
 /// Whether anything is answered: what has been counted is not.
 fn has_choices(body: &[u8]) -> bool {
-    const KEY: &[u8] = b"\"choices\"";
-    let mut values = memchr::memmem::find_iter(body, KEY).filter_map(|at| {
-        let rest = body.get(at + KEY.len()..)?.trim_ascii_start();
+    let mut values = CHOICES.find_iter(body).filter_map(|at| {
+        let rest = body.get(at + CHOICES.needle().len()..)?.trim_ascii_start();
         rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
     });
     let first = values.next().and_then(|value| value.strip_prefix(b"["));
@@ -124,7 +129,9 @@ fn has_choices(body: &[u8]) -> bool {
 fn is_failed(body: &[u8]) -> bool {
     const LATE: usize = 512;
     let end = body.get(body.len().saturating_sub(LATE)..).unwrap_or(body);
-    let Some(_) = memchr::memmem::find(end, b"\"base_resp\"") else { return false };
+    if BASE_RESP.find(end).is_none() {
+        return false;
+    }
     let base = json::member(body, "base_resp").and_then(|span| serde_json::from_slice::<BaseResp<'_>>(body.get(span)?).ok());
     base.and_then(|base| base.status_code?.number()).is_some_and(|code| code != 0)
 }
