@@ -1,6 +1,6 @@
 //! How many calls go at once: found out by trying.
 //!
-//! Twice as many every round trip until the provider says no, then a tenth fewer each time it does and one more each
+//! Twice as many every round trip until the provider says no, then a twentieth fewer each time it does and one more each
 //! round trip that it does not. When it says no to one call after the other, nobody calls for as long as it asks.
 
 use std::time::{Duration, Instant};
@@ -14,6 +14,13 @@ const RUN: u32 = 3;
 /// For how long, where the provider does not say.
 const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// When a call was sent, and how many were out then, with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) at: Instant,
+    pub(super) out: usize,
+}
 
 /// The pace of a batch.
 #[derive(Debug)]
@@ -56,9 +63,10 @@ impl Pace {
         }
     }
 
-    /// A call that began then, with so many out, was refused; and asked to stay away for so long, if it says.
-    pub(super) fn refused(&mut self, began: Instant, out: usize, told: Option<Duration>, now: Instant) {
-        if self.since.is_some_and(|since| began < since) {
+    /// A call was refused; and asked to stay away for so long, if the provider says. That so many were too many is known of
+    /// when it was sent: by now some of the others have been answered.
+    pub(super) fn refused(&mut self, Sent { at, out }: Sent, told: Option<Duration>, now: Instant) {
+        if self.since.is_some_and(|since| at < since) {
             return;
         }
         self.run += 1;
@@ -92,12 +100,12 @@ mod tests {
         (0..56).for_each(|_| pace.taken(true));
         assert_eq!(pace.limit(), 64);
         let (begun, now) = (Instant::now(), Instant::now() + Duration::from_secs(1));
-        pace.refused(begun, 40, None, now);
+        pace.refused(Sent { at: begun, out: 40 }, None, now);
         assert_eq!(pace.limit(), 38);
         // Sent before the fall: old news.
-        (0..9).for_each(|_| pace.refused(begun, 40, None, now));
+        (0..9).for_each(|_| pace.refused(Sent { at: begun, out: 40 }, None, now));
         assert_eq!((pace.limit(), pace.rest(now)), (38, None));
-        (0..2).for_each(|_| pace.refused(now, 38, Some(Duration::from_secs(7)), now));
+        (0..2).for_each(|_| pace.refused(Sent { at: now, out: 38 }, Some(Duration::from_secs(7)), now));
         assert_eq!(pace.rest(now), Some(Duration::from_secs(7)));
         let before = pace.limit;
         (0..before as usize).for_each(|_| pace.taken(true));

@@ -15,7 +15,7 @@ use super::journal::{Ending, Figures, Record};
 use super::keeper::Keeper;
 use super::open::{At, Past};
 use super::output::Sender;
-use super::pace::Pace;
+use super::pace::{Pace, Sent};
 use super::spend::{Room, Spend};
 use super::{Batch, InDoubt, Opened, Progress, Report};
 
@@ -58,7 +58,7 @@ struct Job {
 /// Something has happened.
 enum News {
     Begun(Vec<Job>, Result<()>),
-    Called(Box<Job>, Instant, Box<Result<Reply>>),
+    Called(Box<Job>, Sent, Box<Result<Reply>>),
     Recorded(Result<()>),
 }
 
@@ -328,10 +328,10 @@ impl<'a> Run<'a> {
         self.out += 1;
         self.spend.reserve(job.bound);
         let call = self.client.call(Request::clone(&job.request));
-        let began = Instant::now();
+        let sent = Sent { at: Instant::now(), out: self.out };
         self.events.push(Box::pin(async move {
             let answered = call.send().await;
-            News::Called(Box::new(job), began, Box::new(answered))
+            News::Called(Box::new(job), sent, Box::new(answered))
         }));
     }
 
@@ -350,7 +350,7 @@ impl<'a> Run<'a> {
                     self.failed.get_or_insert(error);
                 }
             }
-            News::Called(job, began, answered) => {
+            News::Called(job, sent, answered) => {
                 let full = self.out >= self.pace.limit();
                 self.out -= 1;
                 match *answered {
@@ -358,7 +358,7 @@ impl<'a> Run<'a> {
                         self.pace.taken(full);
                         self.answered(&job, &reply);
                     }
-                    Err(error) => self.unanswered(*job, began, &error),
+                    Err(error) => self.unanswered(*job, sent, &error),
                 }
             }
         }
@@ -374,7 +374,7 @@ impl<'a> Run<'a> {
         self.record(&job.item, Ending::Answered, figures, sender(&job.item).answered(reply));
     }
 
-    fn unanswered(&mut self, mut job: Job, began: Instant, error: &Error) {
+    fn unanswered(&mut self, mut job: Job, sent: Sent, error: &Error) {
         let now = Instant::now();
         let refused = matches!(error.kind, Kind::RateLimited | Kind::Overloaded);
         // Who refuses by status has used nothing.
@@ -390,7 +390,7 @@ impl<'a> Run<'a> {
             job.attempts -= 1;
             match (error.origin, told) {
                 (Origin::Gateway, Some(wait)) => self.pace.pause(wait, now),
-                _ => self.pace.refused(began, self.out, told, now),
+                _ => self.pace.refused(sent, told, now),
             }
             return self.send_again(job, Duration::from_millis(20), now);
         }
