@@ -91,7 +91,7 @@ impl Store {
         transaction.execute(sqlx::query::<Sqlite>(texts).bind(user)).await?;
         let children = "DELETE FROM exchanges WHERE call_id IN (SELECT id FROM call_rows WHERE user_id = $1)";
         transaction.execute(sqlx::query::<Sqlite>(children).bind(user)).await?;
-        let sums = "DELETE FROM labels WHERE label = 'user' AND name = $1";
+        let sums = "DELETE FROM label_sums WHERE label = 'user' AND name = $1";
         transaction.execute(sqlx::query::<Sqlite>(sums).bind(user)).await?;
         let done = transaction.execute(sqlx::query::<Sqlite>("DELETE FROM call_rows WHERE user_id = $1").bind(user)).await?;
         let sessions = delete_users(&mut transaction, user).await?;
@@ -120,7 +120,7 @@ impl Store {
         transaction.execute(sqlx::query::<Sqlite>("DELETE FROM texts WHERE call_id <= $1").bind(last.as_slice())).await?;
         // Sums that name a person or a tag go with the last call of their hour.
         let hour = Id::from_bytes(&last).map_or(0, Id::hour);
-        transaction.execute(sqlx::query::<Sqlite>("DELETE FROM labels WHERE hour < $1").bind(hour)).await?;
+        transaction.execute(sqlx::query::<Sqlite>("DELETE FROM label_sums WHERE hour < $1").bind(hour)).await?;
         let done =
             transaction.execute(sqlx::query::<Sqlite>("DELETE FROM call_rows WHERE id <= $1").bind(last.as_slice())).await?;
         transaction.commit().await?;

@@ -18,6 +18,7 @@ mod session;
 mod sketch;
 mod stats;
 mod store;
+mod sums;
 mod texts;
 mod write;
 

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "texts", include_str!("../migrations/0003_texts.sql")),
     (4, "prompts", include_str!("../migrations/0004_prompts.sql")),
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
+    (6, "sums", include_str!("../migrations/0006_sums.sql")),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -86,7 +87,7 @@ impl Store {
         }
         let mut tries = 0;
         let connection = loop {
-            match prepare(&options).await {
+            match prepare(&options, MIGRATIONS).await {
                 Ok(connection) => break connection,
                 Err(error) if tries < TRIES && may_pass(&error) => {
                     tries += 1;
@@ -118,9 +119,12 @@ impl Store {
     }
 }
 
-async fn prepare(options: &SqliteConnectOptions) -> std::result::Result<SqliteConnection, sqlx::migrate::MigrateError> {
+async fn prepare(
+    options: &SqliteConnectOptions,
+    migrations: &[(i64, &'static str, &'static str)],
+) -> std::result::Result<SqliteConnection, sqlx::migrate::MigrateError> {
     let mut connection = options.connect().await?;
-    let migrations = MIGRATIONS
+    let migrations = migrations
         .iter()
         .map(|(version, name, sql)| Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false));
     Migrator::with_migrations(migrations.collect()).run(&mut connection).await?;
@@ -192,5 +196,53 @@ impl FileId {
     #[cfg(not(unix))]
     pub fn read(_: &std::fs::Metadata) -> Self {
         FileId(0, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor;
+
+    use super::*;
+    use crate::{By, Sketch};
+
+    /// What was summed up by version 5, before sketches.
+    const FIFTH: &str = "\
+        INSERT INTO call_kinds VALUES (1, '', 'chat', '', 'm', '', 'p/m', '', 0, 200, '', '', 'USD', '', 0);
+        INSERT INTO call_kinds VALUES (2, '', 'chat', '', 'm', '', 'p/m', '', 0, 503, 'overloaded', '', '', '', 0);
+        INSERT INTO hour_rows VALUES (490000, 1, 80, 3, 30, 6, 0, 0, 0, 900, 2100), (490000, 1, 96, 1, 10, 2, 0, 0, 0, 300, 1100);
+        INSERT INTO hour_rows VALUES (490000, 2, 0, 2, 0, 0, 0, 0, 0, 0, 50);
+        INSERT INTO labels VALUES (490000, 'user', 'anna', '', 'USD', 80, 3, 30, 6, 0, 0, 0, 900, 2100);
+        INSERT INTO labels VALUES (490000, 'user', 'anna', '', 'USD', 96, 1, 10, 2, 0, 0, 0, 300, 1100);";
+
+    #[tokio::test]
+    async fn a_store_of_every_earlier_version_keeps_its_sums() {
+        let folder = std::env::temp_dir().join(format!("trunkline-store-versions-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for version in 1..MIGRATIONS.len() {
+            let path = folder.join(format!("{version}.db"));
+            let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+            let mut old = prepare(&options, &MIGRATIONS[..version]).await.unwrap();
+            if version == 5 {
+                old.execute(FIFTH).await.unwrap();
+            }
+            old.close().await.unwrap();
+            let mut store = Store::open(&Opening::existing(&path)).await.unwrap();
+            let since = std::time::UNIX_EPOCH + Duration::from_secs(490_000 * 3600);
+            for (by, calls, errors) in [(By::Model, 6, 2), (By::User, 4, 0)] {
+                let all = store.stats(by, since).await.unwrap().all;
+                if version == 5 {
+                    assert_eq!((all.calls, all.errors, all.input, all.output), (calls, errors, 40, 8));
+                    assert_eq!(all.costs.get("USD"), Some(&1200));
+                    let mut times = Sketch::default();
+                    [256, 256, 256, 512].into_iter().for_each(|micros| times.count(micros));
+                    assert_eq!(all.latency, times);
+                } else {
+                    assert_eq!(all.calls, 0);
+                }
+            }
+            store.close().await;
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -11,12 +11,11 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 
-use crate::id::{Id, Ids};
 use crate::keep::Retention;
 use crate::row::CallRow;
 use crate::store::Opening;
@@ -128,7 +127,6 @@ pub struct Ledger(Arc<Inner>);
 struct Inner {
     options: Options,
     tell: Tell,
-    ids: Ids,
     board: Arc<Board>,
     running: OnceLock<Running>,
     closed: AtomicU8,
@@ -147,17 +145,12 @@ impl Ledger {
     /// A ledger. Nothing is opened before the first row, or [`Ledger::start`].
     pub fn new(options: Options, tell: Tell) -> Self {
         let board = Arc::default();
-        Ledger(Arc::new(Inner { options, tell, ids: Ids::new(), board, running: OnceLock::new(), closed: AtomicU8::new(0) }))
+        Ledger(Arc::new(Inner { options, tell, board, running: OnceLock::new(), closed: AtomicU8::new(0) }))
     }
 
     /// Opens the store now, so that what is wrong with it is told now, and takes in what an earlier end left waiting.
     pub fn start(&self) {
         self.running();
-    }
-
-    /// An id for a call that is over now.
-    pub fn next_id(&self, now: SystemTime) -> Id {
-        self.0.ids.next(now)
     }
 
     /// Takes a row. Does not block; a row for which there is no room is counted as lost.
