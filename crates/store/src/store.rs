@@ -229,17 +229,19 @@ mod tests {
             old.close().await.unwrap();
             let mut store = Store::open(&Opening::existing(&path)).await.unwrap();
             let since = std::time::UNIX_EPOCH + Duration::from_secs(490_000 * 3600);
-            for (by, calls, errors) in [(By::Model, 6, 2), (By::User, 4, 0)] {
-                let all = store.stats(by, since).await.unwrap().all;
-                if version == 5 {
-                    assert_eq!((all.calls, all.errors, all.input, all.output), (calls, errors, 40, 8));
-                    assert_eq!(all.costs.get("USD"), Some(&1200));
-                    let mut times = Sketch::default();
-                    [256, 256, 256, 512].into_iter().for_each(|micros| times.count(micros));
-                    assert_eq!(all.latency, times);
-                } else {
-                    assert_eq!(all.calls, 0);
+            let of_all = store.stats(By::Model, since).await.unwrap().all;
+            let of_users = store.stats(By::User, since).await.unwrap().groups;
+            if version == 5 {
+                let user = of_users.iter().find(|group| group.name == "anna").map(|group| group.totals.clone()).unwrap();
+                assert_eq!((of_all.calls, of_all.errors, user.calls, user.errors), (6, 2, 4, 0));
+                let mut times = Sketch::default();
+                [256, 256, 256, 512].into_iter().for_each(|micros| times.count(micros));
+                for sums in [of_all, user] {
+                    assert_eq!((sums.input, sums.output, sums.costs.get("USD")), (40, 8, Some(&1200)));
+                    assert_eq!(sums.latency, times);
                 }
+            } else {
+                assert_eq!((of_all.calls, of_users.len()), (0, 0));
             }
             store.close().await;
         }
