@@ -46,6 +46,8 @@ pub struct Outcome {
     pub tags: Option<String>,
     /// Bytes of the request's body, where it was held.
     pub bytes_in: Option<u64>,
+    /// Bytes of the reply's body, as far as it was given.
+    pub bytes_out: u64,
     /// The task that it is, if it asked for one.
     pub task: Option<String>,
     /// Who answered, `provider/model`; `None` when nobody was asked.
@@ -81,6 +83,8 @@ pub struct Outcome {
 pub struct Exchange {
     /// Who was asked, `provider/model`.
     pub target: Arc<str>,
+    /// What was spoken; `None`: nobody looked.
+    pub dialect: Option<&'static str>,
     /// From the call's arrival to its begin.
     pub started: Duration,
     /// From its begin to its last byte.
@@ -144,6 +148,7 @@ impl OpenCall {
             user: None,
             tags: None,
             bytes_in: None,
+            bytes_out: 0,
             task: None,
             target: None,
             exchanges: Vec::with_capacity(1),
@@ -201,17 +206,25 @@ impl OpenCall {
         }
     }
 
+    /// So much more of the reply's body is given to the caller. What is given after the call is over does not count.
+    pub fn gives(&mut self, bytes: usize) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.bytes_out += bytes as u64;
+        }
+    }
+
     /// An exchange with this target begins. Gives its number.
     pub fn begin(&mut self, target: &Target) -> usize {
         let started = self.started.elapsed();
         let Some(outcome) = &mut self.outcome else { return 0 };
+        let dialect = outcome.operation.and_then(|operation| target.speaks(outcome.dialect, operation));
         let (target, trail) = (target.shared_name(), target.trail().cloned());
         outcome.target = Some(Arc::clone(&target));
         // What the one before could not be told is nobody's loss now.
         outcome.losses = Losses::default();
         outcome.usage = None;
         let elapsed = Duration::ZERO;
-        outcome.exchanges.push(Exchange { target, started, elapsed, usage: None, cost: None, error: None, trail });
+        outcome.exchanges.push(Exchange { target, dialect, started, elapsed, usage: None, cost: None, error: None, trail });
         outcome.exchanges.len() - 1
     }
 
