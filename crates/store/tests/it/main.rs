@@ -5,6 +5,8 @@ mod folder;
 mod ledger;
 mod million;
 mod month;
+mod process;
 mod prompt;
 mod session;
+mod shared;
 mod suite;
