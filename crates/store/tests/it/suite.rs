@@ -15,6 +15,8 @@ async fn all(store: &mut Store) {
     empty(store).await;
     counts_copies_and_currencies_apart(store).await;
     empty(store).await;
+    sums_up_parts_of_hours_as_whole_ones(store).await;
+    empty(store).await;
     forgets(store).await;
 }
 
@@ -145,6 +147,43 @@ async fn counts_copies_and_currencies_apart(store: &mut Store) {
         assert_eq!((stats.all.calls, stats.all.copies, stats.all.errors), (2, 1, 0));
         assert_eq!((stats.all.input, stats.hours[0].calls), (300, 2));
         assert_eq!(stats.all.costs.into_iter().collect::<Vec<_>>(), [("CNY".to_owned(), 1234), ("USD".to_owned(), 3 * 1234)]);
+    }
+}
+
+/// Sums are kept by the hour, and read row by row where only a part of one is asked for: both tell the same.
+async fn sums_up_parts_of_hours_as_whole_ones(store: &mut Store) {
+    let ids = Ids::new();
+    let at = |number: u64| hour(70) + Duration::from_secs(1 + number);
+    let mut calls: Vec<CallRow> = (0..60).map(|number| call(&ids, at(number), number)).collect();
+    for (number, call) in calls.iter_mut().enumerate() {
+        let other = trunkline_store::ExchangeRow { currency: Some("CNY".into()), ..call.exchanges[0].clone() };
+        match number % 6 {
+            // Tries in two currencies; one without a price; one that nobody knows a price of.
+            0 => (call.cost_micros, call.currency) = (None, None),
+            1 => call.exchanges.push(trunkline_store::ExchangeRow { currency: None, cost_micros: None, ..other.clone() }),
+            2 => call.exchanges.clear(),
+            3 => call.mirror_of = Some("request".to_owned()),
+            4 => call.tags = Some((0..12).map(|tag| format!("t{tag}=x")).collect::<Vec<_>>().join(",")),
+            _ => {}
+        }
+        if number % 6 < 2 {
+            (call.cost_micros, call.currency) = (None, None);
+            call.exchanges.push(other);
+        }
+    }
+    store.add(&calls).await.unwrap();
+    let tag = |name: &str| By::Tag(name.to_owned());
+    let all = [By::Model, By::Target, By::Provider, By::Task, By::Error, By::Day, By::Hour, By::User, By::Key];
+    for by in all.into_iter().chain([tag("team"), tag("t0"), tag("t9")]) {
+        let sorted = |mut groups: Vec<Group>| {
+            groups.sort_by(|one, other| one.name.cmp(&other.name));
+            groups
+        };
+        let whole = store.stats(by.clone(), hour(70)).await.unwrap();
+        let part = store.stats(by.clone(), hour(70) + Duration::from_secs(1)).await.unwrap();
+        assert!(whole.all.costs.len() == 2 && whole.all.calls == 50, "{:?}", whole.all);
+        assert_eq!(sorted(part.groups), sorted(whole.groups), "{by:?}");
+        assert_eq!((part.all, part.hours), (whole.all, whole.hours), "{by:?}");
     }
 }
 
