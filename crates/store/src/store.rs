@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "prompts", include_str!("../migrations/0004_prompts.sql")),
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
     (6, "sums", include_str!("../migrations/0006_sums.sql")),
+    (7, "forgotten", include_str!("../migrations/0007_forgotten.sql")),
 ];
 
 /// How long a statement waits for another process that writes.

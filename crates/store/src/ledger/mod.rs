@@ -17,13 +17,17 @@ use serde::Serialize;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
-use crate::keep::Retention;
 use crate::row::CallRow;
 use crate::store::Opening;
+use crate::trim::Retention;
 use writer::Writer;
+
+pub(crate) use spill::adopt_all;
 
 /// Calls that come so close to one another are written together: how much a sudden end may lose.
 const GATHER: Duration = Duration::from_millis(200);
+/// Rows of one transaction.
+const BATCH: usize = 2000;
 /// How long [`Ledger::close`] waits.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 

@@ -7,8 +7,12 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use trunkline_codec::Result;
+
+use super::BATCH;
 use crate::row::CallRow;
-use crate::store::{FileId, private};
+use crate::store::{FileId, Store, private};
+use crate::wrong;
 
 /// The longest line that is written, and read. Rows are short, but for those that have texts.
 const LINE: u64 = 16 * 1024 * 1024;
@@ -132,18 +136,34 @@ impl Spill {
         }
         self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+}
 
-    /// Others' spill files beside the store whose processes are gone.
-    pub(super) fn orphans(&self, store: &Path) -> Vec<PathBuf> {
-        let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let begin = format!("{}.spill-", store.file_name().unwrap_or_default().to_string_lossy());
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_one = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(&begin) && name.ends_with(".jsonl") && *path != self.path
-        };
-        entries.filter(is_one).collect()
+/// The spill files beside a store. Those of running processes are locked.
+pub(super) fn files(store: &Path) -> Vec<PathBuf> {
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let begin = format!("{}.spill-", store.file_name().unwrap_or_default().to_string_lossy());
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&begin) && name.ends_with(".jsonl")
+    };
+    entries.filter(is_one).collect()
+}
+
+/// Takes in all that processes that are gone have left waiting.
+pub(crate) async fn adopt_all(store: &mut Store) -> Result<()> {
+    for mut orphan in files(store.path()).into_iter().filter_map(|path| Orphan::open(path).ok()) {
+        loop {
+            let lines = orphan.next(BATCH);
+            let lines = lines.map_err(|error| wrong(format!("the spill file cannot be read: {error}")))?;
+            store.add(&lines.rows).await?;
+            if !orphan.taken(&lines) {
+                break;
+            }
+        }
+        orphan.remove();
     }
+    Ok(())
 }
 
 /// Another process's spill file, locked. While it is in use, it is nobody else's.

@@ -9,15 +9,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 use trunkline_codec::{Error, Result};
 
-use super::spill::{Orphan, Spill};
-use super::{Board, GATHER, LAST_WAIT, Options, State, Tell};
+use super::spill::{Orphan, Spill, files};
+use super::{BATCH, Board, GATHER, LAST_WAIT, Options, State, Tell};
 use crate::id::Ids;
 use crate::row::CallRow;
 use crate::store::{Opening, Store};
 use crate::wrong;
 
-/// Rows of one transaction.
-const BATCH: usize = 2000;
 /// Bytes of one, after which no row more is added.
 const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 /// How often what is kept no longer is deleted.
@@ -48,6 +46,7 @@ pub(super) struct Writer {
     batch: usize,
     tried: Option<Instant>,
     trimmed: Option<Instant>,
+    over_told: bool,
     /// How many rows without their texts were told of, and when.
     bared: (u64, Option<Instant>),
 }
@@ -77,6 +76,7 @@ impl Writer {
             batch: BATCH,
             tried: None,
             trimmed: None,
+            over_told: false,
             bared: (0, None),
         }
     }
@@ -201,12 +201,29 @@ impl Writer {
         let done = self.meanwhile(store.trim(self.options.keep, SystemTime::now(), TRIM_MOST)).await;
         self.store = Some(store);
         match done {
-            Ok(gone) => self.trimmed = (gone < TRIM_MOST).then(Instant::now),
+            Ok(done) => {
+                self.trimmed = (done.rows < TRIM_MOST).then(Instant::now);
+                self.tell_over(done.over);
+            }
             Err(error) => {
                 self.trimmed = Some(Instant::now());
                 (self.tell)(&format!("old calls cannot be deleted from the ledger: {}", error.message));
             }
         }
+    }
+
+    /// The file is larger than it may be, though all has gone that may go. Told once, until it is smaller.
+    fn tell_over(&mut self, over: Option<u64>) {
+        if let (Some(bytes), Some(most), false) = (over, self.options.keep.bytes, self.over_told) {
+            let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
+            (self.tell)(&format!(
+                "the store has {} MB and max_megabytes is {}, but nothing in it that may be deleted is older than an hour: \
+                 give it more room",
+                megabytes(bytes),
+                megabytes(most)
+            ));
+        }
+        self.over_told = over.is_some();
     }
 
     /// A batch of the spill file into the store.
@@ -288,10 +305,9 @@ impl Writer {
         let opened = self.meanwhile(timeout(self.options.patience, Store::open(&opening))).await;
         let store = opened.map_err(|_| late())??;
         self.was_open = true;
-        // One that is locked belongs to a process that runs; those of before are locked by us.
+        // One that is locked belongs to a process that runs, be it this one: also those of before.
         self.orphans.clear();
-        let others = self.spill.orphans(store.path()).into_iter();
-        self.orphans = others.filter_map(|path| Orphan::open(path).ok()).collect();
+        self.orphans = files(store.path()).into_iter().filter_map(|path| Orphan::open(path).ok()).collect();
         Ok(store)
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod folder;
+mod forget;
 mod ledger;
 mod million;
 mod month;
@@ -10,3 +11,5 @@ mod prompt;
 mod session;
 mod shared;
 mod suite;
+mod trim;
+mod world;
