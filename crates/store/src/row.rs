@@ -146,6 +146,11 @@ pub struct ExchangeRow {
 const NO_WAIT_US: u64 = 1000;
 
 impl CallRow {
+    /// Whether nobody had what its caller asked for, so that the names of model and target may be anything.
+    pub(crate) fn led_nowhere(&self) -> bool {
+        self.target.is_none() || self.error.as_deref() == Some("not_found")
+    }
+
     /// How many bytes it takes in memory; about.
     pub(crate) fn weight(&self) -> u64 {
         let names = [&self.key_id, &self.user_id, &self.tags, &self.task, &self.target, &self.price_date, &self.mirror_of];

@@ -201,8 +201,8 @@ impl By {
     /// The sums of whole hours, and the rows of a part of one.
     const fn statements(&self) -> (&'static str, &'static str) {
         match self {
-            By::Model => (hours_by!("model"), rows_by!("CASE WHEN target IS NULL THEN '' ELSE model END")),
-            By::Target | By::Provider => (hours_by!("target"), rows_by!("COALESCE(target, '')")),
+            By::Model => (hours_by!("model"), rows_by!("kind_model")),
+            By::Target | By::Provider => (hours_by!("target"), rows_by!("kind_target")),
             By::Task => (hours_by!("task"), rows_by!("COALESCE(task, '')")),
             By::Error => (hours_by!("error"), rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END")),
             By::Day => (hours_by!("CAST(hour / 24 AS TEXT)"), rows_by!("''")),

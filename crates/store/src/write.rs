@@ -209,6 +209,9 @@ struct More<'r> {
     /// A name that led nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'r str>,
+    /// Who was asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_write_5m: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,7 +240,8 @@ impl<'r> More<'r> {
         // Databases count with a sign.
         let figure = |figure: Option<u64>| figure.map(|figure| figure.min(i64::MAX as u64));
         More {
-            model: call.target.is_none().then_some(call.model.as_str()).filter(|model| !model.is_empty()),
+            model: call.led_nowhere().then_some(call.model.as_str()).filter(|model| !model.is_empty()),
+            target: call.target.as_deref().filter(|_| call.led_nowhere()),
             cache_write_5m: figure(call.cache_write_5m),
             cache_write_1h: figure(call.cache_write_1h),
             audio_input: figure(call.audio_input),

@@ -17,6 +17,8 @@ async fn all(store: &mut Store) {
     empty(store).await;
     sums_up_parts_of_hours_as_whole_ones(store).await;
     empty(store).await;
+    names_that_lead_nowhere_count_as_one(store).await;
+    empty(store).await;
     forgets(store).await;
 }
 
@@ -162,6 +164,7 @@ async fn sums_up_parts_of_hours_as_whole_ones(store: &mut Store) {
             0 => (call.cost_micros, call.currency) = (None, None),
             1 => call.exchanges.push(trunkline_store::ExchangeRow { currency: None, cost_micros: None, ..other.clone() }),
             2 => call.exchanges.clear(),
+            3 if number % 4 == 1 => (call.model, call.error) = (format!("no-such-{number}"), Some("not_found".into())),
             3 => call.mirror_of = Some("request".to_owned()),
             4 => call.tags = Some((0..12).map(|tag| format!("t{tag}=x")).collect::<Vec<_>>().join(",")),
             _ => {}
@@ -181,7 +184,7 @@ async fn sums_up_parts_of_hours_as_whole_ones(store: &mut Store) {
         };
         let whole = store.stats(by.clone(), hour(70)).await.unwrap();
         let part = store.stats(by.clone(), hour(70) + Duration::from_secs(1)).await.unwrap();
-        assert!(whole.all.costs.len() == 2 && whole.all.calls == 50, "{:?}", whole.all);
+        assert!(whole.all.costs.len() == 2 && whole.all.calls == 55, "{:?}", whole.all);
         assert_eq!(sorted(part.groups), sorted(whole.groups), "{by:?}");
         assert_eq!((part.all, part.hours), (whole.all, whole.hours), "{by:?}");
     }
@@ -206,6 +209,30 @@ async fn forgets(store: &mut Store) {
     assert_eq!(store.trim(keep, hour(48), u64::MAX).await.unwrap().rows, 0);
     assert_eq!(store.trim(keep, hour(48) + Duration::from_secs(35), u64::MAX).await.unwrap().rows, 30);
     assert_eq!(store.count().await.unwrap(), 30);
+}
+
+/// Anybody may ask a provider for models that it does not have: what is kept for ever must not grow by their names.
+async fn names_that_lead_nowhere_count_as_one(store: &mut Store) {
+    let ids = Ids::new();
+    let lost = |number: u64| {
+        let (model, at) = (format!("house/no-such-{number}"), hour(80) + Duration::from_secs(number));
+        let mut lost = CallRow { model: model.clone(), target: Some(model.clone()), task: None, ..call(&ids, at, 9) };
+        (lost.error, lost.status, lost.exchanges[0].target) = (Some("not_found".into()), 404, model);
+        lost
+    };
+    let calls: Vec<CallRow> = (0..100).map(lost).collect();
+    store.add(&calls).await.unwrap();
+    assert_eq!(store.calls(&Wanted { limit: 100, ..Wanted::default() }).await.unwrap(), calls);
+    let grep = Wanted { limit: 9, grep: Some("no-such-77".to_owned()), ..Wanted::default() };
+    assert_eq!(store.calls(&grep).await.unwrap(), calls[77..78]);
+    let named = |groups: &[Group]| groups.iter().map(|group| (group.name.clone(), group.totals.errors)).collect::<Vec<_>>();
+    for (by, name) in [(By::Model, ""), (By::Target, "house/"), (By::Provider, "house"), (By::Error, "not_found")] {
+        // Whole hours, and a part of one.
+        for (since, count) in [(0, 100), (50, 50)] {
+            let stats = store.stats(by.clone(), hour(80) + Duration::from_secs(since)).await.unwrap();
+            assert_eq!(named(&stats.groups), [(name.to_owned(), count)], "{by:?}");
+        }
+    }
 }
 
 #[tokio::test]
