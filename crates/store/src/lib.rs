@@ -5,6 +5,7 @@
 //! the store is slow, full or gone, by a file beside it.
 
 mod export;
+mod find;
 mod forget;
 mod id;
 mod keep;

@@ -81,16 +81,26 @@ async fn what_others_reach_stays_when_a_session_is_deleted() {
 #[tokio::test]
 async fn sessions_are_found_by_what_was_said() {
     let mut world = World::new("session-search").await;
-    for (id, text, at) in [("one", "Wo ist \"Köln\"?", 1), ("two", "text of 100%", 2), ("three", "天气 c:\\temp", 3)] {
+    for (id, text, at) in [("one", "Wo ist \"Köln\"", 1), ("two", "text of 100%", 2), ("three", "天气 c:\\temp", 3)] {
         world.say(&session(id, hour(at)), text, hour(at)).await;
     }
     assert_eq!(world.found("title OF").await, ["three", "two", "one"]);
+    let named = SessionRow { title: "Über ДОМ".to_owned(), ..session("four", hour(4)) };
+    world.say(&named, "Привет, Łódź! ΟΔΌΣ 100% c:\\über", hour(4)).await;
+    for text in ["привет", "ПРИВЕТ", "Привет", "łódź", "ŁÓDŹ!", "οδό", "über дом", "ÜBER", "дом", "т, ŁÓDŹ", "C:\\Ü"]
+    {
+        assert_eq!(world.found(text).await, ["four"], "{text}");
+    }
+    for text in ["привес", "ёбер", "xдом", "\\ubёr"] {
+        assert!(world.found(text).await.is_empty(), "{text}");
+    }
+    world.store.delete_session("four").await.unwrap();
     assert_eq!(world.found("\"köln\"").await, ["one"]);
     assert_eq!(world.found("天气").await, ["three"]);
     assert_eq!(world.found("c:\\temp").await, ["three"]);
     assert_eq!(world.found("100%").await, ["two"]);
     // What the JSON has beside the words does not count.
-    for nothing in ["1000", "role", "reasoning", "%%"] {
+    for nothing in ["1000", "role", "reasoning", "%%", "*", "?o", "[w]o"] {
         assert!(world.found(nothing).await.is_empty(), "{nothing}");
     }
     let page = Sought { limit: 1, before_us: Some(us(hour(3))), ..Sought::default() };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trunkline_store::{By, CallRow, Group, Ids, Opening, Retention, Store, Wanted};
+use trunkline_store::{By, CallRow, Group, Ids, Opening, Retention, Store, TextsRow, Wanted};
 
 use crate::folder::{Folder, call, hour};
 
@@ -76,9 +76,34 @@ async fn finds_calls(store: &mut Store) {
     assert_eq!(numbers(tagged(&["team", "b"])).await, [38, 39]);
     assert_eq!(numbers(tagged(&["team=re"])).await, [0_usize; 0]);
     assert_eq!(numbers(tagged(&["red"])).await, [0_usize; 0]);
+    let odd = |number: u64, model: &str, said: Option<&str>| {
+        let texts = said.map(|said| Box::new(TextsRow { request: None, answer: Some(said.to_owned()) }));
+        CallRow { model: model.to_owned(), texts, ..call(&ids, hour(0) + Duration::from_secs(number), number) }
+    };
+    let odd = [odd(1, "Ёлка", None), odd(2, "plain", Some("Über ЁЛКИ")), odd(3, "ёлка-2", None), odd(4, "ЁЛОЧКА", None)];
+    store.add(&odd).await.unwrap();
+    for (text, limit, found) in
+        [("ёлк", 9, vec![0, 1, 2]), ("ЁЛКА", 9, vec![0, 2]), ("Ёлк", 2, vec![1, 2]), ("ÜBER ё", 9, vec![1])]
+    {
+        let grep = Wanted { grep: Some(text.to_owned()), limit, ..Wanted::default() };
+        let first = Wanted { after: Some(trunkline_store::Id::first_at(hour(0))), ..grep.clone() };
+        let rows = async |store: &mut Store, wanted| -> Vec<u64> {
+            let calls = store.calls(&wanted).await.unwrap();
+            calls.iter().map(|call| call.bytes_in.unwrap() - 1).collect()
+        };
+        assert_eq!(rows(store, grep).await, found, "{text}");
+        let oldest: Vec<u64> = if limit == 2 { vec![0, 1] } else { found };
+        assert_eq!(rows(store, first).await, oldest, "{text}");
+    }
+    let mut numbers = async |wanted: Wanted| -> Vec<usize> {
+        let found = store.calls(&wanted).await.unwrap();
+        found.iter().map(|row| calls.iter().position(|call| call == row).unwrap()).collect()
+    };
     // A pattern's signs are letters like others.
     assert_eq!(numbers(Wanted { grep: Some("%".to_owned()), ..wanted() }).await, [0_usize; 0]);
-    assert_eq!(numbers(Wanted { grep: Some("f_st".to_owned()), ..wanted() }).await, [0_usize; 0]);
+    for sign in ["f_st", "f?st", "f*t", "[f]ast", "*", "?", "["] {
+        assert_eq!(numbers(Wanted { grep: Some(sign.to_owned()), ..wanted() }).await, [0_usize; 0], "{sign}");
+    }
 }
 
 async fn sums_up(store: &mut Store) {
