@@ -76,27 +76,22 @@ impl Ask {
             None if self.last => Some(Wanted::Last),
             None => (self.keep || client.config().sessions.ask).then_some(Wanted::New),
         };
-        let answered = async {
-            if let Some(wanted) = wanted {
-                return self.converse(&client, wanted, named, global).await;
-            }
-            let model = named.unwrap_or_else(|| client.default_model());
-            let prompt = super::prompts::named(&model, &self.var, global).await?;
-            let mut request = self.request(model, prompt.is_some())?;
-            if let Some(prompt) = prompt {
-                prompt.fill(&mut request, &client, global)?;
-            }
-            let call = client.call(request);
-            if whole { print_whole(&call.send().await?.into(), global) } else { print_stream(call, global).await }
-        };
-        tokio::select! {
-            done = answered => done.map(|()| End::Done),
-            _ = tokio::signal::ctrl_c() => {
-                // Dropping the call closes the provider's connection.
-                complain("");
-                anyhow::bail!("stopped");
-            }
+        if let Some(wanted) = wanted {
+            return self.converse(&client, wanted, named, global).await.map(|()| End::Done);
         }
+        let model = named.unwrap_or_else(|| client.default_model());
+        let prompt = super::prompts::named(&model, &self.var, global).await?;
+        let mut request = self.request(model, prompt.is_some())?;
+        if let Some(prompt) = prompt {
+            prompt.fill(&mut request, &client, global)?;
+        }
+        let call = client.call(request);
+        if whole {
+            print_whole(&call.send().await?.into(), global)?
+        } else {
+            print_stream(call, global).await?
+        }
+        Ok(End::Done)
     }
 
     /// Asks within a conversation. What is said of model and instructions holds from now on.
@@ -267,15 +262,20 @@ impl Printer {
         out.flush()
     }
 
-    /// The answer broke off: what is said about that begins on a line of its own.
-    fn break_off(&self) {
+    fn finish(mut self) -> io::Result<Option<Usage>> {
+        if std::mem::take(&mut self.open) {
+            writeln!(io::stdout().lock())?;
+        }
+        Ok(self.usage)
+    }
+}
+
+impl Drop for Printer {
+    /// The answer broke off, or was stopped: what is said about that begins on a line of its own.
+    fn drop(&mut self) {
         if self.open {
             complain("");
         }
-    }
-
-    fn finish(&self) -> io::Result<()> {
-        if self.open { writeln!(io::stdout().lock()) } else { Ok(()) }
     }
 }
 
@@ -283,10 +283,9 @@ async fn print_stream(call: trunkline::Call, global: &Global) -> anyhow::Result<
     let mut stream = call.stream().await?;
     let mut printer = Printer::new(global);
     while let Some(piece) = stream.next().await {
-        printer.show(piece.inspect_err(|_| printer.break_off())?)?;
+        printer.show(piece?)?;
     }
-    printer.finish()?;
-    report(&stream.target, printer.usage, &stream.losses, global);
+    report(&stream.target, printer.finish()?, &stream.losses, global);
     Ok(())
 }
 
@@ -296,7 +295,7 @@ async fn print_turn(session: &mut Session, request: Request, whole: bool, global
     let mut printer = Printer::new(global);
     let (mut text, mut calls, mut reason) = (String::new(), Vec::new(), Reason::default());
     while let Some(piece) = answer.next().await {
-        let piece = piece.inspect_err(|_| printer.break_off())?;
+        let piece = piece?;
         match &piece {
             Piece::Text(more) | Piece::Refusal(more) if whole => text.push_str(more),
             Piece::ToolCall { id, name, arguments } if whole => calls.push((id.clone(), name.clone(), arguments.clone())),
@@ -307,14 +306,14 @@ async fn print_turn(session: &mut Session, request: Request, whole: bool, global
             printer.show(piece)?;
         }
     }
-    printer.finish()?;
+    let usage = printer.finish()?;
     let model = answer.response().map(|response| response.model.clone()).unwrap_or_default();
     let (target, losses) = (answer.target().to_owned(), answer.losses().clone());
     if let Err(error) = answer.keep().await {
         complain(&format!("this turn is not written down: {error}"));
     }
     let session = Some(session.id().to_owned());
-    let told = Told { text, calls, target, model, reason, usage: printer.usage, losses, session };
+    let told = Told { text, calls, target, model, reason, usage, losses, session };
     if whole {
         return print_whole(&told, global);
     }

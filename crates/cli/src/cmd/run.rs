@@ -55,7 +55,7 @@ impl Run {
         let ran = workflow.run(&client, values, self.model.as_deref(), |news| tree.show(news));
         let outcome = tokio::select! {
             outcome = ran => outcome?,
-            _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
+            _ = crate::signal::next() => anyhow::bail!("stopped"),
         };
         print(&workflow, &outcome, global)
     }
