@@ -305,11 +305,15 @@ impl Client {
         OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(operation, model)
     }
 
-    /// The model to ask when nobody names one: the `default` task, else the first alias, else the simulator.
+    /// The model to ask when nobody names one: the `default` task, else the first alias of the file, else the simulator.
     pub fn default_model(&self) -> String {
         let state = self.runtime.state();
-        let named = state.config.tasks.get("default").or_else(|| state.config.models.keys().next());
-        named.cloned().unwrap_or_else(|| format!("{}/echo", state.simulator()))
+        state.config.usual_model().map_or_else(|| format!("{}/echo", state.simulator()), str::to_owned)
+    }
+
+    /// Whether the configuration says whom to ask when nobody names one. Else the simulator answers.
+    pub fn has_default_model(&self) -> bool {
+        self.runtime.state().config.usual_model().is_some()
     }
 
     /// The id of the provider that answers in process.

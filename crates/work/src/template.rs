@@ -151,7 +151,7 @@ mod tests {
             ("{{ j.b }} {{ j | string }}", r#"[1,true,null,"x\"y"] {"a":1.5,"b":[1,true,null,"x\"y"]}"#),
             ("{{ t }} {{ s }} {{ n }}|{{ j.a }}", "true x |1.5"),
             ("{{ [1, 2] | map('string') | list }}", r#"["1","2"]"#),
-            ("{{ j.b[:2] }} {{ j | tojson }}", r#"[1,true] {"a":1.5,"b":[1,true,null,"x\"y"]}"#),
+            ("{{ j.b[:2] }}", "[1,true]"),
         ] {
             let made = Template::read(template).unwrap().render(&values).unwrap();
             assert_eq!(made, text, "{template}");

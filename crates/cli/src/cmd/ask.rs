@@ -10,6 +10,7 @@ use trunkline::ir::{Format, Message, Raw, Reason, Request, Role, Usage};
 use trunkline::{Client, Losses, Piece, Reply};
 use trunkline_work::session::{Session, Start};
 
+use super::input::{tell_simulator, usual_model};
 use crate::attachment::read_image;
 use crate::conversation::{Wanted, begin, check_model};
 use crate::label::Label;
@@ -20,7 +21,7 @@ use crate::{End, Global};
 /// Ask a model and print its answer.
 #[derive(clap::Args)]
 pub(crate) struct Ask {
-    /// Which model [default: the task `default`, else the first alias, else the simulator]
+    /// Which model [default: the task `default`, else the first alias of the file, else the simulator]
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
     /// Which task: its model is asked; `auto` leaves the task to the rules of the configuration
@@ -79,7 +80,7 @@ impl Ask {
         if let Some(wanted) = wanted {
             return self.converse(&client, wanted, named, global).await.map(|()| End::Done);
         }
-        let model = named.unwrap_or_else(|| client.default_model());
+        let model = named.unwrap_or_else(|| usual_model(&client, global));
         let prompt = super::prompts::named(&model, &self.var, global).await?;
         let mut request = self.request(model, prompt.is_some())?;
         if let Some(prompt) = prompt {
@@ -106,6 +107,9 @@ impl Ask {
         };
         let request = self.request(String::new(), false)?;
         let mut session = begin(global, client, wanted, start).await?;
+        if named.is_none() && session.model() == Some(&client.default_model()) {
+            tell_simulator(client, global);
+        }
         if !session.turns().is_empty() {
             if let Some(model) = named {
                 session.set_model(model).await?;

@@ -11,6 +11,7 @@ use trunkline_work::workflow::{News, Outcome, Sketch, StepOutcome, StepState, Wo
 use unicode_width::UnicodeWidthStr;
 
 use super::batch::time;
+use super::input::tell_simulator;
 use crate::label::Label;
 use crate::screen::Screen;
 use crate::terminal::{complain, fit, print_json};
@@ -53,6 +54,9 @@ impl Run {
         }
         let values = workflow.bind(&given)?;
         workflow.check_files(&values)?;
+        if self.model.is_none() && workflow.asks_the_usual_model() {
+            tell_simulator(&client, global);
+        }
         let mut tree = Tree::new(workflow.sketch(), global);
         let mut stopped = false;
         let stop = async {

@@ -48,7 +48,7 @@ fn told(seen: &Seen) -> Vec<String> {
 fn each_line_of_a_pipe_is_a_message() {
     let folder = Folder::new();
     let input = "你好 **bold**\n\nb \\\nc\n\"\"\"\nd\n\n  e\"\"\"\n//undo\n/etc/hosts is what?\n";
-    let ran = run(&folder, &["chat"], input);
+    let ran = run(&folder, &["chat", "-m", "sim/echo"], input);
     assert_eq!(text(&ran.stdout), "你好 **bold**\nb \nc\nd\n\n  e\n/undo\n/etc/hosts is what?\n");
     assert_eq!((ran.status.code(), text(&ran.stderr).as_str()), (Some(0), ""));
     assert_eq!(good(&folder, &["chat"], ""), "");
@@ -60,7 +60,7 @@ fn each_line_of_a_pipe_is_a_message() {
     assert_eq!(field("session")[0], field("session")[1]);
     assert_eq!(json(&folder, &["chat"], ""), json!([]));
     // With -v a line for each on standard error, and the answers as they are.
-    let ran = run(&folder, &["chat", "-v"], "a\nb\n");
+    let ran = run(&folder, &["chat", "-v", "-m", "sim/echo"], "a\nb\n");
     assert_eq!(text(&ran.stdout), "a\nb\n");
     let lines = text(&ran.stderr);
     assert!(lines.lines().count() == 2 && lines.starts_with("sim/echo  1 + 1 tokens  "), "{lines}");
@@ -117,7 +117,7 @@ fn what_is_wrong_is_told_and_the_rest_is_done() {
         ("/window some", "`8000 tokens`"),
         ("/branch", "nothing was said yet"),
     ] {
-        let ran = run(&folder, &["chat"], &format!("{line}\nhello\n"));
+        let ran = run(&folder, &["chat", "-m", "sim/echo"], &format!("{line}\nhello\n"));
         let stderr = text(&ran.stderr);
         assert_eq!((ran.status.code(), text(&ran.stdout).as_str()), (Some(3), "hello\n"), "{line}: {stderr}");
         assert!(stderr.contains(told) && stderr.lines().count() == 1, "{line}: {stderr}");

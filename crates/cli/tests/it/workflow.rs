@@ -38,7 +38,7 @@ fn the_examples_run() {
     assert_eq!(review["outputs"]["translated"].as_array().unwrap().len(), 2, "{review}");
     assert!(review["output"].as_str().unwrap().contains("It burns!"), "{review}");
     // In a pipe: the text on stdout, a line for each step on stderr.
-    let output = run(&folder, &["run", &example("product-page.toml"), "--var", "description=x"], "");
+    let output = run(&folder, &["run", "-m", "sim/echo", &example("product-page.toml"), "--var", "description=x"], "");
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).starts_with("# ") && !text(&output.stdout).contains('\x1b'), "{}", text(&output.stdout));
     assert_eq!(text(&output.stderr).lines().count(), 3, "{}", text(&output.stderr));

@@ -110,6 +110,11 @@ struct Expression {
 }
 
 impl Workflow {
+    /// Whether a step names nobody whom it asks, and neither does the file.
+    pub fn asks_the_usual_model(&self) -> bool {
+        self.steps.iter().any(|step| step.who == Who::Usual)
+    }
+
     /// The steps in the order of the file.
     pub fn sketch(&self) -> Vec<Sketch> {
         let name = |at: &usize| self.steps.get(*at).map(|step| step.name.clone());

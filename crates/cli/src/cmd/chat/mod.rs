@@ -17,6 +17,7 @@ use trunkline::config::{StoreConfig, Window};
 use trunkline::ir::{Message, Part, Role};
 use trunkline_work::session::{Session, Start};
 
+use super::input::tell_simulator;
 use crate::conversation::{Wanted, begin, check_model, keeps, set_model, turns};
 use crate::ledger::place;
 use crate::screen::Screen;
@@ -123,6 +124,9 @@ impl Chat {
             ..Start::default()
         };
         let mut session = begin(global, &client, wanted, start).await?;
+        if model.is_none() && session.model() == Some(&usual) {
+            tell_simulator(&client, global);
+        }
         // What is said to one that goes on holds from now on.
         if !session.turns().is_empty() {
             if let Some(model) = &model {
