@@ -13,6 +13,7 @@ mod prompt;
 mod readme;
 mod rehearse;
 mod speed;
+mod stop;
 mod task;
 mod terminal;
 mod workflow;
