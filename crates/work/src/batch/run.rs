@@ -110,6 +110,10 @@ impl Opened {
         mut tell: impl FnMut(&Progress),
     ) -> Result<Report> {
         let Opened { batch, files, past } = self;
+        if past.count_handed_in() > 0 {
+            let what = "lines of this batch are in batches of the provider's; go on with --provider-batch";
+            return Err(crate::fault::wrong(what));
+        }
         let doubts = past.doubts();
         let shape = batch.shape(client)?;
         let lines = Lines::open(&batch.input)?;
