@@ -167,17 +167,18 @@ impl BatchTarget {
         Ok(Told { status, wait, body })
     }
 
-    /// Looks for the batch that a part of this name is; the provider's id of it.
+    /// Looks for the batch that a part of this name, or of this file, is; the provider's id of it.
     ///
     /// # Errors
     /// When the provider cannot be reached, or answers with an error.
-    pub async fn find(&self, name: &str) -> Result<Option<String>> {
+    pub async fn find(&self, name: &str, file: Option<&str>) -> Result<Option<String>> {
+        let is_it = |mark: &String| mark == name || Some(mark.as_str()) == file;
         let mut after = None;
         for _ in 0..PAGES {
             let Some(path) = self.wire.list_path(after.as_deref(), self.target.quirks()) else { return Ok(None) };
             let (_, body) = self.get(path).await?;
             let listed = self.wire.read_list(&body).map_err(|error| self.sign(error, &body))?;
-            if let Some((_, id)) = listed.named.into_iter().find(|(its, _)| its == name) {
+            if let Some((_, id)) = listed.named.into_iter().find(|(marks, _)| marks.iter().any(is_it)) {
                 return Ok(Some(id));
             }
             after = listed.after;
@@ -278,7 +279,7 @@ impl BatchTarget {
 
 /// Whether what was handed in was surely not taken: nothing went out, or it was refused by somebody who had read it.
 pub fn is_untaken(error: &Error) -> bool {
-    let refused = error.status.is_some_and(|status| (400..500).contains(&status) && status != 408);
+    let refused = error.status.is_some_and(|status| (400..500).contains(&status) && status != 408 || matches!(status, 503 | 529));
     refused || error.status.is_none() && crate::monitor::is_unused(error)
 }
 

@@ -144,7 +144,8 @@ fn choose(opened: &Opened, said: Option<Doubt>, global: &Global) -> anyhow::Resu
         complain(&format!("going on: {} lines are recorded already", opened.recorded()));
     }
     if doubts.is_empty() {
-        return Ok(batch::InDoubt::Skip);
+        // Parts that a provider may have turn out to be in doubt only when it is asked.
+        return Ok(if matches!(said, Some(Doubt::Retry)) { batch::InDoubt::Retry } else { batch::InDoubt::Skip });
     }
     let lines = if doubts.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", doubts.len()) };
     complain(&format!("{lines} in doubt, begun by an earlier run that did not record an answer: {}", ranges(&doubts)));

@@ -174,6 +174,42 @@ fn killed_before_it_hands_in_the_lines_are_free_again() {
 }
 
 #[test]
+fn a_part_whose_name_was_not_kept_is_found_by_its_file_and_without_a_list_it_is_in_doubt() {
+    for (no_list, retry) in [(false, false), (true, false), (true, true)] {
+        let batches = Batches::new(Plan { delay: Duration::from_secs(30), forgets: true, ..Plan::default() });
+        let provider = start(&batches);
+        let folder = house("openai-chat", &provider.url(), "", &["p0", "p1"]);
+        let mut child = command(&folder, &RUN).stderr(Stdio::null()).spawn().unwrap();
+        until("it is handed in", || batches.sizes() == [2]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        batches.set(Plan { no_list, ..Plan::default() });
+        let output = run(&folder, &[&RUN[..], &["--in-doubt", if retry { "retry" } else { "skip" }]].concat(), "");
+        let doubtful = rows(&folder).iter().filter(|row| row["error"]["code"] == "in_doubt").count();
+        let expected = if no_list && !retry { (2, Some(3)) } else { (0, Some(0)) };
+        assert_eq!((doubtful, output.status.code()), expected, "{}", text(&output.stderr));
+        assert_eq!(batches.sizes().len(), if retry { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn what_is_too_much_for_the_provider_at_once_is_handed_in_again_when_there_is_room() {
+    let batches = Batches::new(Plan { room: Some(1), polls: 1, ..Plan::default() });
+    let provider = start(&batches);
+    let prompts: Vec<String> = (0..10).map(|n| format!("p{n}")).collect();
+    let folder = house("openai-chat", &provider.url(), "", &prompts.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = run(&folder, &RUN, "");
+    assert_eq!((output.status.code(), rows(&folder).len()), (Some(0), 10), "{}", text(&output.stderr));
+    assert!(batches.sizes().len() > 3 && batches.prompts().values().all(|times| *times == 1), "{:?}", batches.sizes());
+    // Alone it is refused for that, too: then waiting does not help.
+    batches.set(Plan { room: Some(0), ..Plan::default() });
+    let folder = house("openai-chat", &provider.url(), "", &["q0"]);
+    let output = run(&folder, &RUN, "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("Enqueued token limit reached"), "{told}");
+}
+
+#[test]
 fn results_that_break_off_are_fetched_again_and_none_is_written_twice() {
     for dialect in ["openai-chat", "anthropic-messages"] {
         let batches = Batches::new(Plan { cut: Some(700), ..Plan::default() });

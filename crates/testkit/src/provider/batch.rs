@@ -24,6 +24,12 @@ pub struct Plan {
     pub busy: usize,
     /// Results break off after so many bytes, the first time.
     pub cut: Option<usize>,
+    /// So many batches there may be at a time; another is refused for that (files only).
+    pub room: Option<usize>,
+    /// Names are not kept (files only), or there is no list at all.
+    pub forgets: bool,
+    /// There is no list of batches.
+    pub no_list: bool,
 }
 
 /// The batches of a provider; copies share them.
@@ -44,8 +50,10 @@ struct Batch {
     name: String,
     /// Key and prompt.
     lines: Vec<(String, String)>,
+    file: String,
     polls: usize,
     cut: Option<usize>,
+    crowded: bool,
 }
 
 impl Batches {
@@ -89,7 +97,7 @@ impl Batches {
         match (seen.method.as_str(), parts.as_slice()) {
             ("POST", ["v1", "files"]) => inner.upload(seen),
             ("POST", ["v1", "batches"]) => inner.make(&seen.json()),
-            ("GET", ["v1", "batches"]) => inner.list(),
+            ("GET", ["v1", "batches"]) if !inner.plan.no_list => inner.list(),
             ("GET", ["v1", "batches", id]) => inner.status(id, Inner::openai),
             ("GET", ["v1", "files", file, "content"]) => inner.content(file),
             ("POST", ["v1", "messages", "batches"]) => inner.take_messages(&seen.json()),
@@ -124,11 +132,14 @@ impl Inner {
         fine(&json!({ "id": format!("file-{}", self.files.len()), "object": "file", "purpose": "batch" }))
     }
 
-    fn take(&mut self, name: &str, lines: Vec<(String, String)>) -> String {
-        for (_, prompt) in &lines {
+    fn take(&mut self, (name, file): (&str, &str), lines: Vec<(String, String)>) -> String {
+        let going = (1..=self.batches.len()).filter(|n| !self.batches[n - 1].crowded && !self.is_over(&format!("batch_{n}")));
+        let crowded = self.plan.room.is_some_and(|room| going.count() >= room);
+        let name = if self.plan.forgets { "" } else { name };
+        for (_, prompt) in lines.iter().filter(|_| !crowded) {
             *self.prompts.entry(prompt.clone()).or_default() += 1;
         }
-        self.batches.push(Batch { name: name.to_owned(), lines, polls: 0, cut: self.plan.cut });
+        self.batches.push(Batch { name: name.to_owned(), file: file.to_owned(), lines, polls: 0, cut: self.plan.cut, crowded });
         format!("batch_{}", self.batches.len())
     }
 
@@ -139,7 +150,8 @@ impl Inner {
             assert_eq!((&row["method"], &row["url"]), (&json!("POST"), &asked["endpoint"]));
             (row["custom_id"].as_str().unwrap().to_owned(), prompt(&row["body"]["messages"]))
         });
-        let id = self.take(asked["metadata"]["trunkline"].as_str().unwrap(), lines.collect());
+        let mark = (asked["metadata"]["trunkline"].as_str().unwrap(), asked["input_file_id"].as_str().unwrap());
+        let id = self.take(mark, lines.collect());
         fine(&self.openai(&id)).delay(self.plan.delay)
     }
 
@@ -150,7 +162,7 @@ impl Inner {
             assert!(row["params"]["max_tokens"].is_u64(), "a message has a bound");
             (key.to_owned(), prompt(&row["params"]["messages"]))
         });
-        let id = self.take("", lines.collect());
+        let id = self.take(("", ""), lines.collect());
         fine(&self.anthropic(&id)).delay(self.plan.delay)
     }
 
@@ -160,7 +172,7 @@ impl Inner {
             let text = row["request"]["contents"][0]["parts"][0]["text"].as_str().unwrap();
             (row["metadata"]["key"].as_str().unwrap().to_owned(), text.to_owned())
         });
-        let id = self.take(batch["displayName"].as_str().unwrap(), lines.collect());
+        let id = self.take((batch["displayName"].as_str().unwrap(), ""), lines.collect());
         fine(&self.gemini(&id)).delay(self.plan.delay)
     }
 
@@ -195,6 +207,10 @@ impl Inner {
         let failed = ["refuse", "expire", "cancel"].iter().map(|fate| self.count(id, fate)).sum::<usize>();
         let over = self.is_over(id);
         let (status, errors) = match &self.plan.refuse {
+            _ if batch.crowded => {
+                let words = "Enqueued token limit reached";
+                ("failed", json!({ "data": [{ "code": "token_limit_exceeded", "message": words }] }))
+            }
             Some((code, words)) => {
                 ("failed", json!({ "object": "list", "data": [{ "code": code, "message": words, "line": 1 }] }))
             }
@@ -205,6 +221,7 @@ impl Inner {
         let file = |kind: &str, is: bool| if over && is { json!(format!("file-{kind}-{}", number(id))) } else { Value::Null };
         json!({
             "id": id, "object": "batch", "status": status, "errors": errors, "metadata": { "trunkline": batch.name },
+            "input_file_id": batch.file,
             "output_file_id": file("out", batch.lines.len() > failed), "error_file_id": file("err", failed > 0),
             "request_counts": { "total": batch.lines.len(), "completed": if over { batch.lines.len() - failed } else { 1 }, "failed": 0 },
         })

@@ -90,7 +90,9 @@ pub(super) struct Part {
     pub(super) model: String,
     /// Unix seconds.
     pub(super) at: u64,
-    /// Whether it can be found at the provider by its name.
+    /// The provider's id of its file, where it has one.
+    pub(super) file: Option<String>,
+    /// Whether it can be found at the provider, by its name or its file.
     pub(super) findable: bool,
     pub(super) lines: Vec<Mark>,
 }
@@ -275,6 +277,7 @@ mod tests {
                 target: "house/a b".to_owned(),
                 model: "模型".to_owned(),
                 at: 7,
+                file: Some("file-1".to_owned()),
                 findable: true,
                 lines: vec![mark(3)],
             }),

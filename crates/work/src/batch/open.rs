@@ -102,6 +102,12 @@ impl Past {
         open
     }
 
+    /// A part cannot be found after all.
+    pub(super) fn lose(&mut self, name: &str) {
+        let part = self.parts.iter_mut().find(|part| part.part.name == name);
+        part.into_iter().for_each(|part| part.part.findable = false);
+    }
+
     /// How many lines a provider has, or may have.
     pub(super) fn count_handed_in(&self) -> u64 {
         self.lines.iter().filter(|stage| matches!(stage.at, At::HandedIn(_))).count() as u64

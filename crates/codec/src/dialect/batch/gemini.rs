@@ -63,26 +63,33 @@ fn count(stats: Option<&Value>, key: &str) -> u64 {
     value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())).unwrap_or(0)
 }
 
-/// Of a `google.rpc.Status`: the HTTP status of its code.
-fn status(error: &Value) -> u16 {
-    match error.get("code").and_then(Value::as_u64) {
-        Some(1) => 499,
-        Some(3 | 9 | 11) => 400,
-        Some(4) => 504,
-        Some(5) => 404,
-        Some(6 | 10) => 409,
-        Some(7) => 403,
-        Some(8) => 429,
-        Some(14) => 503,
-        Some(16) => 401,
-        Some(http @ 400..600) => u16::try_from(http).unwrap_or(500),
-        _ => 500,
-    }
+/// The codes of `google.rpc.Status`: number, HTTP status, word.
+const CODES: [(u64, u16, &str); 12] = [
+    (1, 499, "CANCELLED"),
+    (3, 400, "INVALID_ARGUMENT"),
+    (4, 504, "DEADLINE_EXCEEDED"),
+    (5, 404, "NOT_FOUND"),
+    (6, 409, "ALREADY_EXISTS"),
+    (7, 403, "PERMISSION_DENIED"),
+    (8, 429, "RESOURCE_EXHAUSTED"),
+    (9, 400, "FAILED_PRECONDITION"),
+    (10, 409, "ABORTED"),
+    (11, 400, "OUT_OF_RANGE"),
+    (14, 503, "UNAVAILABLE"),
+    (16, 401, "UNAUTHENTICATED"),
+];
+
+/// The HTTP status and the word of an error, whose code is that of `google.rpc.Status` and not HTTP's, mostly.
+fn status(error: &Value) -> (u16, &'static str) {
+    let code = error.get("code").and_then(Value::as_u64).unwrap_or(0);
+    let by_word = |word: &str| error.get("status").and_then(Value::as_str) == Some(word);
+    let found = CODES.iter().find(|(number, http, word)| by_word(word) || *number == code || u64::from(*http) == code);
+    found.map_or((500, "INTERNAL"), |(_, http, word)| (*http, word))
 }
 
 fn refusal(error: Option<&Value>) -> Error {
     let message = error.and_then(|error| error.get("message")?.as_str()).unwrap_or("the batch failed without a reason");
-    let kind = error.map_or(Kind::BadRequest, |error| Kind::from_status(status(error)));
+    let kind = error.map_or(Kind::BadRequest, |error| Kind::from_status(status(error).0));
     told(kind, "batch_failed", message)
 }
 
@@ -158,7 +165,7 @@ impl Batch for Inlined {
         }
         let page: Page<'_> = read_value(body, "a list of batches")?;
         let named = page.operations.iter();
-        let named = named.filter_map(|row| Some((row.metadata.as_ref()?.display_name.clone()?, check_id(&row.name).ok()?)));
+        let named = named.filter_map(|row| Some((vec![row.metadata.as_ref()?.display_name.clone()?], check_id(&row.name).ok()?)));
         let named = named.collect();
         let plain =
             |token: &String| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=.".contains(&b));
@@ -204,9 +211,10 @@ impl Batch for Inlined {
         let outcome = match (response, error) {
             (Some(response), _) => Outcome::Reply(response.get().as_bytes().to_vec()),
             (None, Some(mut error)) => {
-                let status = status(&error);
-                if let Some(code) = error.get_mut("code") {
-                    *code = Value::from(status);
+                let (status, word) = status(&error);
+                if let Some(error) = error.as_object_mut() {
+                    error.insert("code".to_owned(), Value::from(status));
+                    error.insert("status".to_owned(), Value::from(word));
                 }
                 Outcome::Refusal(status, json!({ "error": error }).to_string().into_bytes())
             }

@@ -131,8 +131,8 @@ pub enum Place {
 /// A page of a list of batches.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listed {
-    /// What we called them and the provider's ids, of those that have a name.
-    pub named: Vec<(String, String)>,
+    /// By what we know them, a name or the id of their file, and the provider's ids.
+    pub named: Vec<(Vec<String>, String)>,
     /// What leads to the next page.
     pub after: Option<String>,
 }

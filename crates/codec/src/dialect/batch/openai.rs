@@ -31,6 +31,7 @@ const NAME: &str = "trunkline";
 struct Row {
     id: String,
     status: String,
+    input_file_id: Option<String>,
     output_file_id: Option<String>,
     error_file_id: Option<String>,
     request_counts: Option<Value>,
@@ -127,7 +128,9 @@ impl Batch for Files {
         }
         let page: Page = read_value(body, "a list of batches")?;
         let last = page.data.last().map(|row| row.id.clone());
-        let named = page.data.iter().filter_map(|row| Some((row.name()?, check_id(&row.id).ok()?))).collect();
+        // Not everybody who takes metadata keeps it; the file is ours alone, too.
+        let marks = |row: &Row| row.name().into_iter().chain(row.input_file_id.clone()).collect::<Vec<_>>();
+        let named = page.data.iter().filter_map(|row| Some((marks(row), check_id(&row.id).ok()?))).collect();
         Ok(Listed { named, after: last.filter(|id| page.has_more && check_id(id).is_ok()) })
     }
 

@@ -73,13 +73,18 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             let lines: HashSet<u64> = part.lines.iter().map(|mark| mark.number).collect();
             let id = match known.id {
                 Some(id) => id,
-                None => match self.look_for(&target, &part.name, part.at).await {
+                None => match self.look_for(&target, (&part.name, part.file.as_deref()), part.at).await {
                     Ok(Some(id)) => {
                         self.keep(Record::Taken { name: part.name, id: id.clone() }).await?;
                         id
                     }
                     Ok(None) => {
                         self.keep(Record::Released(part.lines.iter().map(|mark| mark.number).collect())).await?;
+                        continue;
+                    }
+                    // Who keeps no list cannot tell: the lines are in doubt.
+                    Err(error) if matches!(error.kind, Kind::NotFound | Kind::MethodNotAllowed | Kind::Unsupported) => {
+                        self.past.lose(&part.name);
                         continue;
                     }
                     Err(error) => {
@@ -94,11 +99,11 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     }
 
     /// Looks for a part that may have been handed in at this time.
-    async fn look_for(&mut self, target: &BatchTarget, name: &str, at: u64) -> Result<Option<String>> {
+    async fn look_for(&mut self, target: &BatchTarget, (name, file): (&str, Option<&str>), at: u64) -> Result<Option<String>> {
         let begun = now();
         loop {
             let settled = now().saturating_sub(at) >= SETTLING || now().saturating_sub(begun) >= SETTLING;
-            match target.find(name).await {
+            match target.find(name, file).await {
                 Ok(None) if !settled && !self.is_halted() => self.rest(Duration::from_secs(1)).await,
                 Ok(found) => {
                     self.good();
@@ -286,6 +291,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             target: draft.target.name().to_owned(),
             model: draft.model.clone(),
             at: now(),
+            file: file.clone(),
             findable: draft.target.can_find(),
             lines: marks.clone(),
         };
@@ -302,7 +308,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
                     self.leave(format!("{error}; whether {} took {lines} lines is in doubt", self.provider));
                     return Ok(());
                 }
-                match self.look_for(&draft.target, &name, at).await {
+                match self.look_for(&draft.target, (&name, file.as_deref()), at).await {
                     Ok(Some(id)) => break Some(id),
                     Ok(None) => {}
                     Err(error) => {

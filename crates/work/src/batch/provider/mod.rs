@@ -159,6 +159,9 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         self.check()?;
         self.take_up().await?;
         loop {
+            if self.leaving {
+                return Ok(());
+            }
             let is_all = self.hand_in_all().await?;
             if self.leaving || self.is_halted() || self.parts.is_empty() {
                 return Ok(());
