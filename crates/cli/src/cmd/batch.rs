@@ -45,8 +45,8 @@ pub(crate) struct Batch {
     /// [default: ask on a terminal, else skip]
     #[arg(long, value_enum)]
     in_doubt: Option<Doubt>,
-    /// Use the provider's own batches, mostly at half the price: done within a day, asked after until then. All together can be
-    /// ended by Ctrl-C: the same command fetches the results later
+    /// Use the provider's own batches, mostly at half the price and done within a day; may be ended by Ctrl-C and run again to
+    /// fetch the results
     #[arg(long)]
     provider_batch: bool,
     /// With --provider-batch: hand in, fetch what is done, and do not wait for the rest
@@ -109,7 +109,7 @@ impl Batch {
         let show = |progress: &Progress| screen.show(progress);
         let report = if self.provider_batch {
             let wish = batch::Wish { in_doubt, wait: !self.no_wait };
-            let word = "stopping: what the provider has it goes on with, and the same command fetches the results";
+            let word = "stopping (again to stop at once)";
             opened.run_at_provider(&client, wish, halting(word), show).await
         } else {
             let word = "stopping: what is out is waited for (again to stop at once)";

@@ -123,6 +123,45 @@ fn killed_while_it_waits_it_goes_on_asking_and_hands_nothing_in_twice() {
 }
 
 #[test]
+fn killed_at_any_moment_every_line_comes_once_and_none_is_handed_in_twice() {
+    let kills: u64 = std::env::var("KILLS").map_or(8, |text| text.parse().unwrap());
+    let mut dice = 0x2545_f491_4f6c_dd1d_u64;
+    let mut roll = move |most: u64| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice % most
+    };
+    let (mut killed, mut round) = (0, 0);
+    while killed < kills {
+        round += 1;
+        let dialect = ["openai-chat", "gemini"][round % 2];
+        let batches = Batches::new(Plan { polls: 1, delay: Duration::from_millis(roll(40)), ..Plan::default() });
+        let provider = start(&batches);
+        let prompts: Vec<String> = (0..30).map(|n| format!("p{n}")).collect();
+        let folder = house(dialect, &provider.url(), "", &prompts.iter().map(String::as_str).collect::<Vec<_>>());
+        loop {
+            let mut child = command(&folder, &RUN).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            if killed < kills {
+                std::thread::sleep(Duration::from_millis(20 + roll(300)));
+                let _ = child.kill();
+            }
+            let output = child.wait_with_output().unwrap();
+            assert!(!text(&output.stderr).contains("in doubt"), "{}", text(&output.stderr));
+            if let Some(code) = output.status.code() {
+                assert_eq!(code, 0, "{}", text(&output.stderr));
+                break;
+            }
+            killed += 1;
+        }
+        let answers: Vec<String> = rows(&folder).iter().map(|row| content(row).to_owned()).collect();
+        assert_eq!(answers, prompts.iter().map(|prompt| format!("re {prompt}")).collect::<Vec<_>>(), "{dialect}");
+        assert!(batches.prompts().values().all(|times| *times == 1), "{dialect}: {:?}", batches.prompts());
+    }
+    println!("{killed} kills of {round} batches");
+}
+
+#[test]
 fn killed_while_it_hands_in_the_part_is_found_again_or_in_doubt() {
     for dialect in DIALECTS {
         for choice in ["skip", "retry"] {

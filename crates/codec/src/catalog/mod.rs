@@ -45,7 +45,7 @@ pub use quirks::{
     ReasoningStyle, SystemRole,
 };
 pub use resolve::{ResolveError, matches};
-pub use table::{Lang, provider_table};
+pub use table::{Lang, batch_table, provider_table};
 pub use week::Window;
 
 include!(concat!(env!("OUT_DIR"), "/providers.rs"));

@@ -68,7 +68,11 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     pub(super) async fn take_up(&mut self) -> Result<()> {
         for known in self.past.parts() {
             let part = known.part;
-            let target = open(self.client, &part.target)?;
+            let gone = |error: Error| {
+                let what = "which are not to be had any more";
+                wrong(format!("lines of this batch are in batches of {}, {what}: {}", part.target, error.message))
+            };
+            let target = open(self.client, &part.target).map_err(gone)?;
             target.provider().clone_into(&mut self.provider);
             let lines: HashSet<u64> = part.lines.iter().map(|mark| mark.number).collect();
             let id = match known.id {
