@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_true() {
-        assert_eq!(["USD", "CNY", "XXX"].map(|currency| money(currency, 1_230_000)), ["$1.23", "¥1.23", "XXX 1.23"]);
+        assert_eq!(["USD", "CNY", "GBP"].map(|currency| money(currency, 1_230_000)), ["$1.23", "¥1.23", "GBP 1.23"]);
         assert_eq!([0, 1, 1_000_000].map(|micros| money("EUR", micros)), ["€0.00", "€0.000001", "€1.00"]);
         let durations = [7, 1_250, 340_500, 2_140_000, 185_000_000].map(duration);
         assert_eq!(durations, ["7 µs", "1.2 ms", "340 ms", "2.1 s", "3:05 min"]);

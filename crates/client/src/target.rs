@@ -208,6 +208,17 @@ impl Target {
         Target { service, model, known, trail: None }
     }
 
+    /// What it is spoken to in for a caller of `inbound`.
+    pub(crate) fn speaks(&self, inbound: Option<&str>, operation: Operation) -> Option<&'static str> {
+        let dialect = match operation {
+            Operation::Chat | Operation::CountTokens => {
+                self.service.choose(inbound.and_then(dialect::find), operation, &self.model)
+            }
+            other => self.service.dialect_for(inbound, other).ok().and_then(dialect::find),
+        };
+        dialect.map(|dialect| dialect.name)
+    }
+
     /// How it stands now, its provider's credentials included.
     pub(crate) fn look(&self, streamed: bool, now: Duration) -> Look {
         let look = self.standing().look(streamed, now);

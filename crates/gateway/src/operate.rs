@@ -63,12 +63,14 @@ pub(crate) async fn answer(worker: &Arc<Worker>, head: &Parts, incoming: Incomin
     };
     let reply = match ran {
         Ok(Ready::Reply(reply)) => {
+            call.gives(reply::size(&reply));
             call.close(None);
             *reply
         }
         Ok(Ready::Passed { passed, cx, facts }) => flow(worker, *passed, cx, &facts, call, errors),
         Err((failed, facts)) => {
             let reply = reply::failure(errors, &failed, &facts);
+            call.gives(reply::size(&reply));
             call.close(Some(failed.error));
             reply
         }
@@ -135,6 +137,7 @@ async fn run(
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
         outcome.user = outcome.user.take().or_else(|| peek.user.clone());
+        outcome.bytes_in = if let Received::Json(body) = &received { Some(body.len() as u64) } else { None };
     }
     // All others are paid by the piece as well.
     if let (Operation::Embed, Received::Json(body)) = (wish.operation, &received) {

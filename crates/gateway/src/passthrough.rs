@@ -107,6 +107,7 @@ pub(crate) async fn answer(
         Err(failed) => {
             let failed = fault.take().map_or(failed, Failed::from);
             let reply = reply::failure(errors, &failed, &facts);
+            call.gives(reply::size(&reply));
             call.close(Some(failed.error));
             reply
         }

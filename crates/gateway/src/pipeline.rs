@@ -105,6 +105,7 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
     };
     let reply = match ran {
         Ok(Ready::Reply(reply)) => {
+            call.gives(reply::size(&reply));
             call.close(None);
             reply
         }
@@ -121,6 +122,7 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
         }),
         Err((failed, facts)) => {
             let reply = reply::failure(dialect, &failed, &facts);
+            call.gives(reply::size(&reply));
             call.close(Some(failed.error));
             reply
         }

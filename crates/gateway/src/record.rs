@@ -233,6 +233,7 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
         first_us: outcome.first.filter(|_| outcome.streamed).map(micros),
         elapsed_us: micros(outcome.elapsed),
         bytes_in: outcome.bytes_in,
+        bytes_out: Some(outcome.bytes_out).filter(|bytes| *bytes > 0),
         losses: outcome.losses.iter().len() as u64,
         mirror_of: outcome.mirror_of,
         exchanges: outcome.exchanges.iter().map(|one| exchange(one, outcome.exchanges.len() > 1)).collect(),
@@ -243,7 +244,7 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
 fn exchange(exchange: &Exchange, is_one_of_several: bool) -> ExchangeRow {
     ExchangeRow {
         target: short(exchange.target.as_ref().to_owned()),
-        dialect: None,
+        dialect: exchange.dialect.map(Word::Borrowed),
         started_us: micros(exchange.started),
         elapsed_us: micros(exchange.elapsed),
         status: exchange.error.as_ref().and_then(|error| error.status),

@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// How many durations there were, by bucket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Sketch(BTreeMap<i64, u64>);
 
 /// The bucket of a duration.
-pub(crate) fn bucket(micros: u64) -> i64 {
+fn bucket(micros: u64) -> i64 {
     if micros < 16 {
         return micros as i64;
     }
@@ -28,19 +31,32 @@ fn middle(bucket: i64) -> u64 {
 }
 
 impl Sketch {
-    /// Counts `count` durations of this bucket.
-    pub(crate) fn add(&mut self, bucket: i64, count: u64) {
-        *self.0.entry(bucket).or_default() += count;
+    /// Of one duration.
+    pub(crate) fn of(micros: u64) -> Self {
+        Sketch(BTreeMap::from([(bucket(micros), 1)]))
+    }
+
+    /// As it is stored. What cannot be read is none.
+    pub(crate) fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// To be stored.
+    pub(crate) fn write(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// Counts one duration.
     pub fn count(&mut self, micros: u64) {
-        self.add(bucket(micros), 1);
+        *self.0.entry(bucket(micros)).or_default() += 1;
     }
 
     /// Adds what another has counted.
     pub fn join(&mut self, other: &Sketch) {
-        other.0.iter().for_each(|(bucket, count)| self.add(*bucket, *count));
+        for (bucket, more) in &other.0 {
+            let count = self.0.entry(*bucket).or_default();
+            *count = count.saturating_add(*more);
+        }
     }
 
     /// The duration that `percent` of all do not exceed, in microseconds; `None` where there are none.

@@ -10,9 +10,9 @@ use sqlx::sqlite::{Sqlite, SqliteRow};
 use trunkline_codec::Result;
 
 use crate::id::Id;
-use crate::label::{Label, tags};
+use crate::label::{Label, TAGS_MOST, tags};
 use crate::logs::count;
-use crate::sketch::{Sketch, bucket};
+use crate::sketch::Sketch;
 use crate::store::Store;
 use crate::write::{MIRROR, int};
 
@@ -133,9 +133,7 @@ impl Totals {
             MIRROR => self.copies += sums.calls,
             "" => {
                 self.good = (self.good.0 + sums.output, self.good.1 + sums.elapsed_us);
-                if sums.calls > 0 {
-                    self.latency.add(sums.bucket, sums.calls);
-                }
+                self.latency.join(&sums.times);
             }
             "cancelled" => self.cancelled += sums.calls,
             _ => self.errors += sums.calls,
@@ -158,7 +156,6 @@ struct Sums {
     is_row: bool,
     error: String,
     currency: String,
-    bucket: i64,
     calls: u64,
     input: u64,
     output: u64,
@@ -167,30 +164,21 @@ struct Sums {
     estimated: u64,
     cost_micros: u64,
     elapsed_us: u64,
+    times: Sketch,
 }
 
-/// Summed up by number first: there are few kinds, and many hours of each.
 macro_rules! hours_by {
     ($name:literal) => {
-        hours_by!($name, "0")
-    };
-    ($name:literal, $time:literal) => {
         concat!(
             "SELECT ",
             $name,
-            " AS name, CASE WHEN k.copy THEN 'mirror' ELSE k.error END AS error, k.currency AS currency, h.bucket AS bucket, \
-             SUM(h.calls) AS calls, SUM(h.input) AS input, SUM(h.output) AS output, \
-             SUM(h.cache_read) AS cache_read, SUM(h.reasoning) AS reasoning, SUM(h.estimated) AS estimated, \
-             SUM(h.cost_micros) AS cost_micros, SUM(h.elapsed_us) AS elapsed_us FROM (SELECT ",
-            $time,
-            " AS time, kind, bucket, SUM(calls) AS calls, SUM(input) AS input, SUM(output) AS output, \
-             SUM(cache_read) AS cache_read, SUM(reasoning) AS reasoning, SUM(estimated) AS estimated, \
-             SUM(cost_micros) AS cost_micros, SUM(elapsed_us) AS elapsed_us \
-             FROM hour_rows WHERE hour >= $1 GROUP BY 1, 2, 3) AS h JOIN call_kinds AS k ON k.id = h.kind GROUP BY 1, 2, 3, 4"
+            " AS name, error, currency, calls, input, output, cache_read, reasoning, estimated, cost_micros, elapsed_us, times \
+             FROM hours WHERE hour >= $1"
         )
     };
 }
 
+/// The calls of a part of an hour; and of those that have no cost of their own, what is known of their tries.
 macro_rules! rows_by {
     ($name:literal) => {
         concat!(
@@ -199,7 +187,12 @@ macro_rules! rows_by {
             " AS name, CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END AS error, COALESCE(currency, '') AS currency, elapsed_us, 1 AS calls, \
              COALESCE(input, 0) AS input, COALESCE(output, 0) AS output, COALESCE(cache_read, 0) AS cache_read, \
              COALESCE(reasoning, 0) AS reasoning, CAST(usage_estimated AS INTEGER) AS estimated, \
-             COALESCE(cost_micros, 0) AS cost_micros FROM calls WHERE id >= $1 AND id < $2"
+             COALESCE(cost_micros, 0) AS cost_micros FROM calls WHERE id >= $1 AND id < $2 UNION ALL SELECT ",
+            $name,
+            " AS name, CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END AS error, paid_in AS currency, 0 AS elapsed_us, 0 AS calls, 0 AS input, 0 AS output, \
+             0 AS cache_read, 0 AS reasoning, 0 AS estimated, COALESCE(paid, 0) AS cost_micros FROM calls JOIN (SELECT call_id, \
+             currency AS paid_in, cost_micros AS paid FROM exchanges WHERE currency IS NOT NULL AND call_id >= $1 AND \
+             call_id < $2) ON call_id = id WHERE currency IS NULL AND id >= $1 AND id < $2"
         )
     };
 }
@@ -208,26 +201,22 @@ impl By {
     /// The sums of whole hours, and the rows of a part of one.
     const fn statements(&self) -> (&'static str, &'static str) {
         match self {
-            By::Model => (hours_by!("k.model"), rows_by!("CASE WHEN target IS NULL THEN '' ELSE model END")),
-            By::Target | By::Provider => (hours_by!("k.target"), rows_by!("COALESCE(target, '')")),
-            By::Task => (hours_by!("k.task"), rows_by!("COALESCE(task, '')")),
-            By::Error => (
-                hours_by!("CASE WHEN k.copy THEN 'mirror' ELSE k.error END"),
-                rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END"),
-            ),
-            By::Day => (hours_by!("CAST(h.time AS TEXT)", "hour / 24"), rows_by!("''")),
-            By::Hour => (hours_by!("CAST(h.time AS TEXT)", "hour"), rows_by!("''")),
+            By::Model => (hours_by!("model"), rows_by!("kind_model")),
+            By::Target | By::Provider => (hours_by!("target"), rows_by!("kind_target")),
+            By::Task => (hours_by!("task"), rows_by!("COALESCE(task, '')")),
+            By::Error => (hours_by!("error"), rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END")),
+            By::Day => (hours_by!("CAST(hour / 24 AS TEXT)"), rows_by!("''")),
+            By::Hour => (hours_by!("CAST(hour AS TEXT)"), rows_by!("''")),
             By::User => (LABELS, rows_by!("COALESCE(user_id, '')")),
-            By::Key => (hours_by!("k.key_id"), rows_by!("COALESCE(key_id, '')")),
+            By::Key => (hours_by!("key_id"), rows_by!("COALESCE(key_id, '')")),
             By::Tag(_) => (LABELS, rows_by!("COALESCE(tags, '')")),
         }
     }
 }
 
 /// The sums by a label.
-const LABELS: &str = "SELECT name, error, currency, bucket, SUM(calls) AS calls, SUM(input) AS input, SUM(output) AS output, \
-    SUM(cache_read) AS cache_read, SUM(reasoning) AS reasoning, SUM(estimated) AS estimated, SUM(cost_micros) AS cost_micros, \
-    SUM(elapsed_us) AS elapsed_us FROM labels WHERE hour >= $1 AND label = $2 GROUP BY 1, 2, 3, 4";
+const LABELS: &str = "SELECT name, error, currency, calls, input, output, cache_read, reasoning, estimated, cost_micros, \
+    elapsed_us, times FROM label_sums WHERE hour >= $1 AND label = $2";
 
 impl By {
     /// Which of the sums by label it is.
@@ -307,8 +296,7 @@ impl Store {
 
     async fn whole_hours(&mut self, from: i64) -> Result<Vec<Moment>> {
         let sql = "SELECT hour, SUM(calls) AS calls, SUM(CASE WHEN error IN ('', 'cancelled') THEN 0 ELSE calls END) AS errors \
-                   FROM (SELECT hour, kind, SUM(calls) AS calls FROM hour_rows WHERE hour >= $1 GROUP BY hour, kind) AS h \
-                   JOIN call_kinds AS k ON k.id = h.kind WHERE NOT k.copy GROUP BY hour ORDER BY hour";
+                   FROM hours WHERE hour >= $1 AND error <> 'mirror' GROUP BY hour ORDER BY hour";
         let rows = sqlx::query::<Sqlite>(sql).bind(from).fetch_all(&mut self.connection).await;
         let read = |row: &SqliteRow| {
             let figure = |name| row.try_get::<i64, _>(name).map(count);
@@ -322,30 +310,29 @@ impl Store {
 
 /// The calls of a part of an hour.
 fn moment(hour: i64, part: &[Sums]) -> Option<Moment> {
-    let of_calls = || part.iter().filter(|sums| sums.error != MIRROR);
+    let of_calls = || part.iter().filter(|sums| sums.calls > 0 && sums.error != MIRROR);
     let errors = of_calls().filter(|sums| !matches!(sums.error.as_str(), "" | "cancelled")).count() as u64;
     let calls = of_calls().count() as u64;
     (calls > 0).then(|| Moment { begin: count(hour) * HOUR.as_secs(), calls, errors })
 }
 
 fn read_sums(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
-    let elapsed_us = row.try_get("elapsed_us").map(count)?;
-    read(row, row.try_get("bucket")?, elapsed_us, false)
+    read(row, Sketch::read(row.try_get("times")?), false)
 }
 
 fn read_row(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
-    let elapsed_us = row.try_get("elapsed_us").map(count)?;
-    read(row, bucket(elapsed_us), elapsed_us, true)
+    let is_call = row.try_get::<i64, _>("calls")? > 0;
+    let times = if is_call { Sketch::of(row.try_get("elapsed_us").map(count)?) } else { Sketch::default() };
+    read(row, times, true)
 }
 
-fn read(row: &SqliteRow, bucket: i64, elapsed_us: u64, is_row: bool) -> std::result::Result<Sums, sqlx::Error> {
+fn read(row: &SqliteRow, times: Sketch, is_row: bool) -> std::result::Result<Sums, sqlx::Error> {
     let figure = |name| row.try_get::<i64, _>(name).map(count);
     Ok(Sums {
         name: row.try_get("name")?,
         is_row,
         error: row.try_get("error")?,
         currency: row.try_get("currency")?,
-        bucket,
         calls: figure("calls")?,
         input: figure("input")?,
         output: figure("output")?,
@@ -353,7 +340,8 @@ fn read(row: &SqliteRow, bucket: i64, elapsed_us: u64, is_row: bool) -> std::res
         reasoning: figure("reasoning")?,
         estimated: figure("estimated")?,
         cost_micros: figure("cost_micros")?,
-        elapsed_us,
+        elapsed_us: figure("elapsed_us")?,
+        times,
     })
 }
 
@@ -371,7 +359,7 @@ fn names(by: &By, sums: &Sums, whole: i64) -> Vec<String> {
         }
         By::User | By::Key if stored.is_empty() => return Vec::new(),
         By::Tag(name) if sums.is_row => {
-            return tags(stored).filter(|(of, _)| of == name).map(|(_, value)| value.to_owned()).collect();
+            return tags(stored).take(TAGS_MOST).filter(|(of, _)| of == name).map(|(_, value)| value.to_owned()).collect();
         }
         _ => stored.to_owned(),
     }]

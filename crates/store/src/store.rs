@@ -1,13 +1,14 @@
 //! The file: opening it, its shape, closing it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use trunkline_codec::{Error, Result};
 
+use crate::id::Ids;
 use crate::wrong;
 
 /// Every change of the tables, in order. What stands here is never edited; what comes is added.
@@ -17,6 +18,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "texts", include_str!("../migrations/0003_texts.sql")),
     (4, "prompts", include_str!("../migrations/0004_prompts.sql")),
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
+    (6, "sums", include_str!("../migrations/0006_sums.sql")),
+    (7, "forgotten", include_str!("../migrations/0007_forgotten.sql")),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -86,7 +89,7 @@ impl Store {
         }
         let mut tries = 0;
         let connection = loop {
-            match prepare(&options).await {
+            match prepare(&options, MIGRATIONS).await {
                 Ok(connection) => break connection,
                 Err(error) if tries < TRIES && may_pass(&error) => {
                     tries += 1;
@@ -118,9 +121,12 @@ impl Store {
     }
 }
 
-async fn prepare(options: &SqliteConnectOptions) -> std::result::Result<SqliteConnection, sqlx::migrate::MigrateError> {
+async fn prepare(
+    options: &SqliteConnectOptions,
+    migrations: &[(i64, &'static str, &'static str)],
+) -> std::result::Result<SqliteConnection, sqlx::migrate::MigrateError> {
     let mut connection = options.connect().await?;
-    let migrations = MIGRATIONS
+    let migrations = migrations
         .iter()
         .map(|(version, name, sql)| Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false));
     Migrator::with_migrations(migrations.collect()).run(&mut connection).await?;
@@ -160,7 +166,22 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
     }
-    private().append(true).create(true).open(path).map(drop)
+    if path.exists() {
+        return Ok(());
+    }
+    // Whoever closes a file loses all locks of its process on it, so that nobody but SQLite may ever open a store that might be
+    // in use. This one gets its name when it is closed again.
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new-{}", Ids::new().next(SystemTime::now())));
+    let beside = path.with_file_name(name);
+    private().write(true).create_new(true).open(&beside)?;
+    let linked = std::fs::hard_link(&beside, path);
+    let _ = std::fs::remove_file(&beside);
+    if linked.is_err() && !path.exists() {
+        // A file system without second names, or a link to what is not there yet.
+        private().append(true).create(true).open(path)?;
+    }
+    Ok(())
 }
 
 /// Options for files that only the user may read.
@@ -192,5 +213,55 @@ impl FileId {
     #[cfg(not(unix))]
     pub fn read(_: &std::fs::Metadata) -> Self {
         FileId(0, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor;
+
+    use super::*;
+    use crate::{By, Sketch};
+
+    /// What was summed up by version 5, before sketches.
+    const FIFTH: &str = "\
+        INSERT INTO call_kinds VALUES (1, '', 'chat', '', 'm', '', 'p/m', '', 0, 200, '', '', 'USD', '', 0);
+        INSERT INTO call_kinds VALUES (2, '', 'chat', '', 'm', '', 'p/m', '', 0, 503, 'overloaded', '', '', '', 0);
+        INSERT INTO hour_rows VALUES (490000, 1, 80, 3, 30, 6, 0, 0, 0, 900, 2100), (490000, 1, 96, 1, 10, 2, 0, 0, 0, 300, 1100);
+        INSERT INTO hour_rows VALUES (490000, 2, 0, 2, 0, 0, 0, 0, 0, 0, 50);
+        INSERT INTO labels VALUES (490000, 'user', 'anna', '', 'USD', 80, 3, 30, 6, 0, 0, 0, 900, 2100);
+        INSERT INTO labels VALUES (490000, 'user', 'anna', '', 'USD', 96, 1, 10, 2, 0, 0, 0, 300, 1100);";
+
+    #[tokio::test]
+    async fn a_store_of_every_earlier_version_keeps_its_sums() {
+        let folder = std::env::temp_dir().join(format!("trunkline-store-versions-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for version in 1..MIGRATIONS.len() {
+            let path = folder.join(format!("{version}.db"));
+            let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+            let mut old = prepare(&options, &MIGRATIONS[..version]).await.unwrap();
+            if version == 5 {
+                old.execute(FIFTH).await.unwrap();
+            }
+            old.close().await.unwrap();
+            let mut store = Store::open(&Opening::existing(&path)).await.unwrap();
+            let since = std::time::UNIX_EPOCH + Duration::from_secs(490_000 * 3600);
+            let of_all = store.stats(By::Model, since).await.unwrap().all;
+            let of_users = store.stats(By::User, since).await.unwrap().groups;
+            if version == 5 {
+                let user = of_users.iter().find(|group| group.name == "anna").map(|group| group.totals.clone()).unwrap();
+                assert_eq!((of_all.calls, of_all.errors, user.calls, user.errors), (6, 2, 4, 0));
+                let mut times = Sketch::default();
+                [256, 256, 256, 512].into_iter().for_each(|micros| times.count(micros));
+                for sums in [of_all, user] {
+                    assert_eq!((sums.input, sums.output, sums.costs.get("USD")), (40, 8, Some(&1200)));
+                    assert_eq!(sums.latency, times);
+                }
+            } else {
+                assert_eq!((of_all.calls, of_users.len()), (0, 0));
+            }
+            store.close().await;
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -7,11 +7,12 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, Transaction};
 use trunkline_codec::Result;
 
+use crate::forget::Forgotten;
 use crate::kind::CallKind;
 use crate::label::Labels;
 use crate::row::{CallRow, ExchangeRow};
-use crate::sketch::bucket;
 use crate::store::Store;
+use crate::sums::{Figures, Key, Sums, Table};
 use crate::texts;
 
 /// Rows of one statement at most: what is told to the thread of the connection row by row costs more than the rows.
@@ -24,30 +25,18 @@ const CALL_COLUMNS: usize = 19;
 const EXCHANGE: &str = "INSERT INTO exchanges (call_id, number, target, dialect, started_us, elapsed_us, status, error, input, \
     output, usage_estimated, cost_micros, currency, kinds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-const HOUR: &str = "INSERT INTO hour_rows (hour, kind, bucket, calls, input, output, cache_read, reasoning, estimated, \
-    cost_micros, elapsed_us) VALUES ";
-const HOUR_COLUMNS: usize = 11;
-const HOUR_AGAIN: &str = " ON CONFLICT (hour, kind, bucket) DO UPDATE SET \
-    calls = hour_rows.calls + excluded.calls, input = hour_rows.input + excluded.input, \
-    output = hour_rows.output + excluded.output, cache_read = hour_rows.cache_read + excluded.cache_read, \
-    reasoning = hour_rows.reasoning + excluded.reasoning, estimated = hour_rows.estimated + excluded.estimated, \
-    cost_micros = hour_rows.cost_micros + excluded.cost_micros, elapsed_us = hour_rows.elapsed_us + excluded.elapsed_us";
-
-/// Where a call is summed up: hour, kind, bucket.
-type Place = (i64, i64, i64);
-
-/// What is summed up: calls, input, output, cache_read, reasoning, estimated, cost_micros, elapsed_us.
-pub(crate) type Sums = [u64; 8];
+const HOURS: Table = Table { name: "hour_sums", key: &["hour", "kind"] };
 
 impl Store {
-    /// Writes calls in one transaction; those that are there already stay as they are. How many were new.
+    /// Writes calls in one transaction; those that are there already stay as they are, and those of a user who was forgotten
+    /// since are left out. How many were new.
     ///
     /// # Errors
     /// When the store cannot take them: then none is there.
     pub async fn add(&mut self, calls: &[CallRow]) -> Result<u64> {
         let added = match add_all(&mut self.connection, calls).await {
             Ok(true) => Ok(calls.len() as u64),
-            // Some are there: one by one then, to know which.
+            // Some are there, or not to be: one by one then, to know which.
             Ok(false) => add_missing(&mut self.connection, calls).await,
             Err(error) => Err(error),
         };
@@ -55,10 +44,14 @@ impl Store {
     }
 }
 
-/// Writes calls in one transaction, or none if one of them is there already.
+/// Writes calls in one transaction, or none if one of them is there already, or not to be.
 async fn add_all(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<bool, sqlx::Error> {
     // A transaction that begins by reading cannot wait for its turn to write.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if Forgotten::among(&mut transaction, calls).await?.have_any(calls) {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
     let mut batch = Batch::default();
     let numbered = batch.number(&mut transaction, calls).await?;
     let mut rest = numbered.as_slice();
@@ -77,11 +70,15 @@ async fn add_all(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result
     Ok(true)
 }
 
-/// Writes those calls that are not there yet in one transaction. How many.
+/// Writes those calls that are not there yet, and are to be, in one transaction. How many.
 async fn add_missing(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let forgotten = Forgotten::among(&mut transaction, calls).await?;
     let (mut batch, mut new) = (Batch::default(), 0);
     for call in &batch.number(&mut transaction, calls).await? {
+        if forgotten.have(call.0) {
+            continue;
+        }
         if add_calls(&mut transaction, std::slice::from_ref(call)).await? > 0 {
             batch.take(&mut transaction, call).await?;
             new += 1;
@@ -97,7 +94,8 @@ struct Batch<'r> {
     kinds: HashMap<CallKind<'r>, i64>,
     /// The last one that was asked for: most calls are like the one before.
     last: Option<(CallKind<'r>, i64)>,
-    sums: HashMap<Place, Sums>,
+    /// By hour and kind.
+    sums: HashMap<(i64, i64), Sums>,
     labels: Labels<'r>,
 }
 
@@ -141,48 +139,34 @@ impl<'r> Batch<'r> {
             }
         }
         texts::add(connection, call).await?;
-        let hour = call.id.hour();
         let error = if call.mirror_of.is_some() { MIRROR } else { call.error.as_deref().unwrap_or_default() };
-        let bucket = if error.is_empty() { bucket(call.elapsed_us) } else { 0 };
-        for (currency, sum) in summed(call) {
-            self.labels.take(call, (hour, error, currency, bucket), sum);
+        for (currency, figures) in summed(call) {
+            self.labels.take(call, (error, currency), figures);
             let kind = match currency == call.currency.as_deref().unwrap_or_default() {
                 true => *kind,
                 false => self.kind(connection, CallKind::of(call).charged_in(currency)).await?,
             };
-            let sums = self.sums.entry((hour, kind, bucket)).or_default();
-            sums.iter_mut().zip(sum).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+            self.sums.entry((call.id.hour(), kind)).or_default().add(call, figures);
         }
         Ok(())
     }
 
     /// Writes the sums, and with them all of the batch is there.
     async fn end(self, mut transaction: Transaction<'_, Sqlite>) -> Result<(), sqlx::Error> {
-        let sums: Vec<(Place, Sums)> = self.sums.into_iter().collect();
-        let mut rest = sums.as_slice();
-        while !rest.is_empty() {
-            let (some, others) = rest.split_at_checked(at_once(rest.len())).unwrap_or((rest, &[]));
-            rest = others;
-            let sql = format!("{HOUR}{}{HOUR_AGAIN}", rows(some.len(), HOUR_COLUMNS));
-            let mut query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), SqliteArguments::default());
-            for ((hour, kind, bucket), sum) in some {
-                query = query.bind(hour).bind(kind).bind(bucket);
-                query = sum.iter().fold(query, |query, sum| query.bind(int(*sum)));
-            }
-            transaction.execute(query).await?;
-        }
+        let sums = self.sums.into_iter().map(|((hour, kind), sums)| (vec![Key::Int(hour), Key::Int(kind)], sums));
+        HOURS.add(&mut transaction, sums.collect()).await?;
         self.labels.write(&mut transaction).await?;
         transaction.commit().await
     }
 }
 
 /// How many of so many rows are written by one statement: a power of two, so that there are few statements to prepare.
-fn at_once(rows: usize) -> usize {
+pub(crate) fn at_once(rows: usize) -> usize {
     rows.min(MOST).checked_ilog2().map_or(0, |log| 1 << log)
 }
 
 /// Places for so many rows: `(?,?),(?,?)`.
-fn rows(rows: usize, columns: usize) -> String {
+pub(crate) fn places(rows: usize, columns: usize) -> String {
     let row = format!("({})", vec!["?"; columns].join(","));
     vec![row.as_str(); rows].join(",")
 }
@@ -192,7 +176,7 @@ type Numbered<'r> = (&'r CallRow, i64);
 
 /// Writes calls that are not there already. How many.
 async fn add_calls(connection: &mut SqliteConnection, calls: &[Numbered<'_>]) -> Result<u64, sqlx::Error> {
-    let sql = format!("{CALL}{} ON CONFLICT (id) DO NOTHING", rows(calls.len(), CALL_COLUMNS));
+    let sql = format!("{CALL}{} ON CONFLICT (id) DO NOTHING", places(calls.len(), CALL_COLUMNS));
     let mut query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), SqliteArguments::default());
     for (call, kind) in calls {
         query = query
@@ -225,6 +209,9 @@ struct More<'r> {
     /// A name that led nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'r str>,
+    /// Who was asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_write_5m: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -253,7 +240,8 @@ impl<'r> More<'r> {
         // Databases count with a sign.
         let figure = |figure: Option<u64>| figure.map(|figure| figure.min(i64::MAX as u64));
         More {
-            model: call.target.is_none().then_some(call.model.as_str()).filter(|model| !model.is_empty()),
+            model: call.led_nowhere().then_some(call.model.as_str()).filter(|model| !model.is_empty()),
+            target: call.target.as_deref().filter(|_| call.led_nowhere()),
             cache_write_5m: figure(call.cache_write_5m),
             cache_write_1h: figure(call.cache_write_1h),
             audio_input: figure(call.audio_input),
@@ -298,7 +286,7 @@ pub(crate) const MIRROR: &str = "mirror";
 const SUMMED_MOST: u64 = 1 << 42;
 
 /// What a call adds to the sums, by currency.
-fn summed(call: &CallRow) -> Vec<(&str, Sums)> {
+fn summed(call: &CallRow) -> Vec<(&str, Figures)> {
     // What a provider claims must not make sums run over.
     let told = |figure: Option<u64>| figure.unwrap_or(0).min(SUMMED_MOST);
     let (input, output, elapsed) = (told(call.input), told(call.output), told(Some(call.elapsed_us)));

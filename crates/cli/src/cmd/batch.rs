@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch;
-use trunkline_work::batch::{self, Budget, Halt, Opened, Order, Progress, Report};
+use trunkline_work::batch::{self, Again, Budget, Halt, Opened, Order, Progress, Report};
 
 use crate::label::Label;
 use crate::terminal::{Mark, complain, fit, print_json, print_table};
@@ -52,6 +52,9 @@ pub(crate) struct Batch {
     /// With --provider-batch: hand in, fetch what is done, and do not wait for the rest
     #[arg(long, requires = "provider_batch")]
     no_wait: bool,
+    /// Send lines again that failed in an earlier run
+    #[arg(long)]
+    retry_failed: bool,
     /// Say what it may cost; send and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -103,8 +106,13 @@ impl Batch {
             let estimate = if self.provider_batch { wanted.estimate_at_provider(&client) } else { wanted.estimate(&client) };
             return show(&estimate?, self.provider_batch, global);
         }
-        let opened = wanted.open()?;
+        let opened = wanted.open(&client)?;
         let in_doubt = choose(&opened, self.in_doubt, global)?;
+        let wanted = Again { failed: self.retry_failed, skipped: in_doubt == batch::InDoubt::Retry };
+        let (opened, again) = opened.again(wanted)?;
+        if again > 0 && !global.quiet {
+            complain(&format!("{again} lines that failed, or were left in doubt, are sent again"));
+        }
         let mut screen = Screen { live: io::stderr().is_terminal() && !global.quiet, open: false };
         let show = |progress: &Progress| screen.show(progress);
         let report = if self.provider_batch {
@@ -145,7 +153,10 @@ fn choose(opened: &Opened, said: Option<Doubt>, global: &Global) -> anyhow::Resu
     }
     if doubts.is_empty() {
         // Parts that a provider may have turn out to be in doubt only when it is asked.
-        return Ok(if matches!(said, Some(Doubt::Retry)) { batch::InDoubt::Retry } else { batch::InDoubt::Skip });
+        return Ok(match said {
+            Some(Doubt::Retry) => batch::InDoubt::Retry,
+            Some(Doubt::Skip) | None => batch::InDoubt::Skip,
+        });
     }
     let lines = if doubts.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", doubts.len()) };
     complain(&format!("{lines} in doubt, begun by an earlier run that did not record an answer: {}", ranges(&doubts)));

@@ -213,6 +213,7 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
     tell("first", call.first_us.map_or_else(String::new, duration));
     tell("whole", duration(call.elapsed_us));
     tell("bytes in", figure(call.bytes_in));
+    tell("bytes out", figure(call.bytes_out));
     tell("losses", figure(Some(call.losses).filter(|losses| *losses > 0)));
     print_table(&rows)?;
     let exchange = |exchange: &trunkline_store::ExchangeRow| {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::catalog::{Cost, Models, Pieces, Work};
 use crate::codec::dialect::Operation;
-use crate::codec::{Error, Kind, Losses, Origin, Phase};
+use crate::codec::{Error, Kind, Losses, Origin, Phase, Retry};
 use crate::ir::Usage;
 use crate::route::Pass;
 use crate::target::Target;
@@ -46,6 +46,8 @@ pub struct Outcome {
     pub tags: Option<String>,
     /// Bytes of the request's body, where it was held.
     pub bytes_in: Option<u64>,
+    /// Bytes of the reply's body, as far as it was given.
+    pub bytes_out: u64,
     /// The task that it is, if it asked for one.
     pub task: Option<String>,
     /// Who answered, `provider/model`; `None` when nobody was asked.
@@ -81,6 +83,8 @@ pub struct Outcome {
 pub struct Exchange {
     /// Who was asked, `provider/model`.
     pub target: Arc<str>,
+    /// What was spoken; `None`: nobody looked.
+    pub dialect: Option<&'static str>,
     /// From the call's arrival to its begin.
     pub started: Duration,
     /// From its begin to its last byte.
@@ -146,6 +150,7 @@ impl OpenCall {
             user: None,
             tags: None,
             bytes_in: None,
+            bytes_out: 0,
             task: None,
             target: None,
             exchanges: Vec::with_capacity(1),
@@ -225,17 +230,25 @@ impl OpenCall {
         }
     }
 
+    /// So much more of the reply's body is given to the caller. What is given after the call is over does not count.
+    pub fn gives(&mut self, bytes: usize) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.bytes_out += bytes as u64;
+        }
+    }
+
     /// An exchange with this target begins. Gives its number.
     pub fn begin(&mut self, target: &Target) -> usize {
         let started = self.started.elapsed();
         let Some(outcome) = &mut self.outcome else { return 0 };
+        let dialect = outcome.operation.and_then(|operation| target.speaks(outcome.dialect, operation));
         let (target, trail) = (target.shared_name(), target.trail().cloned());
         outcome.target = Some(Arc::clone(&target));
         // What the one before could not be told is nobody's loss now.
         outcome.losses = Losses::default();
         outcome.usage = None;
         let elapsed = Duration::ZERO;
-        outcome.exchanges.push(Exchange { target, started, elapsed, usage: None, cost: None, error: None, trail });
+        outcome.exchanges.push(Exchange { target, dialect, started, elapsed, usage: None, cost: None, error: None, trail });
         outcome.exchanges.len() - 1
     }
 
@@ -336,7 +349,9 @@ fn sum_cost(exchanges: &[Exchange]) -> Option<Cost> {
 /// or was not sent at all.
 pub(crate) fn is_unused(error: &Error) -> bool {
     let may_be_used = match error.kind {
-        Kind::Timeout | Kind::Cancelled | Kind::Unavailable => true,
+        Kind::Timeout | Kind::Cancelled => true,
+        // What no waiting mends is that there is no credential: nothing was sent.
+        Kind::Unavailable => error.retry != Retry::Never,
         Kind::Network | Kind::Truncated | Kind::Malformed | Kind::Server => error.provider.is_some(),
         _ => false,
     };

@@ -78,6 +78,7 @@ impl Flow {
                 // Half an event may have gone out; an empty line ends it.
                 let mut bytes = b"\n\n".to_vec();
                 bytes.extend(dialect.downstream().write_stream_error(&error, cx));
+                self.call.gives(bytes.len());
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from(bytes)))))
             }
             None => {
@@ -103,6 +104,7 @@ impl http_body::Body for Flow {
                 Poll::Ready(Some(Ok(frame))) => {
                     this.patience.renew();
                     let Ok(chunk) = frame.into_data() else { continue };
+                    this.call.gives(chunk.len());
                     if let Some(watch) = &mut this.watch {
                         watch.feed(&chunk);
                     }

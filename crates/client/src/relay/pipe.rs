@@ -108,7 +108,7 @@ impl Pipe {
                         return Err(fault);
                     }
                     let fault = service.sign(fault);
-                    self.close(Some(fault));
+                    self.close(Some(fault), out);
                     return Ok(());
                 }
                 if !sift.observe.is_complete() {
@@ -124,7 +124,7 @@ impl Pipe {
                 out.many().extend_from_slice(&tail);
             }
         }
-        self.close(None);
+        self.close(None, out);
         Ok(())
     }
 
@@ -138,11 +138,13 @@ impl Pipe {
             Stage::Translate(translation) => translation.writer.fail(&error, &mut frame),
         }
         out.many().extend_from_slice(&frame);
-        self.close(Some(error));
+        self.close(Some(error), out);
     }
 
-    fn close(&mut self, error: Option<Error>) {
+    /// The reply ends with `last`.
+    fn close(&mut self, error: Option<Error>, last: &Merge) {
         self.done = true;
+        self.call.gives(last.len());
         self.note(error.is_some());
         self.call.close(error);
         self.body = Body::empty();
@@ -204,6 +206,7 @@ impl http_body::Body for Pipe {
             }
         }
         let bytes = out.take();
+        self.call.gives(bytes.len());
         Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
     }
 

@@ -72,11 +72,10 @@ impl Work {
     async fn advance(&mut self, out: &mut Vec<u8>) {
         let step = tokio::select! {
             biased;
-            step = self.stitched.next() => step,
+            step = self.stitched.step() => step,
             Ok(_) = self.cut.wait_for(|cut| *cut) => {
                 let what = "the gateway is shutting down; send the request again";
                 let error = Error::new(Kind::Unavailable, Origin::Gateway, what);
-                self.stitched.call().close(Some(error.clone()));
                 Some(Err(error))
             }
         };
@@ -86,18 +85,25 @@ impl Work {
                 while let Some(step) = if out.len() < MERGE { self.stitched.ready() } else { None } {
                     self.write(step, out);
                 }
+                self.stitched.call().gives(out.len());
             }
             Some(Err(error)) => {
                 self.listener.iter_mut().for_each(|listener| listener.end(Some(&error)));
                 self.writer.fail(&error, out);
-                self.over = true;
+                self.close(Some(error), out.len());
             }
             None => {
                 self.listener.iter_mut().for_each(|listener| listener.end(None));
                 self.writer.finish(out);
-                self.over = true;
+                self.close(None, out.len());
             }
         }
+    }
+
+    fn close(&mut self, error: Option<Error>, last: usize) {
+        self.over = true;
+        self.stitched.call().gives(last);
+        self.stitched.call().close(error);
     }
 
     fn write(&mut self, step: Step, out: &mut Vec<u8>) {

@@ -75,19 +75,26 @@ impl Stitched {
     /// # Errors
     /// The provider's, or that the stream broke off, when nobody goes on with it.
     pub async fn next(&mut self) -> Option<Result<Step>> {
+        let step = self.step().await;
+        match &step {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => self.call.close(Some(error.clone())),
+            None => self.call.close(None),
+        }
+        step
+    }
+
+    /// The same, for whoever ends the call itself, because it has more to say of it.
+    pub(super) async fn step(&mut self) -> Option<Result<Step>> {
         loop {
             if let Some(step) = self.ready.pop_front() {
                 return Some(Ok(step));
             }
             if let Some(error) = self.fault.take() {
-                self.call.close(Some(error.clone()));
                 return Some(Err(error));
             }
             match self.events.next().await {
-                None => {
-                    self.call.close(None);
-                    return None;
-                }
+                None => return None,
                 Some(Ok(event)) => self.take(event),
                 Some(Err(error)) => self.break_off(error).await,
             }

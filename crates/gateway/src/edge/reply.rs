@@ -166,6 +166,12 @@ fn lost(losses: &Losses) -> Option<String> {
     (!text.is_empty()).then(|| ascii.collect())
 }
 
+/// Bytes of a body that is whole.
+pub(crate) fn size(reply: &Response<ReplyBody>) -> usize {
+    let exact = http_body::Body::size_hint(reply.body()).exact();
+    exact.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
+}
+
 /// A JSON reply of the gateway's own.
 pub fn json(bytes: Vec<u8>, facts: &Facts) -> Response<ReplyBody> {
     whole(bytes.into(), "application/json", (Lane::Translate, &HeaderMap::new()), facts)

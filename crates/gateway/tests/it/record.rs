@@ -101,7 +101,11 @@ fn a_call_leaves_a_row_that_says_all_but_its_words() {
     assert_eq!((first.cost_micros, first.currency.as_deref()), (Some(tokens * 1_000_000), Some("USD")));
     assert_eq!(first.price_date.as_deref(), Some("2026-11-20"));
     assert!(first.bytes_in.unwrap() > 50 && first.elapsed_us > 0 && first.first_us.is_none());
+    for (row, reply) in rows.iter().zip([&whole, &streamed, &nowhere, &embedded]) {
+        assert_eq!(row.bytes_out, Some(reply.text().len() as u64), "{row:?}");
+    }
     let exchange = &first.exchanges[0];
+    assert_eq!(exchange.dialect.as_deref(), Some("openai-chat"));
     assert_eq!((first.exchanges.len(), exchange.target.as_str(), exchange.output), (1, "sim/echo", first.output));
     assert_eq!(exchange.cost_micros, first.cost_micros);
     let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64 - first.begun_us;
@@ -111,10 +115,29 @@ fn a_call_leaves_a_row_that_says_all_but_its_words() {
     assert!(second.first_us.is_some_and(|first| first <= second.elapsed_us) && second.output.is_some());
     assert_eq!((third.model.as_str(), third.status, third.error.as_deref()), ("nowhere", 404, Some("not_found")));
     assert_eq!((third.blame.as_deref(), &third.target, third.exchanges.len()), (Some("caller"), &None, 0));
-    assert_eq!((fourth.operation.as_ref(), fourth.bytes_in.is_none()), ("embed", true));
+    assert_eq!((fourth.operation.as_ref(), fourth.bytes_in), ("embed", Some(32)));
     for file in ["trunkline.db", "trunkline.db-wal"] {
         let bytes = std::fs::read(house.folder.join("data").join(file)).unwrap_or_default();
         assert!(!bytes.windows(8).any(|window| window == b"zucchini"), "a word of the caller's is in {file}");
+    }
+}
+
+#[test]
+fn every_byte_of_an_answer_counts_whoever_writes_it() {
+    let house = House::new("bytes");
+    let message = json!([{"role": "user", "content": "one two three"}]);
+    let translated = json!({"model": "fast", "max_tokens": 9, "stream": true, "messages": message}).to_string();
+    let asks = [
+        Ask::post("/v1/messages", translated),
+        Ask::post("/v1/responses", json!({"model": "fast", "input": "one two"}).to_string()),
+        Ask::post("/passthrough/sim/chat/completions", json!({"model": "echo", "messages": message}).to_string()),
+    ];
+    let lengths: Vec<_> = asks.iter().map(|ask| Some(house.gateway.ask(ask).text().len() as u64)).collect();
+    house.record.close();
+    let rows = house.rows();
+    assert_eq!(rows.iter().map(|row| row.bytes_out).collect::<Vec<_>>(), lengths, "{rows:#?}");
+    for row in &rows[..2] {
+        assert!(row.exchanges.iter().any(|exchange| exchange.dialect.is_some()), "{row:#?}");
     }
 }
 
@@ -203,4 +226,5 @@ fn an_answer_that_was_gone_on_with_leaves_a_row_of_each_who_gave_a_part() {
         row.exchanges.iter().map(|one| (one.target.as_str(), one.error.as_deref(), one.output.is_some())).collect();
     assert_eq!(tried, [("at-openai-chat/tiny-1", Some("truncated"), true), ("b-openai-chat/tiny-1", None, true)], "{row:#?}");
     assert!(row.usage_estimated && row.error.is_none(), "{row:#?}");
+    assert_eq!(row.bytes_out, Some(reply.text().len() as u64));
 }

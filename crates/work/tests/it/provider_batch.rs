@@ -69,7 +69,7 @@ async fn run(client: &Client, batch: Batch, wish: Wish, end: Option<(Halt, Durat
         }
         std::future::pending::<()>().await;
     };
-    let opened = batch.open().unwrap();
+    let opened = batch.open(client).unwrap();
     tokio::select! {
         report = opened.run_at_provider(client, wish, halt, |_| {}) => report.unwrap(),
         () = ending => unreachable!(),
@@ -104,7 +104,7 @@ async fn whenever_runs_end_every_line_comes_once_and_none_is_handed_in_twice_unl
         // Two models, lines of all lengths.
         let line = |n: usize| {
             let prompt = format!("p{n} {}", "x".repeat(n * 13 % 700));
-            json!({ "custom_id": "same for all", "model": format!("house/m{}", n % 2), "messages": [{ "role": "user", "content": prompt }] })
+            json!({ "model": format!("house/m{}", n % 2), "messages": [{ "role": "user", "content": prompt }] })
         };
         let input: String = (0..LINES).map(|n| format!("{}\n", line(n))).collect();
         std::fs::write(folder.0.join("in.jsonl"), input).unwrap();
@@ -164,7 +164,7 @@ async fn lines_of_two_providers_and_lines_that_are_too_long() {
     std::fs::write(folder.0.join("in.jsonl"), line("house/a", "p") + &line("sim/echo", "p")).unwrap();
     let (_sender, halt) = watch::channel(Halt::No);
     let wish = Wish { in_doubt: InDoubt::Skip, wait: true };
-    let opened = batch(&folder, Order::Input).open().unwrap();
+    let opened = batch(&folder, Order::Input).open(&client).unwrap();
     let error = opened.run_at_provider(&client, wish, halt, |_| {}).await.unwrap_err();
     assert!(error.message.contains("sim/echo is not taken in batches"), "{error}");
     assert!(provider.requests().is_empty());

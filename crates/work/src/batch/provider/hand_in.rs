@@ -166,7 +166,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     async fn turn(&mut self, line: Line, targets: &mut Targets<'_>, is_more: bool) -> Result<(Turn, u64)> {
         let at = self.past.of(line.mark)?;
         let number = line.mark.number;
-        if at == At::Done || matches!(at, At::HandedIn(_)) && self.rows.contains_key(&number) {
+        if matches!(at, At::Done(_)) || matches!(at, At::HandedIn(_)) && self.rows.contains_key(&number) {
             return Ok((Turn::Over, 0));
         }
         let mut item = line.prepare(&self.shape);

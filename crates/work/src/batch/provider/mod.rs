@@ -14,10 +14,10 @@ use trunkline::batch::BatchTarget;
 use trunkline::codec::dialect::Dialect;
 use trunkline::{Client, Error, Kind, Result};
 
-use super::input::{Item, Lines, Shape};
+use super::input::{Item, Shape};
 use super::journal::{Ending, Figures, Mark, Record};
 use super::keeper::Keeper;
-use super::open::Past;
+use super::open::{Past, Task};
 use super::output::Sender;
 use super::spend::Spend;
 use super::{AtProvider, Batch, Halt, InDoubt, Opened, Progress, Report};
@@ -99,12 +99,8 @@ impl Opened {
         halt: watch::Receiver<Halt>,
         tell: impl FnMut(&Progress),
     ) -> Result<Report> {
-        let Opened { batch, files, past } = self;
+        let Opened { batch, task: Task { shape, total }, files, past } = self;
         let doubts = past.doubts();
-        let shape = batch.shape(client)?;
-        let lines = Lines::open(&batch.input)?;
-        lines.check(shape.template.as_ref())?;
-        let total = Lines::count(&batch.input)?;
         if past.known() > total {
             let (path, known) = (batch.input.display(), past.known());
             let what = "was begun before; go on with the same input";
