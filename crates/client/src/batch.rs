@@ -65,20 +65,19 @@ impl Service {
 }
 
 impl Client {
-    /// The first target of a model's name that takes batches; `None` where none does.
+    /// The first target of a model's name that takes batches, and that is set up if any of them is; `None` where none does.
     ///
     /// # Errors
     /// As [`Client::plan`].
     pub fn batch_target(&self, model: &str) -> Result<Option<BatchTarget>> {
-        let found = self.plan(model)?.into_iter().find_map(|target| {
+        let found = self.plan(model)?.into_iter().filter_map(|target| {
             let data = target.service.provider.batch.clone().filter(|data| data.takes(&target.model))?;
             let (wire, dialect) = (batch::find(&data.dialect)?, dialect::find(&data.dialect)?);
             Some(BatchTarget { client: self.clone(), target, data, dialect, wire })
         });
-        if let Some(found) = &found {
-            found.target.service.credentials()?;
-        }
-        Ok(found)
+        let mut found: Vec<BatchTarget> = found.collect();
+        let best = found.iter().position(|target| target.check().is_ok()).unwrap_or(0);
+        Ok((best < found.len()).then(|| found.swap_remove(best)))
     }
 }
 
@@ -91,6 +90,14 @@ impl BatchTarget {
     /// The provider's id.
     pub fn provider(&self) -> &str {
         &self.target.service.provider.id
+    }
+
+    /// Whether it is set up.
+    ///
+    /// # Errors
+    /// When its credential is missing.
+    pub fn check(&self) -> Result<()> {
+        self.target.service.credentials().map(drop)
     }
 
     /// Most lines of a part.

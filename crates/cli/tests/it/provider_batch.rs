@@ -328,10 +328,30 @@ fn whoever_takes_no_batches_is_told_before_anything_is_sent() {
     let told = text(&output.stderr);
     assert!(told.contains("leave --provider-batch away") && told.contains("house"), "{told}");
     assert_eq!((output.status.code(), provider.requests().len()), (Some(1), 0));
+    // Without a key there is an estimate, and no more.
+    let arguments = ["batch", "in.jsonl", "-o", "other.jsonl", "-m", "openai/gpt-4o-mini", "--provider-batch"];
+    let output = run(&folder, &arguments, "");
+    assert!(output.status.code() == Some(1) && text(&output.stderr).contains("OPENAI_API_KEY"), "{}", text(&output.stderr));
+    let output = run(&folder, &[&arguments[..], &["--dry-run"]].concat(), "");
+    let told = text(&output.stdout);
+    assert!(output.status.success() && told.contains("at the price of batches"), "{told}{}", text(&output.stderr));
     // Of an alias, the first target that takes batches.
     let path = folder.0.join("trunkline.toml");
     let config = std::fs::read_to_string(&path).unwrap() + "\n[models.both]\ntargets = [\"sim/echo\", \"house/m\"]\n";
     std::fs::write(path, config).unwrap();
     let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "both", "--provider-batch"], "");
     assert!(output.status.success() && batches.sizes() == [1], "{}", text(&output.stderr));
+}
+
+#[test]
+fn lines_that_failed_are_handed_in_again_where_that_is_asked_for() {
+    let batches = Batches::new(Plan::default());
+    let provider = start(&batches);
+    let folder = house("gemini", &provider.url(), "", &["p0", "refuse 1", "p2", "p3", "expire 4"]);
+    assert_eq!(run(&folder, &RUN, "").status.code(), Some(3));
+    let output = run(&folder, &[&RUN[..], &["--retry-failed"]].concat(), "");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert_eq!((batches.sizes(), rows(&folder).len()), (vec![4, 1, 2], 5));
+    let times = |prompt: &str| batches.prompts()[prompt];
+    assert_eq!((times("p0"), times("refuse 1"), times("expire 4")), (1, 2, 2));
 }

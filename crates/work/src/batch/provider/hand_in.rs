@@ -21,6 +21,8 @@ use crate::fault::wrong;
 const PART_BYTES: usize = 48 * 1024 * 1024;
 /// Most batches that a provider has at a time.
 const PARTS: usize = 200;
+/// Most lines that it has at a time, about: whose they are is held in memory.
+const OUT: usize = 500_000;
 /// After so many lines others get their turn.
 const STRETCH: u64 = 1024;
 /// A part that was handed in just before a run was killed may take a moment to be listed.
@@ -58,7 +60,9 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             if matches!(self.past.of(line.mark)?, At::Fresh | At::Begun)
                 && let Ok(request) = line.prepare(&self.shape).asked
             {
-                targets.find(&request.model)?.provider().clone_into(&mut self.provider);
+                let target = targets.find(&request.model)?;
+                target.check()?;
+                target.provider().clone_into(&mut self.provider);
             }
         }
         Ok(())
@@ -146,7 +150,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             let row = Row::of(&item, bound);
             self.spend.reserve(bound);
             self.draft(&mut drafts, targets.find(&request.model)?, row, &request).await?;
-            if self.parts.len() + drafts.len() > PARTS {
+            if self.parts.len() + drafts.len() > PARTS || self.rows.len() > OUT {
                 is_all = false;
                 break;
             }

@@ -31,8 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often it is told how far it is while nothing happens.
 const TELL: Duration = Duration::from_secs(1);
-/// Records that may wait to be written.
-const UNWRITTEN: usize = 1024;
+/// Results that wait to be put down together, and the bytes of them: each time the disk is waited for.
+const UNWRITTEN: usize = 2048;
+const UNWRITTEN_BYTES: usize = 8 * 1024 * 1024;
 
 /// How a batch is run at a provider.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +78,8 @@ struct Run<'a, T> {
     rows: HashMap<u64, Row>,
     parts: Vec<Out>,
     provider: String,
-    unwritten: Vec<std::pin::Pin<Box<dyn Future<Output = Result<()>>>>>,
+    unwritten: Vec<Record>,
+    unwritten_bytes: usize,
     progress: Progress,
     stopped: Option<String>,
     /// Nothing is asked any more either.
@@ -122,6 +124,7 @@ impl Opened {
             parts: Vec::new(),
             provider: String::new(),
             unwritten: Vec::new(),
+            unwritten_bytes: 0,
             progress: Progress { total, ..Progress::default() },
             stopped: None,
             leaving: false,
@@ -231,20 +234,27 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     /// Puts a result down, some time soon.
     async fn record(&mut self, row: &Row, (ending, figures): (Ending, Figures), line: String) -> Result<()> {
         self.progress.fresh += 1;
+        self.unwritten_bytes += line.len();
         let record = Record::Done { mark: row.mark, ending, figures, line };
         self.past.hear(&record);
-        let kept = self.keeper.keep(record);
-        self.unwritten.push(Box::pin(kept));
-        if self.unwritten.len() >= UNWRITTEN { self.flush().await } else { Ok(()) }
+        self.unwritten.push(record);
+        let is_enough = self.unwritten.len() >= UNWRITTEN || self.unwritten_bytes >= UNWRITTEN_BYTES;
+        if is_enough { self.flush().await } else { Ok(()) }
     }
 
     /// Returns when all results are on the disk.
     async fn flush(&mut self) -> Result<()> {
-        for kept in std::mem::take(&mut self.unwritten) {
+        for kept in self.hand_over() {
             kept.await?;
         }
         self.show();
         Ok(())
+    }
+
+    /// Gives the results to whom writes them.
+    fn hand_over(&mut self) -> Vec<impl Future<Output = Result<()>> + use<T>> {
+        self.unwritten_bytes = 0;
+        std::mem::take(&mut self.unwritten).into_iter().map(|record| self.keeper.keep(record)).collect()
     }
 
     async fn fail(&mut self, row: &Row, error: &Error) -> Result<()> {
@@ -269,6 +279,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     }
 
     fn finish(mut self, driven: Result<()>, in_doubt: Vec<u64>) -> Result<Report> {
+        drop(self.hand_over());
         self.show();
         if self.is_halted() {
             let lines = self.past.count_handed_in();
