@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "prompts", include_str!("../migrations/0004_prompts.sql")),
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
     (6, "sums", include_str!("../migrations/0006_sums.sql")),
+    (8, "owners", include_str!("../migrations/0008_owners.sql")),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -214,6 +215,25 @@ mod tests {
         INSERT INTO hour_rows VALUES (490000, 2, 0, 2, 0, 0, 0, 0, 0, 0, 50);
         INSERT INTO labels VALUES (490000, 'user', 'anna', '', 'USD', 80, 3, 30, 6, 0, 0, 0, 900, 2100);
         INSERT INTO labels VALUES (490000, 'user', 'anna', '', 'USD', 96, 1, 10, 2, 0, 0, 0, 300, 1100);";
+
+    #[tokio::test]
+    async fn sessions_of_programs_are_told_from_callers() {
+        let path = std::env::temp_dir().join(format!("trunkline-store-owners-{}.db", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let before = MIGRATIONS.iter().position(|(version, ..)| *version == 8).unwrap();
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut old = prepare(&options, &MIGRATIONS[..before]).await.unwrap();
+        let sessions = "INSERT INTO sessions (id, title, created_us, updated_us, model, kept) VALUES \
+            ('terminal', '', 1, 1, 'm', 'all'), ('caller', '', 1, 1, NULL, NULL)";
+        old.execute(sessions).await.unwrap();
+        old.close().await.unwrap();
+        let mut store = Store::open(&Opening::existing(&path)).await.unwrap();
+        for (id, local) in [("terminal", true), ("caller", false)] {
+            assert_eq!(store.session(id).await.unwrap().unwrap().local, local, "{id}");
+        }
+        store.close().await;
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[tokio::test]
     async fn a_store_of_every_earlier_version_keeps_its_sums() {
