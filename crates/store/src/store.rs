@@ -72,7 +72,6 @@ impl Store {
         }
         let mut options = SqliteConnectOptions::new()
             .filename(path)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE)
@@ -83,6 +82,10 @@ impl Store {
             .pragma("journal_size_limit", "4194304")
             .command_buffer_size(8)
             .disable_statement_logging();
+        // It is a write, which would wait for whoever writes, and only the first one counts.
+        if std::fs::metadata(path).map_or(true, |data| data.len() == 0) {
+            options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
+        }
         if let Some(pages) = opening.max_pages {
             options = options.pragma("max_page_count", pages.to_string());
         }

@@ -72,6 +72,32 @@ fn who_reads_waits_for_no_writer_and_nothing_is_lost() {
 }
 
 #[test]
+fn what_can_never_be_written_holds_nothing_up() {
+    let house = House::new("never", "");
+    house.ask(&in_session(chat("openai-chat", false, &user("one"))));
+    house.record.close();
+    let mut lock = Lock::of(&house);
+    house.ask(&in_session(chat("openai-chat", false, &user("two"))));
+    house.ask(&respond("openai-chat", "three", json!({})));
+    assert!(until_within(Duration::from_secs(10), || !house.told().is_empty()));
+    // What the first of them goes on from is deleted in the meantime.
+    lock.0.block_on(async {
+        lock.1.execute("DELETE FROM turns").await.unwrap();
+        lock.1.execute("DELETE FROM sessions").await.unwrap();
+        lock.1.execute("COMMIT").await.unwrap();
+        lock.1.execute("BEGIN").await.unwrap();
+    });
+    lock.release();
+    let told = || house.told().into_iter().filter(|line| line.contains("is not kept")).collect::<Vec<_>>();
+    assert!(until_within(Duration::from_secs(10), || !told().is_empty()), "{:?}", house.told());
+    house.ask(&in_session(chat("openai-chat", false, &user("four"))));
+    assert!(!house.sent().contains("two"), "{}", house.sent());
+    assert!(until_within(Duration::from_secs(10), || house.turns("s-1").len() == 1));
+    assert!(told().len() == 1 && told()[0].contains("was deleted"), "{:?}", told());
+    assert_eq!(house.store(async |store| store.turns_made_in("").await.unwrap().len()), 1);
+}
+
+#[test]
 fn a_store_that_was_moved_away_is_not_made_anew() {
     let house = House::new("moved", "");
     house.ask(&in_session(chat("openai-chat", false, &user("one"))));
