@@ -313,9 +313,14 @@ impl Client {
 
     /// The model to ask when nobody names one: the `default` task, else the first alias, else the simulator.
     pub fn default_model(&self) -> String {
+        self.usual_model().unwrap_or_else(|| format!("{}/echo", self.runtime.state().simulator()))
+    }
+
+    /// The same, but nothing where nobody was named: then the simulator would answer, who was not asked for either.
+    pub fn usual_model(&self) -> Option<String> {
         let state = self.runtime.state();
         let named = state.config.tasks.get("default").or_else(|| state.config.models.keys().next());
-        named.cloned().unwrap_or_else(|| format!("{}/echo", state.simulator()))
+        named.cloned().or_else(|| state.config.simulate.then(|| format!("{}/echo", state.simulator())))
     }
 
     /// The id of the provider that answers in process.

@@ -5,6 +5,8 @@
 //! the store is slow, full or gone, by a file beside it.
 
 mod export;
+mod find;
+mod forget;
 mod id;
 mod keep;
 mod kind;
@@ -20,11 +22,12 @@ mod stats;
 mod store;
 mod sums;
 mod texts;
+mod trim;
 mod write;
 
 pub use export::{COLUMNS, csv_line};
 pub use id::{Id, Ids};
-pub use keep::{Kept, Retention};
+pub use keep::Kept;
 pub use label::tags;
 pub use ledger::{Ledger, Options, State, Status, Tell};
 pub use logs::Wanted;
@@ -35,6 +38,7 @@ pub use session::{Listed, Placed, SessionRow, Sought, Summary, TurnRow};
 pub use sketch::Sketch;
 pub use stats::{By, Group, Moment, Stats, Totals, date};
 pub use store::{FileId, Opening, Store, private};
+pub use trim::{Retention, Trimmed};
 
 use trunkline_codec::{Error, Kind, Origin};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::watch;
 use trunkline::Client;
-use trunkline_work::batch::{self, Budget, Halt, Opened, Order, Progress, Report};
+use trunkline_work::batch::{self, Again, Budget, Halt, Opened, Order, Progress, Report};
 
 use crate::label::Label;
 use crate::terminal::{Mark, complain, fit, print_json, print_table};
@@ -46,6 +46,9 @@ pub(crate) struct Batch {
     /// [default: ask on a terminal, else skip]
     #[arg(long, value_enum)]
     in_doubt: Option<Doubt>,
+    /// Send lines again that failed in an earlier run
+    #[arg(long)]
+    retry_failed: bool,
     /// Say what it may cost; send and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -96,8 +99,13 @@ impl Batch {
         if self.dry_run {
             return estimate(&wanted, &client, global);
         }
-        let opened = wanted.open()?;
+        let opened = wanted.open(&client)?;
         let in_doubt = choose(&opened, self.in_doubt, global)?;
+        let wanted = Again { failed: self.retry_failed, skipped: in_doubt == batch::InDoubt::Retry };
+        let (opened, again) = opened.again(wanted)?;
+        if again > 0 && !global.quiet {
+            complain(&format!("{again} lines that failed, or were left in doubt, are sent again"));
+        }
         let mut screen = Screen { live: io::stderr().is_terminal() && !global.quiet, open: false };
         let report = opened.run(&client, in_doubt, halting(), |progress| screen.show(progress)).await;
         screen.clear();
@@ -131,7 +139,10 @@ fn choose(opened: &Opened, said: Option<Doubt>, global: &Global) -> anyhow::Resu
         complain(&format!("going on: {} lines are recorded already", opened.recorded()));
     }
     if doubts.is_empty() {
-        return Ok(batch::InDoubt::Skip);
+        return Ok(match said {
+            Some(Doubt::Retry) => batch::InDoubt::Retry,
+            Some(Doubt::Skip) | None => batch::InDoubt::Skip,
+        });
     }
     let lines = if doubts.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", doubts.len()) };
     complain(&format!("{lines} in doubt, begun by an earlier run that did not record an answer: {}", ranges(&doubts)));

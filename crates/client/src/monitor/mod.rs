@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::codec::catalog::{Cost, Models, Pieces, Work};
 use crate::codec::dialect::Operation;
-use crate::codec::{Error, Kind, Losses, Origin, Phase};
+use crate::codec::{Error, Kind, Losses, Origin, Phase, Retry};
 use crate::ir::Usage;
 use crate::route::Pass;
 use crate::target::Target;
@@ -325,7 +325,9 @@ fn sum_cost(exchanges: &[Exchange]) -> Option<Cost> {
 /// or was not sent at all.
 pub(crate) fn is_unused(error: &Error) -> bool {
     let may_be_used = match error.kind {
-        Kind::Timeout | Kind::Cancelled | Kind::Unavailable => true,
+        Kind::Timeout | Kind::Cancelled => true,
+        // What no waiting mends is that there is no credential: nothing was sent.
+        Kind::Unavailable => error.retry != Retry::Never,
         Kind::Network | Kind::Truncated | Kind::Malformed | Kind::Server => error.provider.is_some(),
         _ => false,
     };

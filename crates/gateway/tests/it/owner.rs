@@ -133,3 +133,24 @@ fn what_is_said_in_the_terminal_is_for_no_caller() {
     assert_eq!(reply.status(), 404, "{}", reply.text());
     assert_eq!(house.provider.requests().len(), sent);
 }
+
+#[test]
+fn who_is_forgotten_in_the_middle_of_an_answer_stays_so() {
+    let house = House::new("middle", "");
+    house.ask(&in_session(chat("openai-chat", false, &user("one"))));
+    house.record.close();
+    let asked = chat("openai-chat", true, &user("cut")).header("x-trunkline-session", "s-2").header("x-trunkline-user", "ann");
+    let mut line = asked.open(house.gateway.address);
+    line.head();
+    line.chunks_until("You said cut.");
+    house.store(async |store| assert!(store.forget("ann").await.unwrap() > 0));
+    drop(line);
+    let told = || house.told().iter().any(|line| line.contains("was forgotten"));
+    assert!(crate::gateway::until_within(std::time::Duration::from_secs(10), told), "{:?}", house.told());
+    assert!(house.turns("s-2").is_empty());
+    // Who comes again afterwards is somebody new.
+    house.ask(&in_session(chat("openai-chat", false, &user("two"))));
+    assert!(!house.sent().contains("one"), "{}", house.sent());
+    house.record.close();
+    assert_eq!(house.turns("s-1").len(), 1);
+}

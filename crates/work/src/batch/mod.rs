@@ -25,7 +25,7 @@ use crate::fault::wrong;
 use crate::template::Template;
 use input::{Lines, Shape};
 
-pub use open::Opened;
+pub use open::{Again, Opened};
 pub use run::Halt;
 pub use spend::Budget;
 
@@ -168,7 +168,7 @@ impl Batch {
         let template = template.map_err(|fault| wrong(format!("line {} of the template: {}", fault.line, fault.why)))?;
         Ok(Shape {
             model: self.model.clone(),
-            usual_model: client.default_model(),
+            usual_model: client.usual_model(),
             template,
             system: self.system.clone(),
             max_tokens: self.max_tokens,
