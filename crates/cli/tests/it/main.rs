@@ -14,6 +14,7 @@ mod provider_batch;
 mod readme;
 mod rehearse;
 mod speed;
+mod stop;
 mod task;
 mod terminal;
 mod workflow;
