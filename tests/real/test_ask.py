@@ -5,7 +5,6 @@ import subprocess
 import time
 
 from check import check
-from gateway import binary
 
 MODEL = "house/smollm2"
 SHAPE = {
@@ -16,31 +15,18 @@ SHAPE = {
 }
 
 
-def command(gateway, *arguments):
-    return [binary(), "--config", str(gateway.config), "ask", "--model", MODEL, "--max-tokens", "60", *arguments]
+ASK = ["ask", "--model", MODEL, "--max-tokens", "60"]
 
 
 def ask(gateway, *arguments, stdin=""):
-    """What the command prints on stdout, after it ended well."""
-    done = subprocess.run(
-        command(gateway, *arguments),
-        env=gateway.env,
-        cwd=gateway.home.name,
-        input=stdin,
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=50,
-    )
-    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
-    return done.stdout
+    return gateway.run(*ASK, *arguments, stdin=stdin)[0]
 
 
 @check("streamed: text appears while the model still writes")
 def streamed(gateway):
     start = time.monotonic()
     with subprocess.Popen(
-        command(gateway, "Write three sentences about the sea."),
+        gateway.command(*ASK, "Write three sentences about the sea."),
         env=gateway.env,
         cwd=gateway.home.name,
         stdin=subprocess.DEVNULL,
@@ -81,8 +67,5 @@ def pipe(gateway):
 
 @check("a model that nobody serves: exit code 1, the reason on stderr")
 def gone(gateway):
-    line = [binary(), "--config", str(gateway.config), "ask", "--model", "gone/any", "hi"]
-    done = subprocess.run(
-        line, env=gateway.env, cwd=gateway.home.name, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True, timeout=50
-    )
-    assert done.returncode == 1 and not done.stdout and "gone" in done.stderr, done
+    answer, reason = gateway.run("ask", "--model", "gone/any", "hi", code=1)
+    assert not answer and "gone" in reason, (answer, reason)

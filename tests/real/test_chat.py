@@ -1,33 +1,16 @@
 """`trunkline chat`, `trunkline sessions` and `trunkline run` against a real model, without the gateway."""
 
 import json
-import subprocess
 
 from check import check
-from gateway import ROOT, binary
+from gateway import ROOT
 
 MODEL = "house/smollm2"
 
 
-def run(gateway, *arguments, stdin="", code=0):
-    """What a command prints on stdout, and what on stderr."""
-    done = subprocess.run(
-        [binary(), "--config", str(gateway.config), *arguments],
-        env=gateway.env,
-        cwd=gateway.home.name,
-        input=stdin,
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=58,
-    )
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    return done.stdout, done.stderr
-
-
 def chat(gateway, lines, *arguments, most=16):
     stdin = "".join(line + "\n" for line in lines)
-    return run(gateway, "chat", "--model", MODEL, "--max-tokens", str(most), "--temperature", "0", *arguments, stdin=stdin)
+    return gateway.run("chat", "--model", MODEL, "--max-tokens", str(most), "--temperature", "0", *arguments, stdin=stdin)
 
 
 @check("an assistant with a window of 3 turns: six questions, and no prompt has more than the last three turns")
@@ -42,7 +25,7 @@ def window(gateway):
     assert prompts[0] < prompts[1] < prompts[2] < prompts[3], prompts
     # The first is left out from the fifth question on; answers have up to 4 tokens, a whole turn has some 20.
     assert max(prompts[4:]) < prompts[3] + 13, prompts
-    kept = json.loads(run(gateway, "sessions", "show", turns[0]["session"], "--json")[0])
+    kept = json.loads(gateway.run("sessions", "show", turns[0]["session"], "--json")[0])
     assert len(kept["turns"]) == 6 and kept["session"]["kept"] == "3 turns", kept["session"]
 
 
@@ -52,18 +35,17 @@ def goes_on(gateway):
     answers, notes = chat(gateway, lines, "-v")
     assert answers.strip() and "taken back: Say it again." in notes, (answers, notes)
     assert "house/smollm2  " in notes and "house-messages/smollm2  " in notes, notes
-    reply = json.loads(run(gateway, "ask", "--continue", "--max-tokens", "16", "--json", "Thank you.")[0])
+    reply = json.loads(gateway.run("ask", "--continue", "--max-tokens", "16", "--json", "Thank you.")[0])
     assert reply["text"].strip() and reply["target"] == "house-messages/smollm2", reply
-    text, _ = run(gateway, "sessions", "export", reply["session"])
+    text, _ = gateway.run("sessions", "export", reply["session"])
     asked = [text.index(line) for line in ("Say hello.", "Say goodbye.", "Thank you.")]
     assert asked == sorted(asked) and "Say it again." not in text, text
-    assert reply["session"] in run(gateway, "sessions", "search", "goodbye")[0]
+    assert reply["session"] in gateway.run("sessions", "search", "goodbye")[0]
 
 
 @check("an error in the middle is told, and the conversation goes on")
 def error(gateway):
-    answers, notes = run(
-        gateway,
+    answers, notes = gateway.run(
         "chat",
         "--model",
         MODEL,
@@ -79,7 +61,7 @@ def error(gateway):
 def product_page(gateway):
     workflow = ROOT / "examples" / "workflows" / "product-page.toml"
     description = "A kettle that keeps water at 80 degrees for green tea, 1 litre, steel."
-    told, _ = run(gateway, "run", str(workflow), "--model", MODEL, "--var", f"description={description}", "--json")
+    told, _ = gateway.run("run", str(workflow), "--model", MODEL, "--var", f"description={description}", "--json")
     page = json.loads(told)
     states = {step["name"]: step["state"] for step in page["steps"]}
     assert states == {"title": "done", "post": "done", "features": "done"}, page["steps"]

@@ -81,6 +81,25 @@ class Gateway:
             time.sleep(0.05)
         raise SystemExit(f"the gateway does not listen on {self.url} after 10 s:\n{self.log.read_text()}")
 
+    def command(self, *arguments):
+        """A command with the gateway's configuration."""
+        return [binary(), "--config", str(self.config), *arguments]
+
+    def run(self, *arguments, stdin="", code=0):
+        """What a command prints on stdout, and what on stderr."""
+        done = subprocess.run(
+            self.command(*arguments),
+            env=self.env,
+            cwd=self.home.name,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=58,
+        )
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done.stdout, done.stderr
+
     def get(self, path, **headers):
         """GET, for what no SDK does: the status and the body as text."""
         request = urllib.request.Request(self.url + path, headers=headers)

@@ -57,32 +57,32 @@ unseen() {
     passed=$((passed + 1))
 }
 
-# start COLUMNS [VARIABLE=VALUE...] -- ARGUMENT...: chat in a fresh terminal.
-start() {
-    local columns=$1 variables=() arguments=() word
-    shift
+# open LINES COLUMNS [VARIABLE=VALUE...] -- ARGUMENT...: a command in a fresh terminal.
+open() {
+    local lines=$1 columns=$2 variables=() arguments=() word
+    shift 2
     while [ "$1" != -- ]; do variables+=("$1"); shift; done
     shift
     for word in "$@"; do arguments+=("$(printf %q "$word")"); done
     mux kill-session -t chat 2>/dev/null || true
-    mux new-session -d -s chat -x "$columns" -y 40 -c "$home" \
-        "env -i PATH='$PATH' HOME='$home' TERM=screen-256color LANG=C.UTF-8 ${variables[*]:-} $binary chat ${arguments[*]:-}; echo left with \$?; sleep 60"
-    where="$columns columns ${variables[*]:-}"
+    mux new-session -d -s chat -x "$columns" -y "$lines" -c "$home" \
+        "env -i PATH='$PATH' HOME='$home' TERM=screen-256color LANG=C.UTF-8 ${variables[*]:-} $binary ${arguments[*]}; echo left with \$?; sleep 60"
+    where="$columns columns ${variables[*]:-} $1"
+}
+
+# start COLUMNS [VARIABLE=VALUE...] -- ARGUMENT...: chat.
+start() {
+    local before=()
+    while [ "$1" != -- ]; do before+=("$1"); shift; done
+    shift
+    open 40 "${before[@]}" -- chat "$@"
     see "/help lists the commands"
     ready
 }
 
-# run COLUMNS [VARIABLE=VALUE...] -- ARGUMENT...: another command in a fresh terminal, to its end.
+# run COLUMNS [VARIABLE=VALUE...] -- ARGUMENT...: another command, to its end.
 run() {
-    local columns=$1 variables=() arguments=() word
-    shift
-    while [ "$1" != -- ]; do variables+=("$1"); shift; done
-    shift
-    for word in "$@"; do arguments+=("$(printf %q "$word")"); done
-    mux kill-session -t chat 2>/dev/null || true
-    mux new-session -d -s chat -x "$columns" -y 200 -c "$home" \
-        "env -i PATH='$PATH' HOME='$home' TERM=screen-256color LANG=C.UTF-8 ${variables[*]:-} $binary ${arguments[*]}; echo left with \$?; sleep 60"
-    where="$columns columns ${variables[*]:-} $1"
+    open 200 "$@"
     see 'left with 0'
     shown
 }

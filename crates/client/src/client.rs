@@ -307,13 +307,14 @@ impl Client {
 
     /// The model to ask when nobody names one: the `default` task, else the first alias of the file, else the simulator.
     pub fn default_model(&self) -> String {
-        let state = self.runtime.state();
-        state.config.usual_model().map_or_else(|| format!("{}/echo", state.simulator()), str::to_owned)
+        self.usual_model().unwrap_or_else(|| format!("{}/echo", self.runtime.state().simulator()))
     }
 
-    /// Whether the configuration says whom to ask when nobody names one. Else the simulator answers.
-    pub fn has_default_model(&self) -> bool {
-        self.runtime.state().config.usual_model().is_some()
+    /// The same, but nothing where nobody was named: then the simulator would answer, who was not asked for either.
+    pub fn usual_model(&self) -> Option<String> {
+        let state = self.runtime.state();
+        let named = state.config.usual_model().map(str::to_owned);
+        named.or_else(|| state.config.simulate.then(|| format!("{}/echo", state.simulator())))
     }
 
     /// The id of the provider that answers in process.

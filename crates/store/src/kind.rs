@@ -24,6 +24,15 @@ pub(crate) struct CallKind<'r> {
     copy: bool,
 }
 
+/// Who was asked; of a model that it does not have, only the provider: `provider/`.
+fn target(call: &CallRow) -> &str {
+    let whole = call.target.as_deref().unwrap_or_default();
+    match whole.find('/') {
+        Some(end) if call.led_nowhere() => whole.get(..=end).unwrap_or_default(),
+        _ => whole,
+    }
+}
+
 const FIND: &str = "SELECT id FROM call_kinds WHERE key_id = ? AND operation = ? AND dialect = ? AND model = ? AND task = ? \
     AND target = ? AND spoken = ? AND streamed = ? AND status = ? AND error = ? AND blame = ? AND currency = ? \
     AND price_date = ? AND copy = ?";
@@ -39,9 +48,9 @@ impl<'r> CallKind<'r> {
             operation: &call.operation,
             dialect: call.dialect.as_deref().unwrap_or_default(),
             // Names that led nowhere are the caller's own, and without end: they count as one.
-            model: if call.target.is_some() { &call.model } else { "" },
+            model: if call.led_nowhere() { "" } else { &call.model },
             task: call.task.as_deref().unwrap_or_default(),
-            target: call.target.as_deref().unwrap_or_default(),
+            target: target(call),
             spoken: spoken.unwrap_or_default(),
             streamed: call.streamed,
             status: call.status,

@@ -8,7 +8,7 @@ use crate::row::CallRow;
 use crate::sums::{Figures, Key, Sums, Table};
 
 /// Tags of one call that are summed up by.
-const TAGS_MOST: usize = 8;
+pub(crate) const TAGS_MOST: usize = 8;
 
 /// What is summed up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use trunkline_codec::Result;
 
+use crate::find::Needle;
 use crate::id::Id;
 use crate::row::{CallRow, ExchangeRow, Word};
 use crate::store::Store;
@@ -22,7 +23,7 @@ pub struct Wanted {
     pub grep: Option<String>,
     /// Only the one of this id: the request's, or the row's own.
     pub id: Option<String>,
-    /// Only those that were over at this time or later.
+    /// Only those that began at this time or later.
     pub since: Option<SystemTime>,
     /// Only those of this user.
     pub user: Option<String>,
@@ -35,7 +36,7 @@ pub struct Wanted {
 }
 
 /// Where [`Wanted::grep`] looks.
-const SEARCHED: &str = "LOWER(model || ' ' || COALESCE(target, '') || ' ' || COALESCE(task, '') || ' ' || \
+const SEARCHED: &str = "(model || ' ' || COALESCE(target, '') || ' ' || COALESCE(task, '') || ' ' || \
     COALESCE(error, '') || ' ' || COALESCE(user_id, '') || ' ' || COALESCE(key_id, '') || ' ' || COALESCE(tags, '') || ' ' || \
     operation || ' ' || status)";
 
@@ -101,10 +102,9 @@ fn conditions(wanted: &Wanted) -> (String, SqliteArguments) {
         clauses.push(format!("id = ${}", arguments.len()));
     }
     if let Some(text) = &wanted.grep {
-        let plain = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        let _ = arguments.add(format!("%{plain}%"));
-        let like = format!("LIKE ${} ESCAPE '\\'", arguments.len());
-        let said = format!("SELECT call_id FROM texts WHERE LOWER(request) {like} OR LOWER(answer) {like}");
+        let _ = arguments.add(Needle::new(text).pattern());
+        let like = format!("GLOB ${}", arguments.len());
+        let said = format!("SELECT call_id FROM texts WHERE request {like} OR answer {like}");
         let id = text.parse::<Id>().map_or_else(|_| Vec::new(), |id| id.bytes().to_vec());
         let _ = arguments.add(id);
         clauses.push(format!("({SEARCHED} {like} OR id IN ({said}) OR id = ${})", arguments.len()));

@@ -13,7 +13,7 @@ pub type Word = Cow<'static, str>;
 /// One call. Durations are microseconds, money is millionths of a currency's unit. Nothing of what was said is in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRow {
-    /// Made when the call was over.
+    /// Begins with the time at which the call began.
     pub id: Id,
     /// When it began: microseconds since 1970 in UTC.
     pub begun_us: u64,
@@ -105,6 +105,13 @@ pub struct TextsRow {
     pub answer: Option<String>,
 }
 
+impl TextsRow {
+    fn weight(&self) -> u64 {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        (size_of::<TextsRow>() + length(&self.request) + length(&self.answer)) as u64
+    }
+}
+
 /// One try of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExchangeRow {
@@ -139,6 +146,20 @@ pub struct ExchangeRow {
 const NO_WAIT_US: u64 = 1000;
 
 impl CallRow {
+    /// Whether nobody had what its caller asked for, so that the names of model and target may be anything.
+    pub(crate) fn led_nowhere(&self) -> bool {
+        self.target.is_none() || self.error.as_deref() == Some("not_found")
+    }
+
+    /// How many bytes it takes in memory; about.
+    pub(crate) fn weight(&self) -> u64 {
+        let names = [&self.key_id, &self.user_id, &self.tags, &self.task, &self.target, &self.price_date, &self.mirror_of];
+        let names = names.into_iter().flatten().chain([&self.request_id, &self.model]).map(String::len).sum::<usize>();
+        let exchange = |exchange: &ExchangeRow| size_of::<ExchangeRow>() + exchange.target.len();
+        let exchanges = self.exchanges.iter().map(exchange).sum::<usize>();
+        (size_of::<CallRow>() + names + exchanges) as u64 + self.texts.as_ref().map_or(0, |texts| texts.weight())
+    }
+
     /// Whether all that is known of its exchanges follows from the call: there was one, at once, and it went well.
     pub(crate) fn tells_its_exchanges(&self) -> bool {
         match self.exchanges.as_slice() {
@@ -175,7 +196,7 @@ impl CallRow {
         })
     }
 
-    /// A call of which nothing is known but its id, which tells when it was over.
+    /// A call of which nothing is known but its id, which tells when it began.
     pub fn new(id: Id) -> Self {
         CallRow {
             id,

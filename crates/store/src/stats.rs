@@ -10,7 +10,7 @@ use sqlx::sqlite::{Sqlite, SqliteRow};
 use trunkline_codec::Result;
 
 use crate::id::Id;
-use crate::label::{Label, tags};
+use crate::label::{Label, TAGS_MOST, tags};
 use crate::logs::count;
 use crate::sketch::Sketch;
 use crate::store::Store;
@@ -178,6 +178,7 @@ macro_rules! hours_by {
     };
 }
 
+/// The calls of a part of an hour; and of those that have no cost of their own, what is known of their tries.
 macro_rules! rows_by {
     ($name:literal) => {
         concat!(
@@ -186,7 +187,12 @@ macro_rules! rows_by {
             " AS name, CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END AS error, COALESCE(currency, '') AS currency, elapsed_us, 1 AS calls, \
              COALESCE(input, 0) AS input, COALESCE(output, 0) AS output, COALESCE(cache_read, 0) AS cache_read, \
              COALESCE(reasoning, 0) AS reasoning, CAST(usage_estimated AS INTEGER) AS estimated, \
-             COALESCE(cost_micros, 0) AS cost_micros FROM calls WHERE id >= $1 AND id < $2"
+             COALESCE(cost_micros, 0) AS cost_micros FROM calls WHERE id >= $1 AND id < $2 UNION ALL SELECT ",
+            $name,
+            " AS name, CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END AS error, paid_in AS currency, 0 AS elapsed_us, 0 AS calls, 0 AS input, 0 AS output, \
+             0 AS cache_read, 0 AS reasoning, 0 AS estimated, COALESCE(paid, 0) AS cost_micros FROM calls JOIN (SELECT call_id, \
+             currency AS paid_in, cost_micros AS paid FROM exchanges WHERE currency IS NOT NULL AND call_id >= $1 AND \
+             call_id < $2) ON call_id = id WHERE currency IS NULL AND id >= $1 AND id < $2"
         )
     };
 }
@@ -195,8 +201,8 @@ impl By {
     /// The sums of whole hours, and the rows of a part of one.
     const fn statements(&self) -> (&'static str, &'static str) {
         match self {
-            By::Model => (hours_by!("model"), rows_by!("CASE WHEN target IS NULL THEN '' ELSE model END")),
-            By::Target | By::Provider => (hours_by!("target"), rows_by!("COALESCE(target, '')")),
+            By::Model => (hours_by!("model"), rows_by!("kind_model")),
+            By::Target | By::Provider => (hours_by!("target"), rows_by!("kind_target")),
             By::Task => (hours_by!("task"), rows_by!("COALESCE(task, '')")),
             By::Error => (hours_by!("error"), rows_by!("CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END")),
             By::Day => (hours_by!("CAST(hour / 24 AS TEXT)"), rows_by!("''")),
@@ -304,7 +310,7 @@ impl Store {
 
 /// The calls of a part of an hour.
 fn moment(hour: i64, part: &[Sums]) -> Option<Moment> {
-    let of_calls = || part.iter().filter(|sums| sums.error != MIRROR);
+    let of_calls = || part.iter().filter(|sums| sums.calls > 0 && sums.error != MIRROR);
     let errors = of_calls().filter(|sums| !matches!(sums.error.as_str(), "" | "cancelled")).count() as u64;
     let calls = of_calls().count() as u64;
     (calls > 0).then(|| Moment { begin: count(hour) * HOUR.as_secs(), calls, errors })
@@ -315,7 +321,9 @@ fn read_sums(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
 }
 
 fn read_row(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
-    read(row, Sketch::of(row.try_get("elapsed_us").map(count)?), true)
+    let is_call = row.try_get::<i64, _>("calls")? > 0;
+    let times = if is_call { Sketch::of(row.try_get("elapsed_us").map(count)?) } else { Sketch::default() };
+    read(row, times, true)
 }
 
 fn read(row: &SqliteRow, times: Sketch, is_row: bool) -> std::result::Result<Sums, sqlx::Error> {
@@ -351,7 +359,7 @@ fn names(by: &By, sums: &Sums, whole: i64) -> Vec<String> {
         }
         By::User | By::Key if stored.is_empty() => return Vec::new(),
         By::Tag(name) if sums.is_row => {
-            return tags(stored).filter(|(of, _)| of == name).map(|(_, value)| value.to_owned()).collect();
+            return tags(stored).take(TAGS_MOST).filter(|(of, _)| of == name).map(|(_, value)| value.to_owned()).collect();
         }
         _ => stored.to_owned(),
     }]

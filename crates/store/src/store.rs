@@ -1,13 +1,14 @@
 //! The file: opening it, its shape, closing it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use trunkline_codec::{Error, Result};
 
+use crate::id::Ids;
 use crate::wrong;
 
 /// Every change of the tables, in order. What stands here is never edited; what comes is added.
@@ -18,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "prompts", include_str!("../migrations/0004_prompts.sql")),
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
     (6, "sums", include_str!("../migrations/0006_sums.sql")),
+    (7, "forgotten", include_str!("../migrations/0007_forgotten.sql")),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -164,7 +166,22 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
     }
-    private().append(true).create(true).open(path).map(drop)
+    if path.exists() {
+        return Ok(());
+    }
+    // Whoever closes a file loses all locks of its process on it, so that nobody but SQLite may ever open a store that might be
+    // in use. This one gets its name when it is closed again.
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new-{}", Ids::new().next(SystemTime::now())));
+    let beside = path.with_file_name(name);
+    private().write(true).create_new(true).open(&beside)?;
+    let linked = std::fs::hard_link(&beside, path);
+    let _ = std::fs::remove_file(&beside);
+    if linked.is_err() && !path.exists() {
+        // A file system without second names, or a link to what is not there yet.
+        private().append(true).create(true).open(path)?;
+    }
+    Ok(())
 }
 
 /// Options for files that only the user may read.

@@ -7,6 +7,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, Transaction};
 use trunkline_codec::Result;
 
+use crate::forget::Forgotten;
 use crate::kind::CallKind;
 use crate::label::Labels;
 use crate::row::{CallRow, ExchangeRow};
@@ -27,14 +28,15 @@ const EXCHANGE: &str = "INSERT INTO exchanges (call_id, number, target, dialect,
 const HOURS: Table = Table { name: "hour_sums", key: &["hour", "kind"] };
 
 impl Store {
-    /// Writes calls in one transaction; those that are there already stay as they are. How many were new.
+    /// Writes calls in one transaction; those that are there already stay as they are, and those of a user who was forgotten
+    /// since are left out. How many were new.
     ///
     /// # Errors
     /// When the store cannot take them: then none is there.
     pub async fn add(&mut self, calls: &[CallRow]) -> Result<u64> {
         let added = match add_all(&mut self.connection, calls).await {
             Ok(true) => Ok(calls.len() as u64),
-            // Some are there: one by one then, to know which.
+            // Some are there, or not to be: one by one then, to know which.
             Ok(false) => add_missing(&mut self.connection, calls).await,
             Err(error) => Err(error),
         };
@@ -42,10 +44,14 @@ impl Store {
     }
 }
 
-/// Writes calls in one transaction, or none if one of them is there already.
+/// Writes calls in one transaction, or none if one of them is there already, or not to be.
 async fn add_all(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<bool, sqlx::Error> {
     // A transaction that begins by reading cannot wait for its turn to write.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if Forgotten::among(&mut transaction, calls).await?.have_any(calls) {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
     let mut batch = Batch::default();
     let numbered = batch.number(&mut transaction, calls).await?;
     let mut rest = numbered.as_slice();
@@ -64,11 +70,15 @@ async fn add_all(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result
     Ok(true)
 }
 
-/// Writes those calls that are not there yet in one transaction. How many.
+/// Writes those calls that are not there yet, and are to be, in one transaction. How many.
 async fn add_missing(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result<u64, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let forgotten = Forgotten::among(&mut transaction, calls).await?;
     let (mut batch, mut new) = (Batch::default(), 0);
     for call in &batch.number(&mut transaction, calls).await? {
+        if forgotten.have(call.0) {
+            continue;
+        }
         if add_calls(&mut transaction, std::slice::from_ref(call)).await? > 0 {
             batch.take(&mut transaction, call).await?;
             new += 1;
@@ -199,6 +209,9 @@ struct More<'r> {
     /// A name that led nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'r str>,
+    /// Who was asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_write_5m: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,7 +240,8 @@ impl<'r> More<'r> {
         // Databases count with a sign.
         let figure = |figure: Option<u64>| figure.map(|figure| figure.min(i64::MAX as u64));
         More {
-            model: call.target.is_none().then_some(call.model.as_str()).filter(|model| !model.is_empty()),
+            model: call.led_nowhere().then_some(call.model.as_str()).filter(|model| !model.is_empty()),
+            target: call.target.as_deref().filter(|_| call.led_nowhere()),
             cache_write_5m: figure(call.cache_write_5m),
             cache_write_1h: figure(call.cache_write_1h),
             audio_input: figure(call.audio_input),

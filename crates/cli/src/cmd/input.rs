@@ -28,7 +28,7 @@ pub(super) fn usual_model(client: &Client, global: &Global) -> String {
 
 /// Says that the simulator answers those who name nobody, if it does.
 pub(super) fn tell_simulator(client: &Client, global: &Global) {
-    if !client.has_default_model() && !global.quiet && !global.rehearsal.replays() {
+    if client.usual_model().is_none() && !global.quiet && !global.rehearsal.replays() {
         complain(
             "the built-in simulator answers, for no model is named: -m names one (`trunkline providers` lists who has some), \
              [tasks] default the usual one",

@@ -10,6 +10,7 @@ mod ledger;
 mod models;
 mod operation;
 mod prompt;
+mod provider_batch;
 mod readme;
 mod rehearse;
 mod speed;

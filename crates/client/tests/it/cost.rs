@@ -127,3 +127,24 @@ fn who_leaves_early_has_used_the_prompt() {
         assert_eq!((outcome.usage, outcome.exchanges[0].usage), (expected, expected));
     }
 }
+
+/// Whatever kept a call from being sent: it took nothing, and nothing is guessed of it.
+#[tokio::test]
+async fn what_was_never_sent_has_used_nothing() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = format!(
+        "[providers.gone]\nbase_url = 'http://{closed}/v1'\nauth = {{ none = true }}\ndialects = ['openai-chat']\n\
+         [providers.bare]\nbase_url = 'http://{closed}/v1'\napi_key = 'env:BARE_KEY'\ndialects = ['openai-chat']\n\
+         [providers.keyless]\nbase_url = 'http://{closed}/v1'\napi_key = 'file:/nowhere/key'\ndialects = ['openai-chat']\n\
+         [prices.'gone/*']\ninput = '1000000'\noutput = '1000000'"
+    );
+    let kept = Arc::new(Kept::default());
+    let builder = Client::builder().config(Config::parse(&config, "test").unwrap());
+    let client = builder.environment(Environment::of::<String, String>([])).recorder(Arc::clone(&kept) as _).build().unwrap();
+    for model in ["gone/m", "bare/m", "keyless/m", "openai/gpt-4o-mini", "nobody-serves-this"] {
+        let error = client.chat(model, "hello there").await.unwrap_err();
+        let outcome = kept.0.lock().unwrap().pop().unwrap();
+        assert_eq!((outcome.usage, outcome.cost), (None, None), "{model}: {error}");
+        assert!(outcome.exchanges.iter().all(|exchange| exchange.usage.is_none()), "{model}: {error}");
+    }
+}

@@ -1,28 +1,33 @@
 //! How calls get into the store: off their way, bounded, and while the store is slow, full or gone, by a file beside it.
 //!
 //! [`Ledger::record`] puts a row into a queue and returns. A thread of its own takes what has come, up to [`GATHER`] long,
-//! and writes it in one transaction. What the store does not take goes to the spill file, from there into the store as soon
-//! as it takes rows again, each once, because a row has its id from the beginning. What neither takes waits in memory, and
-//! what is too much for that is lost, counted and said.
+//! and writes it in one transaction; while the store keeps it waiting, it goes on taking what comes. What the store does not
+//! take goes to the spill file, from there into the store as soon as it takes rows again, each once, because a row has its id
+//! from the beginning. What neither takes waits in memory, and what is too much for that is lost, counted and said.
 
 mod spill;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
-use crate::keep::Retention;
 use crate::row::CallRow;
 use crate::store::Opening;
+use crate::trim::Retention;
 use writer::Writer;
+
+pub(crate) use spill::adopt_all;
 
 /// Calls that come so close to one another are written together: how much a sudden end may lose.
 const GATHER: Duration = Duration::from_millis(200);
+/// Rows of one transaction.
+const BATCH: usize = 2000;
 /// How long [`Ledger::close`] waits.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
@@ -40,6 +45,9 @@ pub struct Options {
     pub queue: usize,
     /// Rows that wait in memory while neither store nor spill file takes them.
     pub memory: usize,
+    /// Bytes that all rows may have that wait in the queue and in memory; about. Where they have more, they lose what was said
+    /// in their calls, which is the most of them, and keep the rest.
+    pub bytes: u64,
     /// Bytes that the spill file may have.
     pub spill_bytes: u64,
     /// After so long a store counts as gone.
@@ -56,6 +64,7 @@ impl Options {
             keep: Retention::default(),
             queue: 16 * 1024,
             memory: 16 * 1024,
+            bytes: 64 * 1024 * 1024,
             spill_bytes: 256 * 1024 * 1024,
             patience: Duration::from_secs(3),
             pause: Duration::from_secs(1),
@@ -98,6 +107,12 @@ struct Board {
     recorded: AtomicU64,
     written: AtomicU64,
     lost: AtomicU64,
+    /// Bytes of the rows that wait in the queue and in memory.
+    held: AtomicU64,
+    /// Rows that lost what was said in their calls.
+    bared: AtomicU64,
+    /// Whether it has been told that rows are lost.
+    lost_told: AtomicBool,
     why: Mutex<Option<String>>,
 }
 
@@ -115,8 +130,29 @@ impl Board {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    fn lose(&self, rows: u64) {
+    /// So many rows are lost. It is told once, until rows are written again.
+    fn lose(&self, rows: u64, why: &str, tell: &Tell) {
         self.lost.fetch_add(rows, Relaxed);
+        self.set(State::Losing, Some(format!("there is no more room for rows: {why}")));
+        if !self.lost_told.swap(true, Relaxed) {
+            tell(&format!("the ledger loses rows: {why}"));
+        }
+    }
+
+    /// Makes room for a row, which costs it its words where there is none.
+    fn hold(&self, row: &mut CallRow, most: u64) {
+        let held = self.held.fetch_add(row.weight(), Relaxed) + row.weight();
+        if held > most && row.texts.is_some() {
+            let before = row.weight();
+            row.texts = None;
+            self.held.fetch_sub(before - row.weight(), Relaxed);
+            self.bared.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// These rows wait no longer, or not in memory.
+    fn release(&self, rows: &[CallRow]) {
+        self.held.fetch_sub(rows.iter().map(CallRow::weight).sum(), Relaxed);
     }
 }
 
@@ -155,11 +191,25 @@ impl Ledger {
 
     /// Takes a row. Does not block; a row for which there is no room is counted as lost.
     pub fn record(&self, row: CallRow) {
-        let board = &self.0.board;
+        let Inner { options, tell, board, .. } = &*self.0;
         board.recorded.fetch_add(1, Relaxed);
-        let taken = self.running().inbox.as_ref().is_some_and(|inbox| inbox.try_send(row).is_ok());
-        if !taken {
-            board.lose(1);
+        let Some(inbox) = &self.running().inbox else {
+            board.lost.fetch_add(1, Relaxed);
+            return;
+        };
+        let mut row = row;
+        board.hold(&mut row, options.bytes);
+        match inbox.try_send(row) {
+            Ok(()) => {}
+            Err(TrySendError::Full(row)) => {
+                board.release(std::slice::from_ref(&row));
+                board.lose(1, "more of them come than are written", tell);
+            }
+            // It was closed, and says no more.
+            Err(TrySendError::Closed(row)) => {
+                board.release(std::slice::from_ref(&row));
+                board.lost.fetch_add(1, Relaxed);
+            }
         }
     }
 
@@ -191,11 +241,11 @@ impl Ledger {
             let (inbox, rows) = mpsc::channel(options.queue.max(1));
             let (end, ended) = std::sync::mpsc::channel();
             let closing = Arc::new(Notify::new());
-            let writer = Writer::new(options.clone(), Arc::clone(tell), Arc::clone(board), Arc::clone(&closing));
+            let writer = Writer::new(options.clone(), Arc::clone(tell), Arc::clone(board), Arc::clone(&closing), rows);
             let body = move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
                 if let Ok(runtime) = runtime {
-                    runtime.block_on(writer.run(rows));
+                    runtime.block_on(writer.run());
                 }
                 drop(end);
             };

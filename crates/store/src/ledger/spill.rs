@@ -7,11 +7,17 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::row::CallRow;
-use crate::store::{FileId, private};
+use trunkline_codec::Result;
 
-/// The longest line that is read. Rows are short, but for those that have texts.
+use super::BATCH;
+use crate::row::CallRow;
+use crate::store::{FileId, Store, private};
+use crate::wrong;
+
+/// The longest line that is written, and read. Rows are short, but for those that have texts.
 const LINE: u64 = 16 * 1024 * 1024;
+/// Bytes of lines that are read at one time; a little more than these.
+const READ: u64 = 4 * 1024 * 1024;
 
 /// This process's spill file.
 pub(super) struct Spill {
@@ -35,6 +41,8 @@ struct Open {
 pub(super) struct Lines {
     pub(super) rows: Vec<CallRow>,
     pub(super) spoilt: u64,
+    /// Where they stood.
+    of: Option<FileId>,
     end: u64,
 }
 
@@ -51,11 +59,19 @@ impl Spill {
         self.rows
     }
 
-    /// Adds rows, all or none, and has the disk keep them.
-    pub(super) fn add(&mut self, rows: &[CallRow]) -> io::Result<()> {
+    /// Adds rows, all or none, and has the disk keep them. How many of them lost what was said in their calls: they would
+    /// have been too long to be read back.
+    pub(super) fn add(&mut self, rows: &[CallRow]) -> io::Result<u64> {
         let mut bytes = Vec::with_capacity(rows.len() * 512);
+        let mut bared = 0;
         for row in rows {
+            let begin = bytes.len();
             serde_json::to_writer(&mut bytes, row)?;
+            if (bytes.len() - begin) as u64 >= LINE {
+                bytes.truncate(begin);
+                serde_json::to_writer(&mut bytes, &CallRow { texts: None, ..row.clone() })?;
+                bared += 1;
+            }
             bytes.push(b'\n');
         }
         let limit = self.limit;
@@ -71,7 +87,7 @@ impl Spill {
         }
         open.length += bytes.len() as u64;
         self.rows += rows.len() as u64;
-        Ok(())
+        Ok(bared)
     }
 
     /// The next rows that are to go into the store; [`Spill::taken`] says that they are there.
@@ -80,11 +96,15 @@ impl Spill {
         open.file.seek(SeekFrom::Start(open.taken))?;
         let lines = read(&mut BufReader::new(&open.file), open.taken, most)?;
         open.file.seek(SeekFrom::Start(open.length))?;
-        Ok(lines)
+        Ok(Lines { of: Some(open.id), ..lines })
     }
 
     /// These rows are in the store. An empty file is taken away.
     pub(super) fn taken(&mut self, lines: &Lines) {
+        if self.open.as_ref().is_some_and(|open| lines.of != Some(open.id)) {
+            // It was moved away meanwhile: these rows are not those of the new one.
+            return;
+        }
         self.rows = self.rows.saturating_sub(lines.rows.len() as u64 + lines.spoilt);
         let Some(open) = &mut self.open else { return };
         open.taken = lines.end;
@@ -116,18 +136,34 @@ impl Spill {
         }
         self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+}
 
-    /// Others' spill files beside the store whose processes are gone.
-    pub(super) fn orphans(&self, store: &Path) -> Vec<PathBuf> {
-        let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let begin = format!("{}.spill-", store.file_name().unwrap_or_default().to_string_lossy());
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_one = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(&begin) && name.ends_with(".jsonl") && *path != self.path
-        };
-        entries.filter(is_one).collect()
+/// The spill files beside a store. Those of running processes are locked.
+pub(super) fn files(store: &Path) -> Vec<PathBuf> {
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let begin = format!("{}.spill-", store.file_name().unwrap_or_default().to_string_lossy());
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&begin) && name.ends_with(".jsonl")
+    };
+    entries.filter(is_one).collect()
+}
+
+/// Takes in all that processes that are gone have left waiting.
+pub(crate) async fn adopt_all(store: &mut Store) -> Result<()> {
+    for mut orphan in files(store.path()).into_iter().filter_map(|path| Orphan::open(path).ok()) {
+        loop {
+            let lines = orphan.next(BATCH);
+            let lines = lines.map_err(|error| wrong(format!("the spill file cannot be read: {error}")))?;
+            store.add(&lines.rows).await?;
+            if !orphan.taken(&lines) {
+                break;
+            }
+        }
+        orphan.remove();
     }
+    Ok(())
 }
 
 /// Another process's spill file, locked. While it is in use, it is nobody else's.
@@ -163,7 +199,7 @@ impl Orphan {
 fn read(reader: &mut impl BufRead, from: u64, most: usize) -> io::Result<Lines> {
     let mut lines = Lines { end: from, ..Lines::default() };
     let mut line = Vec::new();
-    while lines.rows.len() < most {
+    while lines.rows.len() < most && lines.end - from < READ {
         line.clear();
         let length = reader.by_ref().take(LINE).read_until(b'\n', &mut line)? as u64;
         if length == 0 {

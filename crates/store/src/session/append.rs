@@ -5,6 +5,7 @@ use sqlx::{Connection, Executor, Row};
 use trunkline_codec::{Error, Result};
 
 use super::row::{SessionRow, Summary, TurnRow};
+use crate::forget::Forgotten;
 use crate::id::Id;
 use crate::store::Store;
 use crate::write::int;
@@ -58,7 +59,8 @@ impl Store {
     /// is made if it is not there. Both or nothing.
     ///
     /// # Errors
-    /// When the store cannot be written, the parent is gone, or the answer's id names another turn already.
+    /// When the store cannot be written, the parent is gone or its user forgotten since it began, or the answer's id names
+    /// another turn already.
     pub async fn append_turn(&mut self, turn: &TurnRow, session: Option<&SessionRow>) -> Result<Placed> {
         let asked = serde_json::to_string(&turn.asked).map_err(|error| wrong(error.to_string()))?;
         let answered = serde_json::to_string(&turn.answered).map_err(|error| wrong(error.to_string()))?;
@@ -90,7 +92,7 @@ impl Store {
 }
 
 fn gone() -> Error {
-    wrong("the turn that this one goes on from was deleted in the meantime")
+    wrong("the conversation that this turn belongs to was deleted in the meantime")
 }
 
 fn bytes(id: Option<Id>) -> Option<Vec<u8>> {
@@ -123,6 +125,10 @@ async fn append(
     (asked, answered): (&str, &str),
 ) -> Result<Option<Placed>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let begun_us = int(turn.begun_us);
+    if Forgotten::since(&mut transaction, begun_us).await?.have_of(turn.user_id.as_deref(), begun_us) {
+        return Ok(None);
+    }
     if let Some(parent) = bytes(turn.parent) {
         let there = sqlx::query::<Sqlite>("SELECT COUNT(*) FROM turns WHERE id = $1").bind(parent);
         if transaction.fetch_one(there).await?.try_get::<i64, _>(0)? == 0 {

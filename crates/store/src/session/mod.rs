@@ -12,4 +12,4 @@ pub use append::Placed;
 pub use read::{Listed, Sought};
 pub use row::{SessionRow, Summary, TurnRow};
 
-pub(crate) use remove::{delete_leaves, delete_users};
+pub(crate) use remove::{delete_leaves, delete_sessions, delete_users, oldest_leaf, oldest_session};

@@ -7,6 +7,7 @@ use trunkline_codec::Result;
 use trunkline_codec::ir::{Content, Message};
 
 use super::row::{SessionRow, Summary, TurnRow, read_session, read_summary, read_turn};
+use crate::find::Needle;
 use crate::id::Id;
 use crate::logs::count;
 use crate::store::Store;
@@ -36,8 +37,11 @@ pub struct Listed {
     pub turns: u64,
 }
 
-/// Turns that a search looks at.
+/// Turns that a search looks at, and how many of them at one time.
 const LOOKED_AT: i64 = 10_000;
+const PAGE: i64 = 50;
+/// After so many sessions a search ends.
+const FOUND: usize = 1000;
 
 /// Letters of the turns of one conversation that are read, so that nobody's pictures fill the memory. The last turn is read
 /// however long it is.
@@ -88,9 +92,10 @@ impl Store {
             clauses.push(format!("updated_us < ${}", arguments.len()));
         }
         if let Some(text) = &sought.text {
-            let found = self.holding(text).await?;
-            let _ = arguments.add(like(&text.to_lowercase()));
-            let title = format!("LOWER(title) LIKE ${} ESCAPE '\\'", arguments.len());
+            let needle = Needle::new(text);
+            let found = self.holding(&needle).await?;
+            let _ = arguments.add(needle.pattern());
+            let title = format!("title GLOB ${}", arguments.len());
             let mut ids = Vec::new();
             for id in found {
                 let _ = arguments.add(id);
@@ -111,25 +116,21 @@ impl Store {
     }
 
     /// The sessions whose last turns, or any before, hold this text.
-    async fn holding(&mut self, text: &str) -> Result<Vec<String>> {
-        let words = text.to_lowercase();
-        // As it stands within JSON, without the quotation marks around it.
-        let quoted = serde_json::to_string(&words).unwrap_or_default();
-        let quoted = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-        let sql = "SELECT * FROM turns WHERE session <> '' AND (LOWER(asked) LIKE $1 ESCAPE '\\' OR LOWER(answered) LIKE $1 \
-            ESCAPE '\\') ORDER BY id DESC LIMIT $2";
-        let query = sqlx::query::<Sqlite>(sql).bind(like(quoted)).bind(LOOKED_AT);
-        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
-        let mut found = Vec::new();
-        for row in &rows {
-            let turn = read_turn(row).map_err(|error| self.wrong(&error))?;
+    async fn holding(&mut self, needle: &Needle) -> Result<Vec<String>> {
+        let sql = "SELECT * FROM turns WHERE session <> '' AND id < $1 AND (asked GLOB $2 OR answered GLOB $2) \
+            ORDER BY id DESC LIMIT $3";
+        let (mut found, mut looked_at, mut before) = (Vec::new(), 0, Id::last());
+        while looked_at < LOOKED_AT && found.len() < FOUND {
+            let query = sqlx::query::<Sqlite>(sql).bind(before.bytes().to_vec()).bind(needle.pattern_in_json()).bind(PAGE);
+            let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.wrong(&error))?;
+            let turns: Fetched<Vec<TurnRow>> = rows.iter().map(read_turn).collect();
+            let turns = turns.map_err(|error| self.wrong(&error))?;
+            let Some(last) = turns.last() else { break };
+            (before, looked_at) = (last.id, looked_at + PAGE);
             // What the JSON has beside the words does not count.
-            if said(&turn).any(|said| said.to_lowercase().contains(&words)) {
+            for turn in turns.iter().filter(|turn| said(turn).any(|said| needle.is_in(said))) {
                 let sessions = self.sessions_at(turn.id).await?;
                 found.extend(sessions.into_iter().filter(|id| !found.contains(id)).collect::<Vec<_>>());
-            }
-            if found.len() >= 1000 {
-                break;
             }
         }
         Ok(found)
@@ -192,12 +193,6 @@ impl Store {
         let read = row.and_then(|row| row.as_ref().map(read_summary).transpose());
         read.map_err(|error| self.wrong(&error))
     }
-}
-
-/// A pattern that means this text anywhere.
-fn like(text: &str) -> String {
-    let plain = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{plain}%")
 }
 
 /// What a turn says in words.

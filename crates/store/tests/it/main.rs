@@ -2,9 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod folder;
+mod forget;
 mod ledger;
 mod million;
 mod month;
+mod process;
 mod prompt;
 mod session;
+mod shared;
 mod suite;
+mod trim;
+mod world;

@@ -1,75 +1,11 @@
 //! What every store has to do with conversations.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use trunkline_codec::ir::{Content, Message, Part, Role, Signature};
-use trunkline_store::{Id, Ids, Opening, Placed, Retention, SessionRow, Sought, Store, Summary, TurnRow};
+use trunkline_store::{Ids, Placed, Retention, SessionRow, Sought, Summary, TurnRow};
 
-use crate::folder::{Folder, call, hour};
-
-struct World {
-    store: Store,
-    ids: Ids,
-    _folder: Folder,
-}
-
-fn us(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as u64
-}
-
-impl World {
-    async fn new(name: &str) -> Self {
-        let folder = Folder::new(name);
-        let store = Store::open(&Opening::at(folder.store())).await.unwrap();
-        World { store, ids: Ids::new(), _folder: folder }
-    }
-
-    fn turn(&self, session: &str, parent: Option<Id>, text: &str, at: SystemTime) -> TurnRow {
-        let signature = Some(Signature { owner: "gemini", value: "s=".to_owned() });
-        let thought = Part { signature, ..Content::Reasoning { text: "Hm.".to_owned(), redacted: false }.into() };
-        let call = Content::ToolCall { id: "c1".to_owned(), name: "look".to_owned(), arguments: "{\"a\":1}".to_owned() };
-        let parts = vec![thought, Part::text(format!("{text}, \"yes\"!")), call.into()];
-        TurnRow {
-            parent,
-            session: session.to_owned(),
-            user_id: Some("ann".to_owned()),
-            begun_us: us(at),
-            elapsed_us: 1000,
-            model: "fast".to_owned(),
-            target: Some("house/fast".to_owned()),
-            asked: vec![Message::text(Role::User, text)],
-            answered: Some(Message { role: Role::Assistant, name: None, parts, extra: Default::default() }),
-            finish: Some("stop".into()),
-            input: Some(5),
-            output: Some(6),
-            cost_micros: Some(7),
-            currency: Some("USD".into()),
-            ..TurnRow::new(self.ids.next(at))
-        }
-    }
-
-    /// Appends a turn at the end of a session, and gives its id.
-    async fn say(&mut self, session: &SessionRow, text: &str, at: SystemTime) -> Id {
-        let head = self.store.session(&session.id).await.unwrap().and_then(|session| session.head);
-        let turn = self.turn(&session.id, head, text, at);
-        assert_eq!(self.store.append_turn(&turn, Some(session)).await.unwrap(), Placed::Last);
-        turn.id
-    }
-
-    async fn texts(&mut self, session: &str) -> Vec<String> {
-        let Some(head) = self.store.session(session).await.unwrap().and_then(|session| session.head) else { return Vec::new() };
-        self.store.turns(head, 100).await.unwrap().iter().map(|turn| turn.asked[0].plain_text()).collect()
-    }
-
-    async fn found(&mut self, text: &str) -> Vec<String> {
-        let sought = Sought { limit: 10, text: Some(text.to_owned()), ..Sought::default() };
-        self.store.sessions(&sought).await.unwrap().into_iter().map(|listed| listed.session.id).collect()
-    }
-}
-
-fn session(id: &str, at: SystemTime) -> SessionRow {
-    SessionRow { title: format!("Title of {id}"), user_id: Some("ann".to_owned()), ..SessionRow::new(id, us(at)) }
-}
+use crate::folder::{call, hour};
+use crate::world::{World, session, us};
 
 #[tokio::test]
 async fn keeps_a_conversation_as_it_was() {
@@ -145,16 +81,26 @@ async fn what_others_reach_stays_when_a_session_is_deleted() {
 #[tokio::test]
 async fn sessions_are_found_by_what_was_said() {
     let mut world = World::new("session-search").await;
-    for (id, text, at) in [("one", "Wo ist \"Köln\"?", 1), ("two", "text of 100%", 2), ("three", "天气 c:\\temp", 3)] {
+    for (id, text, at) in [("one", "Wo ist \"Köln\"", 1), ("two", "text of 100%", 2), ("three", "天气 c:\\temp", 3)] {
         world.say(&session(id, hour(at)), text, hour(at)).await;
     }
     assert_eq!(world.found("title OF").await, ["three", "two", "one"]);
+    let named = SessionRow { title: "Über ДОМ".to_owned(), ..session("four", hour(4)) };
+    world.say(&named, "Привет, Łódź! ΟΔΌΣ 100% c:\\über", hour(4)).await;
+    for text in ["привет", "ПРИВЕТ", "Привет", "łódź", "ŁÓDŹ!", "οδό", "über дом", "ÜBER", "дом", "т, ŁÓDŹ", "C:\\Ü"]
+    {
+        assert_eq!(world.found(text).await, ["four"], "{text}");
+    }
+    for text in ["привес", "ёбер", "xдом", "\\ubёr"] {
+        assert!(world.found(text).await.is_empty(), "{text}");
+    }
+    world.store.delete_session("four").await.unwrap();
     assert_eq!(world.found("\"köln\"").await, ["one"]);
     assert_eq!(world.found("天气").await, ["three"]);
     assert_eq!(world.found("c:\\temp").await, ["three"]);
     assert_eq!(world.found("100%").await, ["two"]);
     // What the JSON has beside the words does not count.
-    for nothing in ["1000", "role", "reasoning", "%%"] {
+    for nothing in ["1000", "role", "reasoning", "%%", "*", "?o", "[w]o"] {
         assert!(world.found(nothing).await.is_empty(), "{nothing}");
     }
     let page = Sought { limit: 1, before_us: Some(us(hour(3))), ..Sought::default() };

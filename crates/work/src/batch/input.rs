@@ -1,10 +1,13 @@
 //! The lines of a batch: read one by one, told apart by number and checksum, and made into requests.
 
+use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use http::HeaderMap;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use trunkline::codec::catalog::nearest;
 use trunkline::codec::dialect::{self, Dialect, Head, Operation};
@@ -25,7 +28,7 @@ pub(crate) struct Shape {
     /// Who is asked, whatever a line says.
     pub(crate) model: Option<String>,
     /// Who is asked where a line does not say.
-    pub(crate) usual_model: String,
+    pub(crate) usual_model: Option<String>,
     /// Makes the prompt from a row.
     pub(crate) template: Option<Template>,
     /// Instructions before the prompt of lines that have none.
@@ -43,7 +46,14 @@ pub(crate) struct Lines {
 
 enum Source {
     Json(BufReader<File>, Vec<u8>),
-    Csv { reader: Box<csv::Reader<File>>, heads: Vec<String> },
+    Csv { reader: Box<csv::Reader<Quotes>>, heads: Vec<String> },
+}
+
+/// A table's file, whether it was read to its end, and how many quotes were in it: an odd number when one is not closed.
+struct Quotes {
+    file: File,
+    ended: bool,
+    count: u64,
 }
 
 /// A line as it stands there.
@@ -55,6 +65,8 @@ pub(crate) struct Line {
 enum Text {
     Json(Vec<u8>),
     Row(Map<String, Value>),
+    /// What is wrong with it.
+    Spoilt(String),
 }
 
 /// A line that can be sent, or why not.
@@ -72,7 +84,8 @@ impl Lines {
         let opened = File::open(path).map_err(|error| file("read", path, error))?;
         let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         let source = if is_csv {
-            let mut reader = Box::new(csv::ReaderBuilder::new().flexible(false).from_reader(opened));
+            let quotes = Quotes { file: opened, ended: false, count: 0 };
+            let mut reader = Box::new(csv::ReaderBuilder::new().flexible(true).from_reader(quotes));
             let heads = reader.headers().map_err(|error| file("read", path, error))?;
             let heads = heads.iter().map(|head| head.trim_start_matches('\u{feff}').trim().to_owned()).collect();
             Source::Csv { reader, heads }
@@ -109,8 +122,10 @@ impl Lines {
                 if read == 0 {
                     return Ok(None);
                 }
-                if read as u64 == LONGEST {
-                    return Err(wrong(format!("a line of {} is longer than {LONGEST} bytes", self.path.display())));
+                if read as u64 == LONGEST && !line.ends_with(b"\n") {
+                    let crc = crc32fast::hash(line);
+                    pass_over_line(reader).map_err(|error| unreadable(&error))?;
+                    break (crc, Text::Spoilt(format!("is longer than {LONGEST} bytes")));
                 }
                 let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line).trim_ascii();
                 if !text.is_empty() {
@@ -118,18 +133,20 @@ impl Lines {
                 }
             },
             Source::Csv { reader, heads } => {
-                let mut record = csv::StringRecord::new();
-                if !reader.read_record(&mut record).map_err(|error| unreadable(&error))? {
+                let mut record = csv::ByteRecord::new();
+                if !reader.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
                     return Ok(None);
                 }
                 let mut crc = crc32fast::Hasher::new();
-                let row = heads.iter().zip(record.iter()).map(|(head, field)| {
-                    crc.update(field.as_bytes());
+                record.iter().for_each(|field| {
+                    crc.update(field);
                     crc.update(&[0]);
-                    (head.clone(), Value::from(field))
                 });
-                let row = row.collect();
-                (crc.finalize(), Text::Row(row))
+                let text = match spoilt(&record, heads.len(), reader) {
+                    Some(what) => Text::Spoilt(what),
+                    None => Text::Row(heads.iter().cloned().zip(record.iter().map(read_field)).collect()),
+                };
+                (crc.finalize(), text)
             }
         };
         self.number += 1;
@@ -137,21 +154,48 @@ impl Lines {
     }
 
     /// How many lines there are in all.
+    ///
+    /// # Errors
+    /// When two of them say the same `custom_id`: nobody could tell their results apart.
     pub(crate) fn count(path: &Path) -> Result<u64> {
         let mut lines = Lines::open(path)?;
-        while lines.next()?.is_some() {}
+        let mut seen = HashMap::new();
+        while let Some(line) = lines.next()? {
+            let Some(id) = line.custom_id() else { continue };
+            let mut hasher = DefaultHasher::new();
+            id.hash(&mut hasher);
+            if let Some(first) = seen.insert(hasher.finish(), line.mark.number) {
+                let number = line.mark.number;
+                return Err(wrong(format!("lines {first} and {number} of {} have the same custom_id: {id}", path.display())));
+            }
+        }
         Ok(lines.number)
     }
 }
 
 impl Line {
+    /// What it is called, if it says so.
+    fn custom_id(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            custom_id: Option<String>,
+        }
+        match &self.text {
+            Text::Json(text) => serde_json::from_slice::<Named>(text).ok()?.custom_id,
+            Text::Row(row) => row.get("custom_id").and_then(Value::as_str).map(str::to_owned),
+            Text::Spoilt(_) => None,
+        }
+        .filter(|id| !id.is_empty())
+    }
+
     /// The request that it stands for.
     pub(crate) fn prepare(self, shape: &Shape) -> Item {
         let mark = self.mark;
         let object = match self.text {
             Text::Row(row) => Ok(row),
+            Text::Spoilt(what) => Err(wrong(format!("line {} {what}", mark.number))),
             Text::Json(text) => serde_json::from_slice::<Map<String, Value>>(&text)
-                .map_err(|error| wrong(format!("line {} is no JSON object: {error}", mark.number))),
+                .map_err(|error| wrong(format!("line {} is no JSON object: {}", mark.number, plain(&error)))),
         };
         let dialect = dialect::route(CHAT).map(|(dialect, _)| dialect);
         let mut item = Item { mark, custom_id: format!("line-{}", mark.number), dialect, asked: Err(wrong("")) };
@@ -188,15 +232,24 @@ impl Item {
 
     fn decode(&mut self, url: &str, mut body: Map<String, Value>, shape: &Shape) -> Result<Request> {
         let number = self.mark.number;
-        let path = if url.starts_with("/v") { url.to_owned() } else { format!("/v1/{}", url.trim_start_matches('/')) };
-        let routed = dialect::route(&path).filter(|(_, operation)| *operation == Operation::Chat);
-        let Some((dialect, _)) = routed else {
+        // As callers write it, or without its beginning.
+        let routed = [url.to_owned(), format!("/v1/{}", url.trim_start_matches('/'))].into_iter().find_map(|path| {
+            let (dialect, operation) = dialect::route(&path)?;
+            (operation == Operation::Chat).then_some((path, dialect))
+        });
+        let Some((path, dialect)) = routed else {
             return Err(wrong(format!("line {number} asks for {url}, which is no chat; {CHAT} is one")));
         };
         self.dialect = Some(dialect);
-        let named = body.get("model").and_then(Value::as_str).is_some_and(|model| !model.is_empty());
-        if !path.contains("/models/") && !named {
-            body.insert("model".to_owned(), Value::from(shape.model.clone().unwrap_or_else(|| shape.usual_model.clone())));
+        let named = match body.get("model") {
+            None | Some(Value::Null) => false,
+            Some(Value::String(model)) => !model.is_empty(),
+            Some(_) => return Err(wrong(format!("line {number} names a model that is no text"))),
+        };
+        if !["/models/", "/model/"].iter().any(|part| path.contains(part)) && !named {
+            let model = shape.model.as_ref().or(shape.usual_model.as_ref());
+            let unnamed = || wrong(format!("line {number} names no model; name one with -m, or in each line"));
+            body.insert("model".to_owned(), Value::from(model.ok_or_else(unnamed)?.clone()));
         }
         let bytes = serde_json::to_vec(&body).map_err(|error| wrong(format!("line {number}: {error}")))?;
         let (headers, query) = (HeaderMap::new(), None);
@@ -226,14 +279,73 @@ fn from_prompt(mut object: Map<String, Value>, shape: &Shape, number: u64) -> Re
         object.remove(key);
     }
     if object.contains_key("messages") {
+        if let Some(also) = ["prompt", "system"].into_iter().find(|key| object.contains_key(*key)) {
+            return Err(wrong(format!("line {number} has both \"messages\" and \"{also}\"; leave one of them away")));
+        }
         return Ok(object);
     }
     let Some(Value::String(prompt)) = object.remove("prompt") else {
         let what = "has neither \"prompt\" nor \"messages\" nor \"body\"; with --template its fields make the prompt";
         return Err(wrong(format!("line {number} {what}")));
     };
-    let own = object.remove("system");
-    let system = own.as_ref().and_then(Value::as_str).or(shape.system.as_deref());
-    object.extend(chat(&prompt, system));
+    let own = match object.remove("system") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text),
+        Some(_) => return Err(wrong(format!("line {number}: \"system\" is no text"))),
+    };
+    object.extend(chat(&prompt, own.as_deref().or(shape.system.as_deref())));
     Ok(object)
+}
+
+/// What is wrong with JSON, without the place: a line has only one.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    match text.strip_prefix("invalid type: ").and_then(|rest| rest.split(", expected").next()) {
+        Some(found) => format!("it is {}", found.replace("sequence", "a list")),
+        None => text.to_owned(),
+    }
+}
+
+/// What is wrong with a row of a table, which the last one is when a quote that it opens is never closed.
+fn spoilt(record: &csv::ByteRecord, columns: usize, reader: &csv::Reader<Quotes>) -> Option<String> {
+    let at = record.position().map_or(0, csv::Position::line);
+    let torn = record.iter().next_back().is_some_and(|field| field.contains(&b'\n'));
+    let quotes = reader.get_ref();
+    if torn && quotes.ended && quotes.count % 2 == 1 {
+        return Some(format!("(from line {at} of the file) opens a quote that is never closed"));
+    }
+    if record.len() != columns {
+        return Some(format!("(line {at} of the file) has {} fields, and there are {columns} columns", record.len()));
+    }
+    record.iter().any(|field| std::str::from_utf8(field).is_err()).then(|| format!("(line {at} of the file) is not UTF-8"))
+}
+
+fn read_field(field: &[u8]) -> Value {
+    Value::from(String::from_utf8_lossy(field))
+}
+
+/// Reads to the end of a line without keeping it.
+fn pass_over_line(reader: &mut BufReader<File>) -> std::io::Result<()> {
+    loop {
+        let held = reader.fill_buf()?;
+        if held.is_empty() {
+            return Ok(());
+        }
+        let end = held.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(held.len(), |end| end + 1);
+        reader.consume(length);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+impl Read for Quotes {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(into)?;
+        self.ended |= read == 0;
+        self.count += into.iter().take(read).filter(|byte| **byte == b'"').count() as u64;
+        Ok(read)
+    }
 }

@@ -1,12 +1,14 @@
 //! Takes a batch up where it was: locks and repairs its journal, and makes the output what the journal says.
 
+use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use trunkline::Result;
+use trunkline::{Client, Result};
 
-use super::journal::{self, Ending, Figures, Head, Mark, Record};
+use super::input::{Lines, Shape};
+use super::journal::{self, Ending, Figures, Head, Mark, Part, Record, write_record};
 use super::keeper::{Files, Queue, read_at};
 use super::{Batch, Order};
 use crate::fault::{file, wrong};
@@ -17,18 +19,35 @@ const VERSION: u32 = 1;
 /// A batch whose files are locked and in order.
 pub struct Opened {
     pub(super) batch: Batch,
+    pub(super) task: Task,
     pub(super) files: Files,
     pub(super) past: Past,
+}
+
+/// What is to be done, after it was found to be possible.
+pub(super) struct Task {
+    pub(super) shape: Shape,
+    /// Lines in all.
+    pub(super) total: u64,
 }
 
 /// What earlier runs did.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     lines: Vec<Stage>,
+    /// What was handed in at a provider, over or not.
+    parts: Vec<HandedIn>,
     pub(super) answered: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
     pub(super) figures: Figures,
+}
+
+/// A part, and the provider's id of it once it is known.
+#[derive(Clone, Debug)]
+pub(super) struct HandedIn {
+    pub(super) part: Part,
+    pub(super) id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,8 +64,19 @@ pub(super) enum At {
     Fresh,
     /// It was begun, and nothing is recorded.
     Begun,
+    /// It was handed in at a provider, in the part of this number, and nothing is recorded.
+    HandedIn(usize),
     /// It is recorded.
-    Done,
+    Done(Ending),
+}
+
+/// Which recorded lines are to be sent again after all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// Those that failed.
+    pub failed: bool,
+    /// Those that were in doubt and were not sent again.
+    pub skipped: bool,
 }
 
 impl Past {
@@ -55,7 +85,7 @@ impl Past {
     /// # Errors
     /// When it is another line than it was.
     pub(super) fn of(&self, mark: Mark) -> Result<At> {
-        let stage = index(mark.number).and_then(|at| self.lines.get(at)).copied().unwrap_or_default();
+        let stage = self.at(mark.number);
         if stage.at != At::Fresh && stage.crc != mark.crc {
             let what = "is not what it was when this batch began; go on with the same input, or begin anew with another output";
             return Err(wrong(format!("line {} of the input {what}", mark.number)));
@@ -65,8 +95,45 @@ impl Past {
 
     /// The lines in doubt, by number.
     pub(super) fn doubts(&self) -> Vec<u64> {
-        let begun = self.lines.iter().zip(1..).filter(|(stage, _)| stage.at == At::Begun);
+        let begun = self.lines.iter().zip(1..).filter(|(stage, _)| self.is_doubtful(stage.at));
         begun.map(|(_, number)| number).collect()
+    }
+
+    /// Whether nobody can tell what became of a line.
+    pub(super) fn is_doubtful(&self, at: At) -> bool {
+        match at {
+            At::Begun => true,
+            At::HandedIn(part) => self.parts.get(part).is_some_and(|part| part.id.is_none() && !part.part.findable),
+            At::Fresh | At::Done(_) => false,
+        }
+    }
+
+    /// The parts that a provider has, or may have: each with those of its lines that are not recorded.
+    pub(super) fn parts(&self) -> Vec<HandedIn> {
+        let mut open = Vec::new();
+        for (number, part) in self.parts.iter().enumerate() {
+            let mut part = part.clone();
+            part.part.lines.retain(|mark| self.at(mark.number).at == At::HandedIn(number));
+            if part.part.lines.first().is_some_and(|_| !self.is_doubtful(At::HandedIn(number))) {
+                open.push(part);
+            }
+        }
+        open
+    }
+
+    /// A part cannot be found after all.
+    pub(super) fn lose(&mut self, name: &str) {
+        let part = self.parts.iter_mut().find(|part| part.part.name == name);
+        part.into_iter().for_each(|part| part.part.findable = false);
+    }
+
+    /// How many lines a provider has, or may have.
+    pub(super) fn count_handed_in(&self) -> u64 {
+        self.lines.iter().filter(|stage| matches!(stage.at, At::HandedIn(_))).count() as u64
+    }
+
+    fn at(&self, number: u64) -> Stage {
+        index(number).and_then(|at| self.lines.get(at)).copied().unwrap_or_default()
     }
 
     /// How many lines it knows.
@@ -74,29 +141,57 @@ impl Past {
         self.lines.len() as u64
     }
 
-    fn hear(&mut self, record: &Record) {
+    pub(super) fn hear(&mut self, record: &Record) {
         match record {
+            Record::HandedIn(part) => {
+                let number = self.parts.len();
+                part.lines.iter().for_each(|mark| self.set(*mark, At::HandedIn(number)));
+                self.parts.push(HandedIn { part: part.clone(), id: None });
+            }
+            Record::Taken { name, id } => {
+                let part = self.parts.iter_mut().rev().find(|part| part.part.name == *name);
+                part.into_iter().for_each(|part| part.id = Some(id.clone()));
+            }
             Record::Begun(marks) => marks.iter().for_each(|mark| self.set(*mark, At::Begun)),
             Record::Released(numbers) => {
-                let mut stages = numbers.iter().filter_map(|number| index(*number));
-                stages.by_ref().for_each(|at| {
-                    if let Some(stage) = self.lines.get_mut(at) {
-                        stage.at = At::Fresh;
+                for at in numbers.iter().filter_map(|number| index(*number)) {
+                    let Some(stage) = self.lines.get_mut(at) else { continue };
+                    // What it has cost before stays spent.
+                    if let At::Done(ending) = std::mem::take(&mut stage.at) {
+                        *self.ended(ending) -= 1;
                     }
-                });
+                }
             }
             Record::Done { mark, ending, figures, .. } => {
-                self.set(*mark, At::Done);
-                match ending {
-                    Ending::Answered => self.answered += 1,
-                    Ending::Failed => self.failed += 1,
-                    Ending::Doubtful => self.skipped += 1,
-                }
+                self.set(*mark, At::Done(*ending));
+                *self.ended(*ending) += 1;
                 self.figures.micros += figures.micros;
                 self.figures.input += figures.input;
                 self.figures.output += figures.output;
             }
         }
+    }
+
+    fn ended(&mut self, ending: Ending) -> &mut u64 {
+        match ending {
+            Ending::Answered => &mut self.answered,
+            Ending::Failed => &mut self.failed,
+            Ending::Doubtful => &mut self.skipped,
+        }
+    }
+
+    fn has_recorded(&self, numbers: &[u64]) -> bool {
+        let stages = numbers.iter().filter_map(|number| self.lines.get(index(*number)?));
+        stages.into_iter().any(|stage| matches!(stage.at, At::Done(_)))
+    }
+
+    fn recorded(&self, wanted: Again) -> Vec<u64> {
+        let is_wanted = |stage: &Stage| match stage.at {
+            At::Done(Ending::Failed) => wanted.failed,
+            At::Done(Ending::Doubtful) => wanted.skipped,
+            _ => false,
+        };
+        self.lines.iter().zip(1..).filter(|(stage, _)| is_wanted(stage)).map(|(_, number)| number).collect()
     }
 
     fn set(&mut self, mark: Mark, at: At) {
@@ -122,15 +217,18 @@ fn journal_path(output: &Path) -> PathBuf {
 }
 
 impl Batch {
-    /// Locks the files, reads what earlier runs did, and repairs what the last one left torn. Contacts nobody.
+    /// Looks whether it can be done, locks the files, reads what earlier runs did, and repairs what the last one left torn.
+    /// Contacts nobody.
     ///
     /// # Errors
-    /// When another process works on it, the output is somebody else's, or a file cannot be read or written.
-    pub fn open(self) -> Result<Opened> {
+    /// When it cannot be done, another process works on it, the output is somebody else's, or a file cannot be read or
+    /// written.
+    pub fn open(self, client: &Client) -> Result<Opened> {
+        let task = self.task(client)?;
         let path = journal_path(&self.output);
         let mut options = File::options();
         let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let mut journal = opened.map_err(|error| file("open", &path, error))?;
+        let journal = opened.map_err(|error| file("open", &path, error))?;
         match journal.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -138,14 +236,34 @@ impl Batch {
             }
             Err(TryLockError::Error(error)) => return Err(file("lock", &path, error)),
         }
-        let (mut past, mut places, mut queue) = (Past::default(), Vec::new(), Queue::new(self.order));
+        self.load(task, journal, path)
+    }
+
+    fn task(&self, client: &Client) -> Result<Task> {
+        let shape = self.shape(client)?;
+        Lines::open(&self.input)?.check(shape.template.as_ref())?;
+        if let Some(model) = &self.model {
+            client.plan(model)?;
+        }
+        Ok(Task { shape, total: Lines::count(&self.input)? })
+    }
+
+    fn load(self, task: Task, mut journal: File, path: PathBuf) -> Result<Opened> {
+        let (mut past, mut done) = (Past::default(), Vec::new());
         let head = journal::replay(&mut journal, &path, |record, place| {
-            past.hear(&record);
-            if let Record::Done { mark, .. } = &record {
-                places.extend(queue.push(mark.number, place));
+            match &record {
+                Record::Done { mark, .. } => done.push((mark.number, place)),
+                Record::Released(numbers) if past.has_recorded(numbers) => {
+                    let numbers: HashSet<u64> = numbers.iter().copied().collect();
+                    done.retain(|(number, _)| !numbers.contains(number));
+                }
+                _ => {}
             }
+            past.hear(&record);
             Ok(())
         })?;
+        let mut queue = Queue::new(self.order);
+        let places: Vec<_> = done.into_iter().flat_map(|(number, place)| queue.push(number, place)).collect();
         let output = open_output(&self.output, head.is_some()).inspect_err(|_| {
             if head.is_none() {
                 let _ = std::fs::remove_file(&path);
@@ -159,7 +277,7 @@ impl Batch {
         let length = journal.seek(SeekFrom::End(0)).map_err(|error| file("read", &path, error))?;
         let files =
             Files { journal, journal_path: path, journal_length: length, output, output_path: self.output.clone(), queue };
-        Ok(Opened { batch: self, files, past })
+        Ok(Opened { batch: self, task, files, past })
     }
 }
 
@@ -167,6 +285,23 @@ impl Opened {
     /// The numbers of the lines in doubt: begun in an earlier run, with no result recorded.
     pub fn doubts(&self) -> Vec<u64> {
         self.past.doubts()
+    }
+
+    /// Takes results back, so that their lines are sent again by the next run. How many.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn again(self, wanted: Again) -> Result<(Self, u64)> {
+        let numbers = self.past.recorded(wanted);
+        if numbers.is_empty() {
+            return Ok((self, 0));
+        }
+        let count = numbers.len() as u64;
+        let Files { mut journal, journal_path: path, journal_length, .. } = self.files;
+        let record = write_record(&Record::Released(numbers), journal_length);
+        let written = journal.write_all(&record).and_then(|()| journal.sync_data());
+        written.map_err(|error| file("write", &path, error))?;
+        Ok((self.batch.load(self.task, journal, path)?, count))
     }
 
     /// How many lines are recorded.

@@ -13,7 +13,7 @@ use trunkline::{Client, Error, Kind, Origin, Reply, Result, Retry};
 use super::input::{Item, Lines, Shape};
 use super::journal::{Ending, Figures, Record};
 use super::keeper::Keeper;
-use super::open::{At, Past};
+use super::open::{At, Past, Task};
 use super::output::Sender;
 use super::pace::{Pace, Sent};
 use super::spend::{Room, Spend};
@@ -25,6 +25,10 @@ const ATTEMPTS: u32 = 5;
 const HOPELESS: u32 = 20;
 /// The longest such while.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Lines that are begun ahead, at least and at most. They are in doubt when the run is killed, so that there are only as
+/// many as keep calls from waiting for the disk.
+const AHEAD: usize = 16;
+const AHEAD_MOST: usize = 1024;
 /// Results that may wait to be written.
 const UNWRITTEN: usize = 2048;
 /// How often it is told how far it is.
@@ -74,10 +78,14 @@ struct Run<'a> {
     keeper: Keeper,
     pace: Pace,
     spend: Spend,
+    /// As many are begun ahead, within the pace.
+    ahead: usize,
     /// Read, and being begun.
     beginning: usize,
     /// Begun, to be sent next.
     ready: VecDeque<Job>,
+    /// Failed for good, as it seems, while nobody was answered: whose fault that is, is not known yet.
+    held: Vec<(Job, Error)>,
     /// To be sent again, at this time.
     again: BTreeMap<(Instant, u64), Job>,
     events: FuturesUnordered<Event>,
@@ -109,12 +117,13 @@ impl Opened {
         mut halt: watch::Receiver<Halt>,
         mut tell: impl FnMut(&Progress),
     ) -> Result<Report> {
-        let Opened { batch, files, past } = self;
+        let Opened { batch, task: Task { shape, total }, files, past } = self;
+        if past.count_handed_in() > 0 {
+            let what = "lines of this batch are in batches of the provider's; go on with --provider-batch";
+            return Err(crate::fault::wrong(what));
+        }
         let doubts = past.doubts();
-        let shape = batch.shape(client)?;
         let lines = Lines::open(&batch.input)?;
-        lines.check(shape.template.as_ref())?;
-        let total = Lines::count(&batch.input)?;
         if past.known() > total {
             return Err(crate::fault::wrong(format!(
                 "{} has {total} lines, and line {} of it was begun before; go on with the same input",
@@ -158,8 +167,10 @@ impl<'a> Run<'a> {
             keeper,
             pace: Pace::new(batch.concurrency),
             spend,
+            ahead: AHEAD,
             beginning: 0,
             ready: VecDeque::new(),
+            held: Vec::new(),
             again: BTreeMap::new(),
             events: FuturesUnordered::new(),
             out: 0,
@@ -234,16 +245,22 @@ impl<'a> Run<'a> {
             let minutes = PATIENCE.as_secs() / 60;
             return self.stop(format!("nobody answered for {minutes} minutes; run the same command again later"));
         }
-        if let Err(error) = self.read_ahead() {
-            self.failed = Some(error);
-            return;
-        }
         while let Some(entry) = self.again.first_entry().filter(|entry| entry.key().0 <= now) {
             self.ready.push_front(entry.remove());
         }
-        if self.pace.rest(now).is_some() {
-            return;
+        if self.pace.rest(now).is_none() {
+            self.send();
         }
+        if let Err(error) = self.read_ahead() {
+            self.failed = Some(error);
+        }
+        if !self.more && self.out + self.beginning + self.ready.len() + self.again.len() == 0 {
+            self.record_held();
+        }
+    }
+
+    /// Sends what is begun, as far as pace and budget allow.
+    fn send(&mut self) {
         while self.out < self.pace.limit() && self.unwritten < UNWRITTEN {
             let Some(job) = self.ready.pop_front() else { break };
             match self.spend.room(job.bound) {
@@ -265,8 +282,10 @@ impl<'a> Run<'a> {
 
     /// Reads and begins as many lines as will be sent soon, together, so that one fsync serves them all.
     fn read_ahead(&mut self) -> Result<()> {
-        let ahead = (self.pace.limit() / 4).max(2);
-        if !self.more || self.beginning > 0 || self.ready.len() >= ahead || self.unwritten >= UNWRITTEN {
+        let limit = self.pace.limit();
+        let all = self.ahead.clamp(limit / 4, limit.max(1)).max(AHEAD);
+        let ahead = all.saturating_sub(self.ready.len() + self.beginning);
+        if !self.more || ahead < all.div_ceil(4) || self.unwritten >= UNWRITTEN {
             return Ok(());
         }
         if self.ready.is_empty() && self.pace.rest(Instant::now()).is_some() {
@@ -282,7 +301,7 @@ impl<'a> Run<'a> {
                 break;
             };
             let at = self.past.of(line.mark)?;
-            if at == At::Done {
+            if matches!(at, At::Done(_)) {
                 continue;
             }
             jobs.extend(self.take(line.prepare(&self.shape), at));
@@ -290,7 +309,7 @@ impl<'a> Run<'a> {
         if jobs.is_empty() {
             return Ok(());
         }
-        self.beginning = jobs.len();
+        self.beginning += jobs.len();
         let kept = self.keeper.keep(Record::Begun(jobs.iter().map(|job| job.item.mark).collect()));
         self.events.push(Box::pin(async move { News::Begun(jobs, kept.await) }));
         Ok(())
@@ -338,7 +357,10 @@ impl<'a> Run<'a> {
     fn hear(&mut self, news: News) {
         match news {
             News::Begun(jobs, kept) => {
-                self.beginning = 0;
+                self.beginning -= jobs.len();
+                if self.ready.is_empty() && self.out < self.pace.limit() {
+                    self.ahead = (self.ahead * 2).min(AHEAD_MOST);
+                }
                 match kept {
                     Ok(()) => self.ready.extend(jobs),
                     Err(error) => self.failed = Some(error),
@@ -367,6 +389,7 @@ impl<'a> Run<'a> {
     fn answered(&mut self, job: &Job, reply: &Reply) {
         (self.failures, self.refused, self.last_good) = (0, false, Instant::now());
         self.good += 1;
+        self.record_held();
         self.spend.settle(job.bound, reply.cost(), true);
         let usage = reply.response.usage.unwrap_or_default();
         let micros = reply.cost().map_or(0, |cost| cost.micros);
@@ -390,21 +413,31 @@ impl<'a> Run<'a> {
             job.attempts -= 1;
             match (error.origin, told) {
                 (Origin::Gateway, Some(wait)) => self.pace.pause(wait, now),
-                _ => self.pace.refused(sent, told, now),
+                _ => self.pace.refused(sent, self.out, told, now),
             }
             return self.send_again(job, Duration::from_millis(20), now);
         }
         // An answer, if not the one that was hoped for.
         self.pace.taken(false);
-        let whole = matches!(error.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::QuotaExhausted | Kind::Tls);
+        let is_not_set_up = (error.kind, error.origin, error.retry) == (Kind::Unavailable, Origin::Gateway, Retry::Never);
+        let whole =
+            is_not_set_up || matches!(error.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::QuotaExhausted | Kind::Tls);
         let passing = error.retry != Retry::Never || matches!(error.kind, Kind::Truncated | Kind::Malformed);
         if whole {
             self.ready.push_front(job);
             return self.stop(format!("{error}; nothing is lost: mend it, and run the same command again"));
         }
-        if !passing {
+        if !passing && self.good > 0 {
             self.failures = 0;
             return self.record_failure(&job.item, error);
+        }
+        if !passing {
+            self.held.push((job, error.clone()));
+            if self.held.len() >= HOPELESS as usize {
+                let what = "nothing of this is recorded: mend it, and run the same command again";
+                self.stop(format!("the first {HOPELESS} calls all failed, the last: {error}; {what}"));
+            }
+            return;
         }
         self.failures += 1;
         let alone = !self.more && self.ready.is_empty() && self.out == 0 && self.again.is_empty();
@@ -428,6 +461,12 @@ impl<'a> Run<'a> {
     fn send_again(&mut self, job: Job, wait: Duration, now: Instant) {
         let due = now + wait;
         self.again.insert((due, job.item.mark.number), job);
+    }
+
+    fn record_held(&mut self) {
+        for (job, error) in std::mem::take(&mut self.held) {
+            self.record_failure(&job.item, &error);
+        }
     }
 
     fn record_failure(&mut self, item: &Item, error: &Error) {
@@ -458,7 +497,8 @@ impl<'a> Run<'a> {
     /// again.
     fn release(&mut self) {
         let again = std::mem::take(&mut self.again).into_values();
-        let numbers: Vec<u64> = self.ready.drain(..).chain(again).map(|job| job.item.mark.number).collect();
+        let held = self.held.drain(..).map(|(job, _)| job);
+        let numbers: Vec<u64> = self.ready.drain(..).chain(again).chain(held).map(|job| job.item.mark.number).collect();
         if !numbers.is_empty() && self.failed.is_none() {
             self.unwritten += 1;
             let kept = self.keeper.keep(Record::Released(numbers));

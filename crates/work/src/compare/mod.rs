@@ -142,7 +142,7 @@ impl Prompt {
     /// # Errors
     /// When it cannot be read, or a line is none.
     pub fn read(path: &Path, system: Option<&str>) -> Result<Vec<Self>> {
-        let shape = Shape { usual_model: "any".to_owned(), system: system.map(str::to_owned), ..Shape::default() };
+        let shape = Shape { usual_model: Some("any".to_owned()), system: system.map(str::to_owned), ..Shape::default() };
         let mut lines = Lines::open(path)?;
         lines.check(None)?;
         let mut prompts = Vec::new();
