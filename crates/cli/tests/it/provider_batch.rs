@@ -280,20 +280,22 @@ fn a_batch_that_is_refused_as_a_whole_says_why_once_and_spoils_no_line() {
 }
 
 #[test]
-fn ctrl_c_leaves_at_once_and_says_how_to_go_on() {
-    let batches = Batches::new(Plan { polls: 1_000_000, ..Plan::default() });
-    let provider = start(&batches);
-    let folder = house("openai-chat", &provider.url(), "", &["p0", "p1"]);
-    let child = command(&folder, &RUN).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    until("it asks", || batches.polls() >= 1);
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let told = text(&output.stderr);
-    assert!(told.contains("house goes on with 2 lines, and the same command fetches the results"), "{told}");
-    assert_eq!(output.status.code(), Some(1));
-    batches.set(Plan::default());
-    assert!(run(&folder, &RUN, "").status.success());
-    assert_eq!(batches.sizes(), [2]);
+fn ctrl_c_and_sigterm_leave_at_once_and_say_how_to_go_on() {
+    for signal in ["-INT", "-TERM"] {
+        let batches = Batches::new(Plan { polls: 1_000_000, ..Plan::default() });
+        let provider = start(&batches);
+        let folder = house("openai-chat", &provider.url(), "", &["p0", "p1"]);
+        let child = command(&folder, &RUN).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        until("it asks", || batches.polls() >= 1);
+        assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let told = text(&output.stderr);
+        assert!(told.contains("house goes on with 2 lines, and the same command fetches the results"), "{signal}: {told}");
+        assert_eq!(output.status.code(), Some(1), "{signal}");
+        batches.set(Plan::default());
+        assert!(run(&folder, &RUN, "").status.success());
+        assert_eq!(batches.sizes(), [2]);
+    }
 }
 
 #[test]
