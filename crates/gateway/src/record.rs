@@ -9,7 +9,7 @@ use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
 use trunkline::config::LogLevel;
 use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder, Texts};
-use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Kinds, Ledger, Opening, State, Status, Word};
+use trunkline_store::{BATCH, CallRow, ExchangeRow, Id, Ids, Kinds, Ledger, Opening, State, Status, Word};
 
 use crate::door::Door;
 use crate::header::short;
@@ -213,7 +213,10 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
     let pieces = outcome.pieces;
     let counted = |number: u64| (number > 0).then_some(number);
     let status = outcome.error.as_ref().map_or(200, trunkline::codec::Error::caller_status);
-    let operation = outcome.operation.map_or("passthrough", |operation| operation.key());
+    let operation = match (outcome.batch, outcome.operation) {
+        (Some(_), _) => BATCH,
+        (None, operation) => operation.map_or("passthrough", |operation| operation.key()),
+    };
     CallRow {
         begun_us: outcome.begun.duration_since(UNIX_EPOCH).map_or(0, micros),
         request_id: outcome.request_id,

@@ -75,6 +75,13 @@ fn every_line_is_answered_once_in_its_order_at_half_the_price() {
         let calls: Vec<Value> = serde_json::from_slice(&calls.stdout).unwrap();
         let costs: u64 = calls.iter().filter_map(|call| call["cost_micros"].as_u64()).sum();
         assert_eq!((calls.len(), costs), (9, 3000), "{dialect}: the ledger has every line at its price");
+        assert!(calls.iter().all(|call| call["operation"] == "batch" && call["elapsed_us"] == 0), "{calls:#?}");
+        let stats = run(&folder, &["stats", "--json"], "");
+        let stats: Value = serde_json::from_slice(&stats.stdout).unwrap();
+        assert!(stats["all"]["latency_us"]["p50"].is_null(), "nobody waited: {stats:#}");
+        let again = run(&folder, &["stats", "--reprice", "--json"], "");
+        let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+        assert_eq!((&again[0]["stored_micros"], &again[0]["changed"]), (&again[0]["now_micros"], &Value::from(0)), "{again:#}");
         // Once more: nothing is left to do, and nobody is asked.
         let (before, asked) = (std::fs::read(folder.0.join("out.jsonl")).unwrap(), provider.requests().len());
         let again = run(&folder, &RUN, "");
