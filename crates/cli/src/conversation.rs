@@ -18,7 +18,7 @@ pub(crate) enum Wanted {
     New,
     /// A new one that is not kept.
     Private,
-    /// The one that was changed last, or a new one if there is none.
+    /// The one that was changed last of those that were begun in a terminal, or a new one if there is none.
     Last,
     /// The one of this id.
     Of(String),
@@ -70,33 +70,38 @@ pub(crate) async fn find(store: &mut Store, id: &str) -> anyhow::Result<String> 
 /// When the one that is wanted is not there, or the store cannot be read.
 pub(crate) async fn begin(global: &Global, client: &Client, wanted: Wanted, start: Start) -> anyhow::Result<Session> {
     let client = client.clone();
-    match wanted {
-        Wanted::Private => Ok(Session::new(client, None, start)),
+    let usual = start.model.clone();
+    let mut session = match wanted {
+        Wanted::Private => Session::new(client, None, start),
         Wanted::New => {
             let store = open_store(global).await.unwrap_or_else(|error| {
                 complain(&format!("this conversation is not kept: {error:#}"));
                 None
             });
-            Ok(Session::new(client, store, start))
+            Session::new(client, store, start)
         }
         Wanted::Of(id) => {
             let mut store = existing_store(global).await?;
             let id = find(&mut store, &id).await?;
-            Ok(Session::open(client, store, &id).await?)
+            Session::open(client, store, &id).await?
         }
         Wanted::Last => {
             let store = open_store(global).await?.context("nothing is kept: there is no store")?;
             match Session::last(client.clone(), store).await? {
-                Ok(session) => Ok(session),
+                Ok(session) => session,
                 Err(store) => {
                     if !global.quiet {
                         complain("no conversation is kept yet: this is the first");
                     }
-                    Ok(Session::new(client, Some(store), start))
+                    Session::new(client, Some(store), start)
                 }
             }
         }
+    };
+    if let Some(usual) = usual {
+        session.set_usual_model(|| usual);
     }
+    Ok(session)
 }
 
 /// Whether conversations are to be kept, by the configuration.

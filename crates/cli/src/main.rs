@@ -15,6 +15,7 @@ mod ledger;
 mod markdown;
 mod rehearsal;
 mod screen;
+mod signal;
 mod terminal;
 
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use trunkline::{Builder, Client};
 use trunkline_gateway::Record;
+
+use crate::signal::stoppable;
 
 /// One line to every generative-AI model.
 #[derive(Parser)]
@@ -180,18 +183,18 @@ fn run(cli: Cli) -> anyhow::Result<End> {
 fn run_command(command: Command, global: &Global) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
-        Command::Ask(ask) => runtime()?.block_on(ask.run(global)),
+        Command::Ask(ask) => runtime()?.block_on(stoppable(ask.run(global))),
         Command::Chat(chat) => runtime()?.block_on(chat.run(global)),
         Command::Sessions(sessions) => runtime()?.block_on(sessions.run(global)),
         Command::Batch(batch) => runtime()?.block_on(batch.run(global)),
         Command::Compare(compare) => runtime()?.block_on(compare.run(global)),
         Command::Run(steps) => runtime()?.block_on(steps.run(global)),
         Command::Prompts(prompts) => runtime()?.block_on(prompts.run(global)),
-        Command::Embed(embed) => runtime()?.block_on(embed.run(global)),
-        Command::Rerank(rerank) => runtime()?.block_on(rerank.run(global)),
-        Command::Image(image) => runtime()?.block_on(image.run(global)),
-        Command::Speak(speak) => runtime()?.block_on(speak.run(global)),
-        Command::Transcribe(transcribe) => runtime()?.block_on(transcribe.run(global)),
+        Command::Embed(embed) => runtime()?.block_on(stoppable(embed.run(global))),
+        Command::Rerank(rerank) => runtime()?.block_on(stoppable(rerank.run(global))),
+        Command::Image(image) => runtime()?.block_on(stoppable(image.run(global))),
+        Command::Speak(speak) => runtime()?.block_on(stoppable(speak.run(global))),
+        Command::Transcribe(transcribe) => runtime()?.block_on(stoppable(transcribe.run(global))),
         Command::Serve(serve) => runtime()?.block_on(serve.run(global)),
         Command::Logs(logs) => runtime()?.block_on(logs.run(global)),
         Command::Stats(stats) => runtime()?.block_on(stats.run(global)),
@@ -202,7 +205,7 @@ fn run_command(command: Command, global: &Global) -> anyhow::Result<End> {
         Command::Models(models) => models.run(global),
         Command::Prices(prices) => prices.run(global),
         Command::Providers(providers) => providers.run(global),
-        Command::Check(check) => runtime()?.block_on(check.run(global)),
+        Command::Check(check) => runtime()?.block_on(stoppable(check.run(global))),
         Command::Completions(completions) => completions.run(&<Cli as clap::CommandFactory>::command()),
     }
 }

@@ -331,6 +331,11 @@ impl IntoFuture for Call {
 }
 
 impl Reply {
+    /// A reply that did not come by a call of its own.
+    pub(crate) fn new(target: String, response: Response, cost: Option<Cost>) -> Self {
+        Reply { target, response, losses: Losses::default(), cost }
+    }
+
     /// The text of the first answer.
     pub fn text(&self) -> String {
         let parts = self.response.choices.first().map(|choice| choice.parts.as_slice()).unwrap_or_default();

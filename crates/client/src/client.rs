@@ -311,7 +311,7 @@ impl Client {
         OpenCall::new(String::new(), Arc::clone(&self.recorder), self.model_data()).of(operation, model)
     }
 
-    /// The model to ask when nobody names one: the `default` task, else the first alias, else the simulator.
+    /// The model to ask when nobody names one: the `default` task, else the first alias of the file, else the simulator.
     pub fn default_model(&self) -> String {
         self.usual_model().unwrap_or_else(|| format!("{}/echo", self.runtime.state().simulator()))
     }
@@ -319,8 +319,8 @@ impl Client {
     /// The same, but nothing where nobody was named: then the simulator would answer, who was not asked for either.
     pub fn usual_model(&self) -> Option<String> {
         let state = self.runtime.state();
-        let named = state.config.tasks.get("default").or_else(|| state.config.models.keys().next());
-        named.cloned().or_else(|| state.config.simulate.then(|| format!("{}/echo", state.simulator())))
+        let named = state.config.usual_model().map(str::to_owned);
+        named.or_else(|| state.config.simulate.then(|| format!("{}/echo", state.simulator())))
     }
 
     /// The id of the provider that answers in process.

@@ -14,6 +14,7 @@
 
 pub use trunkline_codec as codec;
 
+pub mod batch;
 mod body_values;
 pub mod call;
 mod carry;

@@ -183,16 +183,21 @@ pub async fn pass_through(client: &Client, target: &Target, parcel: Parcel) -> R
 
 /// Reads what stands at a path of a provider.
 pub(crate) async fn fetch(client: &Client, target: &Target, dialect: &str, path: String) -> Result<Bytes, Failed> {
-    let headers = wire_headers::defaults(dialect, target.quirks());
-    let mut headers = with_usual(headers);
-    headers.remove(header::CONTENT_TYPE);
-    let parcel = Parcel { method: Method::GET, path, headers, payload: Payload::empty() };
+    let parcel = request_to(target, dialect, path);
     let reply = reach(client, target, dialect, parcel, Lane::Translate).await?;
     let body = reply.into_body().collect(client.config().network.reply_limit).await;
     Ok(body.map_err(|failure| explain(&failure, target))?)
 }
 
-async fn reach(client: &Client, target: &Target, dialect: &str, parcel: Parcel, lane: Lane) -> Result<Reply, Failed> {
+/// A request for what stands at a path of a provider.
+pub(crate) fn request_to(target: &Target, dialect: &str, path: String) -> Parcel {
+    let mut headers = with_usual(wire_headers::defaults(dialect, target.quirks()));
+    headers.remove(header::CONTENT_TYPE);
+    Parcel { method: Method::GET, path, headers, payload: Payload::empty() }
+}
+
+/// Sends a parcel, and turns an error that comes back into one.
+pub(crate) async fn reach(client: &Client, target: &Target, dialect: &str, parcel: Parcel, lane: Lane) -> Result<Reply, Failed> {
     let sent = send(client, target, dialect, target.service.provider.url(dialect), parcel).await?;
     match error_dialect(dialect) {
         Some(errors) => settle(sent, target, errors, lane).await,

@@ -7,7 +7,6 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{Connection, Executor, Row};
 use trunkline_codec::Result;
 
-use crate::id::Id;
 use crate::ledger::adopt_all;
 use crate::row::CallRow;
 use crate::session::delete_users;
@@ -24,7 +23,7 @@ type Done<T> = std::result::Result<T, sqlx::Error>;
 
 impl Store {
     /// Deletes every call of this user, every session and every turn, and their traces in the file; also what processes that
-    /// are gone have set aside. What running ones still have of earlier calls is not written any more. How many calls and
+    /// are gone have set aside. What running ones still have of the time before is not written any more. How many calls and
     /// sessions they were.
     ///
     /// # Errors
@@ -62,21 +61,21 @@ impl Store {
     }
 }
 
-/// Whether this user was to be forgotten, with what began at this id's time.
-pub(crate) async fn is_forgotten(connection: &mut SqliteConnection, user: &str, id: Id) -> Done<bool> {
-    let query = sqlx::query::<Sqlite>("SELECT COUNT(*) FROM forgotten WHERE user = $1 AND at_us >= $2");
-    let row = connection.fetch_one(query.bind(mark(user).to_vec()).bind(began(id))).await?;
-    Ok(row.try_get::<i64, _>(0)? > 0)
-}
-
-/// Whose calls are not to be written, if they are from before this time.
+/// Whose calls and turns are not to be written, if they began before this time.
 pub(crate) struct Forgotten(HashMap<Vec<u8>, i64>);
 
 impl Forgotten {
     /// Those who may have something among these calls.
     pub(crate) async fn among(connection: &mut SqliteConnection, calls: &[CallRow]) -> Done<Self> {
-        let Some(oldest) = calls.iter().map(|call| call.id).min() else { return Ok(Forgotten(HashMap::new())) };
-        let query = sqlx::query::<Sqlite>("SELECT user, at_us FROM forgotten WHERE at_us >= $1").bind(micros(oldest.time()));
+        match calls.iter().map(|call| call.id).min() {
+            Some(oldest) => Forgotten::since(connection, micros(oldest.time())).await,
+            None => Ok(Forgotten(HashMap::new())),
+        }
+    }
+
+    /// Those who were forgotten at this time or later.
+    pub(crate) async fn since(connection: &mut SqliteConnection, micros: i64) -> Done<Self> {
+        let query = sqlx::query::<Sqlite>("SELECT user, at_us FROM forgotten WHERE at_us >= $1").bind(micros);
         let rows = connection.fetch_all(query).await?;
         let read: Done<HashMap<_, _>> = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect();
         read.map(Forgotten)
@@ -89,13 +88,14 @@ impl Forgotten {
 
     /// Whether it is one of theirs.
     pub(crate) fn have(&self, call: &CallRow) -> bool {
-        let Some(user) = call.user_id.as_deref().filter(|_| !self.0.is_empty()) else { return false };
-        self.0.get(mark(user).as_slice()).is_some_and(|at| began(call.id) <= *at)
+        self.have_of(call.user_id.as_deref(), micros(call.id.time()))
     }
-}
 
-fn began(id: Id) -> i64 {
-    micros(id.time())
+    /// Whether what this user began at this time is theirs.
+    pub(crate) fn have_of(&self, user: Option<&str>, begun_us: i64) -> bool {
+        let Some(user) = user.filter(|_| !self.0.is_empty()) else { return false };
+        self.0.get(mark(user).as_slice()).is_some_and(|at| begun_us <= *at)
+    }
 }
 
 fn micros(time: SystemTime) -> i64 {

@@ -1,14 +1,14 @@
 //! What must survive a restart: the ledger of all calls, and conversations, in a file of SQLite's.
 //!
 //! [`Store`] is the file with its one set of operations; its SQL is what SQLite and Postgres both understand, but for the
-//! tables' definitions in `migrations/`. [`Ledger`] is how calls get into it: off the way of the call, bounded, and while
-//! the store is slow, full or gone, by a file beside it.
+//! tables' definitions in `migrations/` and searches for texts. [`Ledger`] is how calls get into it: off the way of the
+//! call, bounded, and while the store is slow, full or gone, by a file beside it.
 
+mod backup;
 mod export;
 mod find;
 mod forget;
 mod id;
-mod keep;
 mod kind;
 mod label;
 mod ledger;
@@ -25,9 +25,9 @@ mod texts;
 mod trim;
 mod write;
 
+pub use backup::Size;
 pub use export::{COLUMNS, csv_line};
 pub use id::{Id, Ids};
-pub use keep::Kept;
 pub use label::tags;
 pub use ledger::{Ledger, Options, State, Status, Tell};
 pub use logs::Wanted;

@@ -23,7 +23,7 @@ pub struct Wanted {
     pub grep: Option<String>,
     /// Only the one of this id: the request's, or the row's own.
     pub id: Option<String>,
-    /// Only those that were over at this time or later.
+    /// Only those that began at this time or later.
     pub since: Option<SystemTime>,
     /// Only those of this user.
     pub user: Option<String>,

@@ -68,14 +68,8 @@ impl Store {
     /// # Errors
     /// `NotFound` when there is no such version; else when the store cannot be written.
     pub async fn label_prompt(&mut self, name: &str, label: &str, version: Option<u32>) -> Result<()> {
-        if let Some(version) = version {
-            self.need_versions(name, [version]).await?;
-        }
-        let query = match version {
-            Some(version) => sqlx::query::<Sqlite>(LABEL).bind(name).bind(label).bind(version),
-            None => sqlx::query::<Sqlite>("DELETE FROM prompt_labels WHERE name = $1 AND label = $2").bind(name).bind(label),
-        };
-        self.connection.execute(query).await.map(drop).map_err(|error| self.wrong(&error))
+        let labelled = label_version(&mut self.connection, (name, label), version).await;
+        labelled.map_err(|error| self.wrong(&error))?
     }
 
     /// Has versions share the calls, in place of how they did before; none: no more sharing.
@@ -83,9 +77,8 @@ impl Store {
     /// # Errors
     /// `NotFound` when there is no such version; else when the store cannot be written: then all stays as it was.
     pub async fn share_prompt(&mut self, name: &str, shares: &BTreeMap<u32, u32>) -> Result<()> {
-        self.need_versions(name, shares.keys().copied()).await?;
         let shared = share(&mut self.connection, name, shares).await;
-        shared.map_err(|error| self.wrong(&error))
+        shared.map_err(|error| self.wrong(&error))?
     }
 
     /// Deletes a prompt with all its versions. Their numbers are not given again. False when there is no such prompt.
@@ -96,18 +89,37 @@ impl Store {
         let deleted = delete(&mut self.connection, name).await;
         deleted.map_err(|error| self.wrong(&error))
     }
+}
 
-    async fn need_versions(&mut self, name: &str, versions: impl IntoIterator<Item = u32>) -> Result<()> {
-        let prompts = self.prompts().await?;
-        let missing = |what: String| Error::new(Kind::NotFound, Origin::Caller, what);
-        let prompt = prompts.iter().find(|prompt| prompt.name == name);
-        let prompt = prompt.ok_or_else(|| missing(format!("there is no prompt `{name}`")))?;
-        let has = |version: &u32| prompt.versions.iter().any(|known| known.version == *version);
-        match versions.into_iter().find(|version| !has(version)) {
-            Some(version) => Err(missing(format!("the prompt {name} has no version {version}"))),
-            None => Ok(()),
-        }
+/// That there are these versions, within the transaction that is to point at them.
+async fn need_versions(connection: &mut SqliteConnection, name: &str, versions: impl Iterator<Item = u32>) -> Done<Result<()>> {
+    let missing = |what: String| Error::new(Kind::NotFound, Origin::Caller, what);
+    let query = sqlx::query::<Sqlite>("SELECT version FROM prompt_versions WHERE name = $1").bind(name);
+    let known: Done<Vec<u32>> = connection.fetch_all(query).await?.iter().map(|row| row.try_get(0)).collect();
+    let known = known?;
+    if known.is_empty() {
+        return Ok(Err(missing(format!("there is no prompt `{name}`"))));
     }
+    let mut versions = versions;
+    Ok(match versions.find(|version| !known.contains(version)) {
+        Some(version) => Err(missing(format!("the prompt {name} has no version {version}"))),
+        None => Ok(()),
+    })
+}
+
+async fn label_version(connection: &mut SqliteConnection, (name, label): (&str, &str), version: Option<u32>) -> Done<Result<()>> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let query = match version {
+        Some(version) => {
+            if let Err(missing) = need_versions(&mut transaction, name, std::iter::once(version)).await? {
+                return Ok(Err(missing));
+            }
+            sqlx::query::<Sqlite>(LABEL).bind(name).bind(label).bind(version)
+        }
+        None => sqlx::query::<Sqlite>("DELETE FROM prompt_labels WHERE name = $1 AND label = $2").bind(name).bind(label),
+    };
+    transaction.execute(query).await?;
+    transaction.commit().await.map(Ok)
 }
 
 async fn read(connection: &mut SqliteConnection) -> Done<Vec<PromptRow>> {
@@ -154,13 +166,16 @@ async fn add(connection: &mut SqliteConnection, (name, form, source): (&str, &st
     Ok((version, true))
 }
 
-async fn share(connection: &mut SqliteConnection, name: &str, shares: &BTreeMap<u32, u32>) -> Done<()> {
+async fn share(connection: &mut SqliteConnection, name: &str, shares: &BTreeMap<u32, u32>) -> Done<Result<()>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if let Err(missing) = need_versions(&mut transaction, name, shares.keys().copied()).await? {
+        return Ok(Err(missing));
+    }
     transaction.execute(sqlx::query::<Sqlite>("DELETE FROM prompt_shares WHERE name = $1").bind(name)).await?;
     for (version, share) in shares {
         transaction.execute(sqlx::query::<Sqlite>(SHARE).bind(name).bind(*version).bind(*share)).await?;
     }
-    transaction.commit().await
+    transaction.commit().await.map(Ok)
 }
 
 async fn delete(connection: &mut SqliteConnection, name: &str) -> Done<bool> {

@@ -13,7 +13,7 @@ pub type Word = Cow<'static, str>;
 /// One call. Durations are microseconds, money is millionths of a currency's unit. Nothing of what was said is in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRow {
-    /// Made when the call was over.
+    /// Begins with the time at which the call began.
     pub id: Id,
     /// When it began: microseconds since 1970 in UTC.
     pub begun_us: u64,
@@ -196,7 +196,7 @@ impl CallRow {
         })
     }
 
-    /// A call of which nothing is known but its id, which tells when it was over.
+    /// A call of which nothing is known but its id, which tells when it began.
     pub fn new(id: Id) -> Self {
         CallRow {
             id,

@@ -7,6 +7,7 @@
 //! ```
 
 mod answer;
+pub mod batch;
 mod serve;
 
 pub use answer::{Answer, Ending, Script, Step};

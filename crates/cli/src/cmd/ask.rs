@@ -10,6 +10,7 @@ use trunkline::ir::{Format, Message, Raw, Reason, Request, Role, Usage};
 use trunkline::{Client, Losses, Piece, Reply};
 use trunkline_work::session::{Session, Start};
 
+use super::input::{tell_simulator, usual_model};
 use crate::attachment::read_image;
 use crate::conversation::{Wanted, begin, check_model};
 use crate::label::Label;
@@ -20,7 +21,7 @@ use crate::{End, Global};
 /// Ask a model and print its answer.
 #[derive(clap::Args)]
 pub(crate) struct Ask {
-    /// Which model [default: the task `default`, else the first alias, else the simulator]
+    /// Which model [default: the task `default`, else the first alias of the file, else the simulator]
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
     /// Which task: its model is asked; `auto` leaves the task to the rules of the configuration
@@ -76,27 +77,22 @@ impl Ask {
             None if self.last => Some(Wanted::Last),
             None => (self.keep || client.config().sessions.ask).then_some(Wanted::New),
         };
-        let answered = async {
-            if let Some(wanted) = wanted {
-                return self.converse(&client, wanted, named, global).await;
-            }
-            let model = named.unwrap_or_else(|| client.default_model());
-            let prompt = super::prompts::named(&model, &self.var, global).await?;
-            let mut request = self.request(model, prompt.is_some())?;
-            if let Some(prompt) = prompt {
-                prompt.fill(&mut request, &client, global)?;
-            }
-            let call = client.call(request);
-            if whole { print_whole(&call.send().await?.into(), global) } else { print_stream(call, global).await }
-        };
-        tokio::select! {
-            done = answered => done.map(|()| End::Done),
-            _ = tokio::signal::ctrl_c() => {
-                // Dropping the call closes the provider's connection.
-                complain("");
-                anyhow::bail!("stopped");
-            }
+        if let Some(wanted) = wanted {
+            return self.converse(&client, wanted, named, global).await.map(|()| End::Done);
         }
+        let model = named.unwrap_or_else(|| usual_model(&client, global));
+        let prompt = super::prompts::named(&model, &self.var, global).await?;
+        let mut request = self.request(model, prompt.is_some())?;
+        if let Some(prompt) = prompt {
+            prompt.fill(&mut request, &client, global)?;
+        }
+        let call = client.call(request);
+        if whole {
+            print_whole(&call.send().await?.into(), global)?
+        } else {
+            print_stream(call, global).await?
+        }
+        Ok(End::Done)
     }
 
     /// Asks within a conversation. What is said of model and instructions holds from now on.
@@ -111,6 +107,9 @@ impl Ask {
         };
         let request = self.request(String::new(), false)?;
         let mut session = begin(global, client, wanted, start).await?;
+        if named.is_none() && session.model() == Some(&client.default_model()) {
+            tell_simulator(client, global);
+        }
         if !session.turns().is_empty() {
             if let Some(model) = named {
                 session.set_model(model).await?;
@@ -267,15 +266,20 @@ impl Printer {
         out.flush()
     }
 
-    /// The answer broke off: what is said about that begins on a line of its own.
-    fn break_off(&self) {
+    fn finish(mut self) -> io::Result<Option<Usage>> {
+        if std::mem::take(&mut self.open) {
+            writeln!(io::stdout().lock())?;
+        }
+        Ok(self.usage)
+    }
+}
+
+impl Drop for Printer {
+    /// The answer broke off, or was stopped: what is said about that begins on a line of its own.
+    fn drop(&mut self) {
         if self.open {
             complain("");
         }
-    }
-
-    fn finish(&self) -> io::Result<()> {
-        if self.open { writeln!(io::stdout().lock()) } else { Ok(()) }
     }
 }
 
@@ -283,10 +287,9 @@ async fn print_stream(call: trunkline::Call, global: &Global) -> anyhow::Result<
     let mut stream = call.stream().await?;
     let mut printer = Printer::new(global);
     while let Some(piece) = stream.next().await {
-        printer.show(piece.inspect_err(|_| printer.break_off())?)?;
+        printer.show(piece?)?;
     }
-    printer.finish()?;
-    report(&stream.target, printer.usage, &stream.losses, global);
+    report(&stream.target, printer.finish()?, &stream.losses, global);
     Ok(())
 }
 
@@ -296,7 +299,7 @@ async fn print_turn(session: &mut Session, request: Request, whole: bool, global
     let mut printer = Printer::new(global);
     let (mut text, mut calls, mut reason) = (String::new(), Vec::new(), Reason::default());
     while let Some(piece) = answer.next().await {
-        let piece = piece.inspect_err(|_| printer.break_off())?;
+        let piece = piece?;
         match &piece {
             Piece::Text(more) | Piece::Refusal(more) if whole => text.push_str(more),
             Piece::ToolCall { id, name, arguments } if whole => calls.push((id.clone(), name.clone(), arguments.clone())),
@@ -307,14 +310,14 @@ async fn print_turn(session: &mut Session, request: Request, whole: bool, global
             printer.show(piece)?;
         }
     }
-    printer.finish()?;
+    let usage = printer.finish()?;
     let model = answer.response().map(|response| response.model.clone()).unwrap_or_default();
     let (target, losses) = (answer.target().to_owned(), answer.losses().clone());
     if let Err(error) = answer.keep().await {
         complain(&format!("this turn is not written down: {error}"));
     }
     let session = Some(session.id().to_owned());
-    let told = Told { text, calls, target, model, reason, usage: printer.usage, losses, session };
+    let told = Told { text, calls, target, model, reason, usage, losses, session };
     if whole {
         return print_whole(&told, global);
     }

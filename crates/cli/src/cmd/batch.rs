@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch;
-use trunkline::Client;
 use trunkline_work::batch::{self, Again, Budget, Halt, Opened, Order, Progress, Report};
 
 use crate::label::Label;
@@ -46,6 +45,13 @@ pub(crate) struct Batch {
     /// [default: ask on a terminal, else skip]
     #[arg(long, value_enum)]
     in_doubt: Option<Doubt>,
+    /// Use the provider's own batches, mostly at half the price and done within a day; may be ended by Ctrl-C and run again to
+    /// fetch the results
+    #[arg(long)]
+    provider_batch: bool,
+    /// With --provider-batch: hand in, fetch what is done, and do not wait for the rest
+    #[arg(long, requires = "provider_batch")]
+    no_wait: bool,
     /// Send lines again that failed in an earlier run
     #[arg(long)]
     retry_failed: bool,
@@ -97,7 +103,8 @@ impl Batch {
             },
         };
         if self.dry_run {
-            return estimate(&wanted, &client, global);
+            let estimate = if self.provider_batch { wanted.estimate_at_provider(&client) } else { wanted.estimate(&client) };
+            return show(&estimate?, self.provider_batch, global);
         }
         let opened = wanted.open(&client)?;
         let in_doubt = choose(&opened, self.in_doubt, global)?;
@@ -107,19 +114,25 @@ impl Batch {
             complain(&format!("{again} lines that failed, or were left in doubt, are sent again"));
         }
         let mut screen = Screen { live: io::stderr().is_terminal() && !global.quiet, open: false };
-        let report = opened.run(&client, in_doubt, halting(), |progress| screen.show(progress)).await;
+        let show = |progress: &Progress| screen.show(progress);
+        let report = if self.provider_batch {
+            let wish = batch::Wish { in_doubt, wait: !self.no_wait };
+            let word = "stopping (again to stop at once)";
+            opened.run_at_provider(&client, wish, halting(word), show).await
+        } else {
+            let word = "stopping: what is out is waited for (again to stop at once)";
+            opened.run(&client, in_doubt, halting(word), show).await
+        };
         screen.clear();
         finish(&report?, global)
     }
 }
 
-/// Ctrl-C: once, and what is out is waited for; twice, and it is not.
-fn halting() -> watch::Receiver<Halt> {
+/// Ctrl-C: once, and what is out is waited for; twice, and it is not. `word` says what the first does.
+fn halting(word: &'static str) -> watch::Receiver<Halt> {
     let (sender, receiver) = watch::channel(Halt::No);
     tokio::spawn(async move {
-        for (halt, word) in
-            [(Halt::Gently, Some("stopping: what is out is waited for (again to stop at once)")), (Halt::Now, None)]
-        {
+        for (halt, word) in [(Halt::Gently, Some(word)), (Halt::Now, None)] {
             if tokio::signal::ctrl_c().await.is_err() {
                 // Without signals there is nothing to hear; the channel has to stay open all the same.
                 std::future::pending::<()>().await;
@@ -139,6 +152,7 @@ fn choose(opened: &Opened, said: Option<Doubt>, global: &Global) -> anyhow::Resu
         complain(&format!("going on: {} lines are recorded already", opened.recorded()));
     }
     if doubts.is_empty() {
+        // Parts that a provider may have turn out to be in doubt only when it is asked.
         return Ok(match said {
             Some(Doubt::Retry) => batch::InDoubt::Retry,
             Some(Doubt::Skip) | None => batch::InDoubt::Skip,
@@ -185,11 +199,10 @@ fn ranges(numbers: &[u64]) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-fn estimate(wanted: &batch::Batch, client: &Client, global: &Global) -> anyhow::Result<End> {
-    let estimate = wanted.estimate(client)?;
+fn show(estimate: &batch::Estimate, is_batch: bool, global: &Global) -> anyhow::Result<End> {
     let end = if estimate.bad > 0 { End::Partly } else { End::Done };
     if global.json {
-        print_json(&estimate)?;
+        print_json(estimate)?;
         return Ok(end);
     }
     let mut rows = vec![("lines", estimate.lines.to_string()), ("cannot be sent", estimate.bad.to_string())];
@@ -197,7 +210,8 @@ fn estimate(wanted: &batch::Batch, client: &Client, global: &Global) -> anyhow::
     rows.push(("tokens in", format!("about {}", estimate.input)));
     match (estimate.likely, estimate.most) {
         (Some(likely), Some(most)) => {
-            rows.push(("cost", format!("about {likely}, with answers of at most 500 tokens")));
+            let price = if is_batch { "at the price of batches, " } else { "" };
+            rows.push(("cost", format!("about {likely}, {price}with answers of at most 500 tokens")));
             rows.push(("at most", format!("{most}, with every answer as long as it may be")));
         }
         _ => rows.push(("cost", "not known: a price is missing (`trunkline prices` lists them)".to_owned())),
@@ -241,6 +255,13 @@ fn line(progress: &Progress, columns: usize) -> String {
     if progress.failed > 0 {
         parts.push(format!("{} failed", progress.failed));
     }
+    if let Some(there) = &progress.provider {
+        let batches = if there.batches == 1 { "batch".to_owned() } else { format!("{} batches", there.batches) };
+        parts.push(format!("{} of {} done in {}'s {batches}", there.done, there.lines, there.provider));
+        parts.extend(progress.cost.map(|cost| cost.to_string()));
+        parts.push(time(progress.elapsed));
+        return parts.join("  ");
+    }
     parts.push(format!("{:.1}/s", progress.rate()));
     parts.extend(progress.left().filter(|_| progress.fresh > 0).map(|left| format!("{} left", time(left))));
     parts.extend(progress.cost.map(|cost| cost.to_string()));
@@ -278,6 +299,10 @@ fn finish(report: &Report, global: &Global) -> anyhow::Result<End> {
             time(progress.elapsed),
             progress.rate()
         ));
+    }
+    let left = progress.provider.as_ref().filter(|there| there.lines > 0 && report.stopped.is_none() && !global.quiet);
+    if let Some(there) = left {
+        complain(&format!("{} lines are with {}; the same command fetches the results", there.lines, there.provider));
     }
     match &report.stopped {
         Some(why) => anyhow::bail!("{why}"),

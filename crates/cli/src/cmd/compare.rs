@@ -69,7 +69,7 @@ impl Compare {
         let mut screen = Screen::new(global, several);
         let report = tokio::select! {
             report = contest.run(&client, |round, over| screen.show(round, over)) => report,
-            _ = tokio::signal::ctrl_c() => {
+            _ = crate::signal::next() => {
                 screen.clear();
                 anyhow::bail!("stopped");
             }

@@ -23,7 +23,7 @@ pub(crate) struct Embed {
 impl Embed {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let client = global.client()?;
-        let call = client.embed(model(&client, self.model, Operation::Embed), texts(self.texts)?);
+        let call = client.embed(model(&client, self.model, Operation::Embed, global), texts(self.texts)?);
         let done = call.with(|wanted| wanted.dimensions = self.dimensions).await?;
         tell(global, &done.target, done.answer.usage, &done.losses);
         if global.json {

@@ -35,7 +35,7 @@ pub(crate) struct Image {
 impl Image {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let client = global.client()?;
-        let mut call = client.image(model(&client, self.model, Operation::ImageGenerate), prompt(self.prompt)?);
+        let mut call = client.image(model(&client, self.model, Operation::ImageGenerate, global), prompt(self.prompt)?);
         for path in &self.from {
             let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -15,9 +15,25 @@ use crate::terminal::complain;
 const STDIN_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The model that is named, else the one of the operation's task, else the usual one.
-pub(super) fn model(client: &Client, named: Option<String>, operation: Operation) -> String {
+pub(super) fn model(client: &Client, named: Option<String>, operation: Operation, global: &Global) -> String {
     let task = || client.config().tasks.get(operation.key()).cloned();
-    named.or_else(task).unwrap_or_else(|| client.default_model())
+    named.or_else(task).unwrap_or_else(|| usual_model(client, global))
+}
+
+/// The model that is asked when nobody is named. When that is the simulator, it is said to be one.
+pub(super) fn usual_model(client: &Client, global: &Global) -> String {
+    tell_simulator(client, global);
+    client.default_model()
+}
+
+/// Says that the simulator answers those who name nobody, if it does.
+pub(super) fn tell_simulator(client: &Client, global: &Global) {
+    if client.usual_model().is_none() && !global.quiet && !global.rehearsal.replays() {
+        complain(
+            "the built-in simulator answers, for no model is named: -m names one (`trunkline providers` lists who has some), \
+             [tasks] default the usual one",
+        );
+    }
 }
 
 /// The texts that are given, else the lines of a pipe.

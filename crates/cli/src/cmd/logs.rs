@@ -97,7 +97,7 @@ async fn follow(store: &mut Store, calls: Vec<CallRow>, mut seen: u64, wanted: W
         drop(out);
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(End::Done),
+            _ = crate::signal::next() => return Ok(End::Done),
         }
         // Those that are written meanwhile have greater numbers.
         let newest = store.newest().await?;

@@ -13,6 +13,7 @@ use trunkline_store::{PromptRow, Store, date};
 use trunkline_work::prompt::{Chosen, Form, PREFIX, Prompt, Prompts as Shelf, is_name};
 use trunkline_work::workflow::read_files;
 
+use super::input::usual_model;
 use crate::ledger::make;
 use crate::terminal::{Cell, Mark, complain, print_json, print_rows};
 use crate::{End, Global};
@@ -232,7 +233,7 @@ impl Named {
     pub(super) fn fill(self, request: &mut Request, client: &Client, global: &Global) -> anyhow::Result<()> {
         self.chosen.prompt.extend(request, &self.given)?;
         if request.model.starts_with(PREFIX) {
-            request.model = client.default_model();
+            request.model = usual_model(client, global);
         }
         if global.verbose {
             complain(&format!("prompt {}", self.chosen.name));

@@ -26,7 +26,7 @@ impl Rerank {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let client = global.client()?;
         let documents = texts(self.documents)?;
-        let call = client.rerank(model(&client, self.model, Operation::Rerank), self.query, documents.clone());
+        let call = client.rerank(model(&client, self.model, Operation::Rerank, global), self.query, documents.clone());
         let done = call.with(|wanted| wanted.top = self.top).await?;
         tell(global, &done.target, done.answer.usage, &done.losses);
         let text = |index: u64| usize::try_from(index).ok().and_then(|index| documents.get(index)).map_or("", String::as_str);

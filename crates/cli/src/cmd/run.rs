@@ -11,6 +11,7 @@ use trunkline_work::workflow::{News, Outcome, Sketch, StepOutcome, StepState, Wo
 use unicode_width::UnicodeWidthStr;
 
 use super::batch::time;
+use super::input::tell_simulator;
 use crate::label::Label;
 use crate::screen::Screen;
 use crate::terminal::{complain, fit, print_json};
@@ -41,23 +42,29 @@ impl Run {
         let path = self.file.display().to_string();
         let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {path}"))?;
         let prompts = if text.contains(PREFIX) { super::prompts::shelf(global).await? } else { Prompts::default() };
-        let workflow = Workflow::parse(&text, &path, &prompts)?;
-        workflow.check(&client, self.model.as_deref())?;
-        if self.check {
-            return describe(&workflow, global);
-        }
+        let workflow = Workflow::parse_for(&text, &path, &prompts, (&client, self.model.as_deref()))?;
         let given = self.var.iter().map(|text| {
             let pair = text.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.to_owned()));
             pair.ok_or_else(|| anyhow::anyhow!("--var {text}: write NAME=VALUE"))
         });
-        let values = workflow.bind(&given.collect::<anyhow::Result<Vec<_>>>()?)?;
+        let given = given.collect::<anyhow::Result<Vec<_>>>()?;
+        if self.check {
+            workflow.check_files(&workflow.bind_some(&given)?)?;
+            return describe(&workflow, global);
+        }
+        let values = workflow.bind(&given)?;
+        workflow.check_files(&values)?;
+        if self.model.is_none() && workflow.asks_the_usual_model() {
+            tell_simulator(&client, global);
+        }
         let mut tree = Tree::new(workflow.sketch(), global);
-        let ran = workflow.run(&client, values, self.model.as_deref(), |news| tree.show(news));
-        let outcome = tokio::select! {
-            outcome = ran => outcome?,
-            _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
+        let mut stopped = false;
+        let stop = async {
+            crate::signal::next().await;
+            stopped = true;
         };
-        print(&workflow, &outcome, global)
+        let outcome = workflow.run(&client, values, self.model.as_deref(), |news| tree.show(news), stop).await;
+        print(&workflow, &outcome, stopped, global)
     }
 }
 
@@ -147,7 +154,7 @@ impl Tree {
             StepState::Done => ("✓", 32),
             StepState::Skipped => ("–", 2),
             StepState::Failed => ("✗", 31),
-            StepState::Blocked => ("·", 31),
+            StepState::Blocked | StepState::Stopped => ("·", 31),
         };
         if self.colour { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() }
     }
@@ -161,11 +168,12 @@ fn figures(step: &StepOutcome) -> Vec<String> {
         StepState::Skipped => return vec!["skipped: its condition does not hold".to_owned()],
         StepState::Blocked => return vec!["not run: a step that it needs failed".to_owned()],
         StepState::Failed => parts.push(format!("failed: {}", step.error.as_deref().unwrap_or_default())),
+        StepState::Stopped => parts.push("stopped".to_owned()),
         StepState::Running | StepState::Done => {}
     }
     parts.extend(step.of_each.map(|(done, all)| format!("{done}/{all}")));
     parts.push(time(step.elapsed));
-    if step.calls > 0 {
+    if step.input + step.output_tokens > 0 {
         parts.push(format!("{} + {} tokens", step.input, step.output_tokens));
     }
     parts.extend(step.cost.map(|cost| cost.to_string()));
@@ -176,14 +184,17 @@ fn figures(step: &StepOutcome) -> Vec<String> {
     parts
 }
 
-fn print(workflow: &Workflow, outcome: &Outcome, global: &Global) -> anyhow::Result<End> {
-    let failed = outcome.steps.iter().any(|step| step.state == StepState::Failed);
+/// So many elements that failed are told one by one; `--json` has all.
+const TOLD: usize = 20;
+
+fn print(workflow: &Workflow, outcome: &Outcome, stopped: bool, global: &Global) -> anyhow::Result<End> {
     if global.json {
         let outputs: Map<String, Value> =
             outcome.steps.iter().filter_map(|step| Some((step.name.clone(), step.output.clone()?))).collect();
         print_json(&json!({
             "name": outcome.name,
             "output": outcome.output,
+            "error": outcome.fault,
             "outputs": outputs,
             "steps": outcome.steps,
             "cost": outcome.cost(),
@@ -204,22 +215,37 @@ fn print(workflow: &Workflow, outcome: &Outcome, global: &Global) -> anyhow::Res
             complain(&format!("{} steps in {}{cost}", outcome.steps.len(), time(outcome.elapsed)));
         }
     }
-    if !failed {
-        return Ok(End::Done);
-    }
-    let done = outcome.steps.iter().any(|step| step.state == StepState::Done);
+    end(outcome, stopped)
+}
+
+/// Says what is missing, and gives how it ended.
+fn end(outcome: &Outcome, stopped: bool) -> anyhow::Result<End> {
     // The tree cuts what is long; here it is whole.
     for step in outcome.steps.iter().filter(|step| step.state == StepState::Failed) {
         complain(&format!("the step {} failed: {}", step.name, step.error.as_deref().unwrap_or_default()));
+        step.failed.iter().take(TOLD).for_each(|missed| complain(&format!("  element {}: {}", missed.element, missed.error)));
+        if let Some(more) = step.failed.len().checked_sub(TOLD + 1) {
+            complain(&format!("  and {} more (--json lists them all)", more + 1));
+        }
     }
-    anyhow::ensure!(done, "no step is done");
+    outcome.fault.iter().for_each(|fault| complain(fault));
+    if !stopped && outcome.is_whole() && outcome.fault.is_none() {
+        return Ok(End::Done);
+    }
+    let some = outcome.steps.iter().any(|step| step.output.is_some());
+    match (stopped, some) {
+        (true, false) => anyhow::bail!("stopped"),
+        (true, true) => complain("stopped: what was done until then is printed"),
+        (false, some) => anyhow::ensure!(some, "no step is done"),
+    }
     Ok(End::Partly)
 }
 
-/// The outputs that no other step takes, under their names if there are several.
+/// The outputs that no other step has taken, under their names if there are several.
 fn print_ends(out: &mut impl Write, workflow: &Workflow, outcome: &Outcome) -> anyhow::Result<()> {
     let sketch = workflow.sketch();
-    let taken = |name: &String| sketch.iter().any(|step| step.after.contains(name));
+    let has_output = |name: &String| outcome.steps.iter().any(|step| step.name == *name && step.output.is_some());
+    let taken = |name: &String| sketch.iter().any(|step| step.after.contains(name) && has_output(&step.name));
     let ends: Vec<_> = outcome.steps.iter().filter(|step| !taken(&step.name) && step.output.is_some()).collect();
     for (number, step) in ends.iter().enumerate() {
         if ends.len() > 1 {

@@ -7,6 +7,7 @@ use trunkline_gateway::{Server, Shelf, Stop};
 use trunkline_store::Ledger;
 
 use crate::ledger;
+use crate::signal;
 use crate::terminal::{complain, print_json};
 use crate::{End, Global};
 
@@ -48,12 +49,12 @@ pub(super) fn announce(server: &Server, address: &str, global: &Global) -> anyho
 pub(super) async fn run_until_signal(server: Server, quiet: bool) -> anyhow::Result<End> {
     let (stop, stopping) = Stop::new();
     tokio::spawn(async move {
-        until_signal().await;
+        signal::next().await;
         if !quiet {
             complain("stopping: no new calls, running ones may finish (again to stop at once)");
         }
         stop.stop();
-        until_signal().await;
+        signal::next().await;
         std::process::exit(1);
     });
     server.run(stopping).await?;
@@ -82,20 +83,4 @@ fn welcome(client: &Client, address: &str, notices: &[String]) {
         "  curl http://{address}/v1/chat/completions{key} -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
         client.default_model()
     ));
-}
-
-/// Ctrl-C or SIGTERM.
-async fn until_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

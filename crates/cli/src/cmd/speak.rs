@@ -32,7 +32,7 @@ impl Speak {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         let client = global.client()?;
         let ending = self.output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        let mut call = client.speak(model(&client, self.model, Operation::Speak), prompt(self.text)?);
+        let mut call = client.speak(model(&client, self.model, Operation::Speak, global), prompt(self.text)?);
         if let Some(voice) = &self.voice {
             call = call.voice(voice);
         }

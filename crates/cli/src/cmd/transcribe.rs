@@ -34,7 +34,7 @@ impl Transcribe {
         let client = global.client()?;
         let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let call = client.transcribe(model(&client, self.model, Operation::Transcribe), name, bytes);
+        let call = client.transcribe(model(&client, self.model, Operation::Transcribe, global), name, bytes);
         let call = call.with(|wanted| {
             wanted.language = self.language;
             wanted.translate = self.english;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trunkline_testkit::provider::{Answer, Ending, LocalProvider, Seen};
 
 use crate::kill::write_config;
-use crate::terminal::{Folder, run, text};
+use crate::terminal::{Folder, Gateway, run, text};
 
 /// Ends well; what it prints.
 fn good(folder: &Folder, arguments: &[&str], input: &str) -> String {
@@ -48,7 +48,7 @@ fn told(seen: &Seen) -> Vec<String> {
 fn each_line_of_a_pipe_is_a_message() {
     let folder = Folder::new();
     let input = "你好 **bold**\n\nb \\\nc\n\"\"\"\nd\n\n  e\"\"\"\n//undo\n/etc/hosts is what?\n";
-    let ran = run(&folder, &["chat"], input);
+    let ran = run(&folder, &["chat", "-m", "sim/echo"], input);
     assert_eq!(text(&ran.stdout), "你好 **bold**\nb \nc\nd\n\n  e\n/undo\n/etc/hosts is what?\n");
     assert_eq!((ran.status.code(), text(&ran.stderr).as_str()), (Some(0), ""));
     assert_eq!(good(&folder, &["chat"], ""), "");
@@ -60,7 +60,7 @@ fn each_line_of_a_pipe_is_a_message() {
     assert_eq!(field("session")[0], field("session")[1]);
     assert_eq!(json(&folder, &["chat"], ""), json!([]));
     // With -v a line for each on standard error, and the answers as they are.
-    let ran = run(&folder, &["chat", "-v"], "a\nb\n");
+    let ran = run(&folder, &["chat", "-v", "-m", "sim/echo"], "a\nb\n");
     assert_eq!(text(&ran.stdout), "a\nb\n");
     let lines = text(&ran.stderr);
     assert!(lines.lines().count() == 2 && lines.starts_with("sim/echo  1 + 1 tokens  "), "{lines}");
@@ -117,7 +117,7 @@ fn what_is_wrong_is_told_and_the_rest_is_done() {
         ("/window some", "`8000 tokens`"),
         ("/branch", "nothing was said yet"),
     ] {
-        let ran = run(&folder, &["chat"], &format!("{line}\nhello\n"));
+        let ran = run(&folder, &["chat", "-m", "sim/echo"], &format!("{line}\nhello\n"));
         let stderr = text(&ran.stderr);
         assert_eq!((ran.status.code(), text(&ran.stdout).as_str()), (Some(3), "hello\n"), "{line}: {stderr}");
         assert!(stderr.contains(told) && stderr.lines().count() == 1, "{line}: {stderr}");
@@ -297,7 +297,11 @@ fn thinking_is_told_beside_the_answer_and_only_if_it_is_wanted() {
 /// In a pipe, Ctrl-C ends the program; what came of the answer is kept.
 #[cfg(unix)]
 #[test]
-fn an_interrupted_pipe_keeps_what_came() {
+fn a_pipe_that_is_stopped_keeps_what_came() {
+    ["-INT", "-TERM"].into_iter().for_each(stop_and_look);
+}
+
+fn stop_and_look(how: &str) {
     let slow = |_: &Seen| says(&["one ", "two ", "three"]).drip(std::time::Duration::from_millis(4));
     let (folder, provider) = (Folder::new(), LocalProvider::start(slow));
     write_config(&folder, &provider);
@@ -311,7 +315,7 @@ fn an_interrupted_pipe_keeps_what_came() {
     std::io::Write::write_all(&mut input, b"go\nnever asked\n").unwrap();
     let mut first = [0; 4];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    crate::terminal::signal(&child, how);
     let ran = child.wait_with_output().unwrap();
     drop(input);
     assert_eq!((ran.status.code(), &first), (Some(1), b"one "));
@@ -320,4 +324,28 @@ fn an_interrupted_pipe_keeps_what_came() {
     assert_eq!((kept.len(), &kept[0]["turns"]), (1, &json!(1)));
     let shown = good(&folder, &["sessions", "show", kept[0]["id"].as_str().unwrap()], "");
     assert!(shown.contains("one") && shown.contains("broken off"), "{shown}");
+}
+
+#[test]
+fn what_callers_of_the_gateway_say_is_not_gone_on_with_in_a_terminal() {
+    let gateway = Gateway::start();
+    let body = r#"{"model":"sim/echo","messages":[{"role":"user","content":"theirs"}]}"#;
+    for headers in ["x-trunkline-session: anna-1\r\nx-trunkline-user: anna\r\n", "x-trunkline-session: s-2\r\n"] {
+        assert_eq!(gateway.post_with("/v1/chat/completions", body, headers).0, 200);
+    }
+    let folder = &gateway.folder;
+    let ran = run(folder, &["ask", "-c", "first"], "");
+    assert_eq!((ran.status.code(), text(&ran.stdout).as_str()), (Some(0), "first\n"), "{}", text(&ran.stderr));
+    assert!(text(&ran.stderr).contains("this is the first"), "{}", text(&ran.stderr));
+    // They have said something since.
+    assert_eq!(gateway.post_with("/v1/chat/completions", body, "x-trunkline-session: s-2\r\n").0, 200);
+    assert_eq!(good(folder, &["chat", "-c"], "second\n"), "second\n");
+    let kept = sessions(folder);
+    let of = |id: &str| kept.iter().find(|session| session["id"] == id).unwrap()["turns"].clone();
+    assert_eq!((of("anna-1"), of("s-2"), &kept[0]["turns"], kept.len()), (json!(1), json!(2), &json!(2), 3), "{kept:?}");
+    // One that is named is gone on with, and whoever is named is asked: it has no model of its own.
+    let third = good(folder, &["chat", "-m", "sim/lorem", "--max-tokens", "2"], "/open s-2\nthird\n");
+    assert_eq!(third.split_whitespace().count(), 2, "{third}");
+    assert_eq!(good(folder, &["ask", "--session", "anna", "fourth"], ""), "fourth\n");
+    assert_eq!(sessions(folder).iter().find(|session| session["id"] == "s-2").unwrap()["model"], Value::Null);
 }

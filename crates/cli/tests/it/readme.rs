@@ -129,3 +129,26 @@ fn exit_codes_say_how_it_ended() {
     let told = text(&output.stderr);
     assert!(told.contains("line 3") && told.contains("`lissten`") && told.contains("`listen`"), "{told}");
 }
+
+#[test]
+fn the_simulator_says_that_it_is_one() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("w.toml"), "[steps.a]\nprompt = \"x\"").unwrap();
+    let said = |arguments: &[&str]| text(&run(&folder, arguments, "hi\n").stderr).contains("simulator");
+    for arguments in
+        [&["ask", "hi"][..], &["ask", "--keep", "hi"], &["ask", "-c", "hi"], &["chat"], &["run", "w.toml"], &["embed", "hi"]]
+    {
+        assert!(said(arguments), "{arguments:?}");
+        assert!(!said(&[arguments, &["-q"]].concat()), "{arguments:?} -q");
+        assert!(!said(&[arguments, &["-m", "sim/echo"]].concat()), "{arguments:?} -m");
+    }
+    std::fs::write(
+        folder.0.join("trunkline.toml"),
+        "[models.zeta]\ntargets = [\"sim/lorem\"]\n[models.alpha]\ntargets = [\"sim/echo\"]\n",
+    )
+    .unwrap();
+    assert!(!said(&["ask", "hi"]));
+    // The first alias of the file, and not of the alphabet.
+    let told: serde_json::Value = serde_json::from_slice(&run(&folder, &["ask", "--json", "hi"], "").stdout).unwrap();
+    assert_eq!(told["target"], "sim/lorem");
+}

@@ -44,6 +44,12 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// Sends a signal: `-TERM`, `-INT`.
+#[cfg(unix)]
+pub(crate) fn signal(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
 /// `trunkline serve` on a free port.
 pub(crate) struct Gateway {
     child: Child,
@@ -51,12 +57,16 @@ pub(crate) struct Gateway {
     pub(crate) address: String,
     /// What it printed when it started.
     pub(crate) welcome: Vec<String>,
-    _folder: Folder,
+    /// Where it runs.
+    pub(crate) folder: Folder,
 }
 
 impl Gateway {
     pub(crate) fn start() -> Self {
-        let folder = Folder::new();
+        Gateway::start_in(Folder::new())
+    }
+
+    pub(crate) fn start_in(folder: Folder) -> Self {
         let mut child = command(&folder, &["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut welcome = Vec::new();
         for line in BufReader::new(child.stderr.take().unwrap()).lines() {
@@ -66,16 +76,21 @@ impl Gateway {
             }
         }
         let address = welcome[0].rsplit_once("http://").unwrap().1.to_owned();
-        Gateway { child, address, welcome, _folder: folder }
+        Gateway { child, address, welcome, folder }
     }
 
     /// Sends a body, as curl does, and gives status, head and body of the reply.
     pub(crate) fn post(&self, path: &str, body: &str) -> (u16, String, String) {
+        self.post_with(path, body, "")
+    }
+
+    /// The same with more headers, each with its line end.
+    pub(crate) fn post_with(&self, path: &str, body: &str, headers: &str) -> (u16, String, String) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let length = body.len();
         let head = format!(
-            "POST {path} HTTP/1.0\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.0\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n{headers}\r\n"
         );
         socket.write_all(format!("{head}{body}").as_bytes()).unwrap();
         let mut reply = Vec::new();
@@ -89,8 +104,7 @@ impl Gateway {
     /// Asks it to stop and waits until it has.
     #[cfg(unix)]
     pub(crate) fn stop(mut self) -> std::process::ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        signal(&self.child, "-TERM");
         self.child.wait().unwrap()
     }
 }

@@ -38,7 +38,7 @@ fn the_examples_run() {
     assert_eq!(review["outputs"]["translated"].as_array().unwrap().len(), 2, "{review}");
     assert!(review["output"].as_str().unwrap().contains("It burns!"), "{review}");
     // In a pipe: the text on stdout, a line for each step on stderr.
-    let output = run(&folder, &["run", &example("product-page.toml"), "--var", "description=x"], "");
+    let output = run(&folder, &["run", "-m", "sim/echo", &example("product-page.toml"), "--var", "description=x"], "");
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).starts_with("# ") && !text(&output.stdout).contains('\x1b'), "{}", text(&output.stdout));
     assert_eq!(text(&output.stderr).lines().count(), 3, "{}", text(&output.stderr));
@@ -148,4 +148,130 @@ fn an_answer_that_does_not_follow_the_schema_is_sent_back_once() {
     write(&folder, &format!("[steps.a]\nprompt = \"x\"\nretry = 1\n{schema}\n"));
     let done = outcome(&folder, &["w.toml", "-m", "house/m"]);
     assert_eq!((&done["outputs"]["a"], &done["steps"][0]["calls"]), (&json!({ "n": 3 }), &json!(3)), "{done}");
+}
+
+/// Fails for every prompt that has this word.
+fn fails_for(word: &'static str) -> LocalProvider {
+    LocalProvider::start(move |seen: &Seen| {
+        let prompt = seen.json()["messages"][0]["content"].as_str().unwrap().to_owned();
+        if prompt.contains(word) {
+            return Answer::json(400, r#"{"error":{"message":"not that one"}}"#);
+        }
+        Answer::json(
+            200,
+            json!({
+                "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+                "choices": [{ "index": 0, "message": { "role": "assistant", "content": format!("re {prompt}") }, "finish_reason": "stop" }],
+                "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5 },
+            })
+            .to_string(),
+        )
+    })
+}
+
+#[test]
+fn what_was_answered_is_printed_whatever_fails() {
+    let (folder, provider) = (Folder::new(), fails_for("bad"));
+    write_config(&folder, &provider);
+    // The text at the end cannot be made.
+    write(
+        &folder,
+        "output = \"\"\"\nfine\n{{ j.none }}\"\"\"\nmodel = \"house/m\"\n[vars]\nj = { type = \"json\", default = {} }\n[steps.a]\nprompt = \"x\"",
+    );
+    let ran = run(&folder, &["run", "w.toml"], "");
+    assert_eq!((ran.status.code(), text(&ran.stdout).trim()), (Some(3), "re x"), "{}", text(&ran.stderr));
+    assert!(text(&ran.stderr).contains("w.toml, line 3: output: `j.none` is not set"), "{}", text(&ran.stderr));
+    let told = outcome(&folder, &["w.toml"]);
+    assert_eq!((&told["outputs"]["a"], &told["output"]), (&json!("re x"), &Value::Null), "{told}");
+    assert!(told["error"].as_str().unwrap().contains("`j.none`"), "{told}");
+    // Elements that cannot be done: the others are, and the text of a file may begin with a mark.
+    let lines: String = (1..=50).map(|at| if at % 20 == 0 { format!("bad {at}\n") } else { format!("{at}\n") }).collect();
+    std::fs::write(folder.0.join("lines.txt"), format!("\u{feff}{lines}")).unwrap();
+    write(
+        &folder,
+        "model = \"house/m\"\n[steps.a]\neach_line_of = \"lines.txt\"\nprompt = \"{{ item }}\"\n[steps.b]\nprompt = \"{{ a }}\"",
+    );
+    let told = outcome(&folder, &["w.toml"]);
+    let answers = told["outputs"]["a"].as_array().unwrap();
+    assert_eq!((answers.len(), &answers[0], &answers[19], &answers[49]), (50, &json!("re 1"), &Value::Null, &json!("re 50")));
+    let a = &told["steps"][0];
+    assert_eq!((&a["state"], &a["of_each"], &a["calls"]), (&json!("failed"), &json!([48, 50]), &json!(50)), "{a}");
+    assert_eq!(a["failed"].as_array().unwrap().iter().map(|one| one["element"].clone()).collect::<Vec<_>>(), [20, 40]);
+    assert_eq!(told["steps"][1]["state"], "blocked");
+    let ran = run(&folder, &["run", "w.toml"], "");
+    assert_eq!(ran.status.code(), Some(3));
+    assert!(text(&ran.stdout).contains("re 50"), "{}", text(&ran.stdout));
+    let told = text(&ran.stderr);
+    assert!(told.contains("2 of 50 elements") && told.contains("  element 40: ") && told.contains("not that one"), "{told}");
+    // Where nothing comes of anything, not everything is tried.
+    std::fs::write(folder.0.join("lines.txt"), "bad\n".repeat(5000)).unwrap();
+    let before = provider.requests().len();
+    let ran = run(&folder, &["run", "w.toml"], "");
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(provider.requests().len() - before < 100 && text(&ran.stderr).contains("the others are not tried"));
+    // A call that failed is a call.
+    write(&folder, "model = \"house/m\"\n[steps.a]\nprompt = \"bad\"");
+    assert_eq!(outcome(&folder, &["w.toml"])["steps"][0]["calls"], 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_answered_is_printed_when_it_is_stopped() {
+    let slow = |seen: &Seen| {
+        let prompt = seen.json()["messages"][0]["content"].as_str().unwrap().to_owned();
+        let body = json!({ "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{ "index": 0, "message": { "role": "assistant", "content": format!("re {prompt}") }, "finish_reason": "stop" }] });
+        let wait = if prompt.contains("slow") { 60 } else { 0 };
+        Answer::json(200, body.to_string()).delay(std::time::Duration::from_secs(wait))
+    };
+    let (folder, provider) = (Folder::new(), LocalProvider::start(slow));
+    write_config(&folder, &provider);
+    write(
+        &folder,
+        "model = \"house/m\"\nparallel = 1\n[vars]\nl = [\"1\", \"2\", \"slow\"]\n[steps.a]\nprompt = \"a\"\n[steps.b]\neach = \"l\"\nprompt = \"{{ item }} {{ a }}\"\n[steps.c]\nprompt = \"{{ b }}\"",
+    );
+    let child = crate::terminal::command(&folder, &["run", "--json", "w.toml"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while provider.requests().len() < 4 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    crate::terminal::signal(&child, "-TERM");
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!(ran.status.code(), Some(3), "{}", text(&ran.stderr));
+    let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(told["outputs"], json!({ "a": "re a", "b": ["re 1 re a", "re 2 re a", null] }), "{told}");
+    let states: Vec<&Value> = told["steps"].as_array().unwrap().iter().map(|step| &step["state"]).collect();
+    assert_eq!(states, ["done", "stopped", "waiting"]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let folder = Folder::new();
+    write(
+        &folder,
+        "[steps.a]\nprompt = \"{{ a. }}\"\nmodel = \"nobody/x\"\n[steps.b]\nprompt = \"{{ a }}\"\nmodel = \"nobody/y\"\n[steps.c]\neach_line_of = \"{{ d }}\"\nprompt = \"{{ e }}\"",
+    );
+    let told = text(&run(&folder, &["run", "--check", "w.toml"], "").stderr);
+    assert!(
+        ["line 2: prompt", "line 1: the step a", "line 4: the step b", "asks for e"].iter().all(|word| told.contains(word)),
+        "{told}"
+    );
+    assert!(!told.contains("asks for a"), "{told}");
+    write(&folder, "[vars]\nf = { type = \"text\" }\n[steps.c]\neach_line_of = \"{{ f }}\"\nprompt = \"{{ item }}\"");
+    for (arguments, code) in [
+        (&["run", "--check", "w.toml", "--var", "f=none.txt"][..], 1),
+        (&["run", "--check", "w.toml"], 0),
+        (&["run", "w.toml", "--var", "f=none.txt"], 1),
+    ] {
+        let ran = run(&folder, arguments, "");
+        assert_eq!(ran.status.code(), Some(code), "{arguments:?}: {}", text(&ran.stderr));
+        assert!(
+            code == 0 || text(&ran.stderr).contains("line 3: each_line_of of c: cannot read none.txt"),
+            "{}",
+            text(&ran.stderr)
+        );
+    }
 }

@@ -19,7 +19,16 @@ impl Config {
     /// # Errors
     /// One sentence with line, key and the nearest known key.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| wrong(ParseError::from_toml(name, text, &error).to_string()))
+        let mut config: Config =
+            toml::from_str(text).map_err(|error| wrong(ParseError::from_toml(name, text, &error).to_string()))?;
+        config.first_model = first_model(text);
+        Ok(config)
+    }
+
+    /// The name that is asked for when nobody says: the `default` task's, else the first alias of the file.
+    pub fn usual_model(&self) -> Option<&str> {
+        let first = self.first_model.as_ref().filter(|name| self.models.contains_key(*name));
+        self.tasks.get("default").or(first).or_else(|| self.models.keys().next()).map(String::as_str)
     }
 
     /// Reads a configuration file.
@@ -44,6 +53,13 @@ impl Config {
             None => Ok(Config::default()),
         }
     }
+}
+
+/// The alias that stands first in the file; maps are in the order of the alphabet.
+fn first_model(text: &str) -> Option<String> {
+    let file = toml::de::DeTable::parse(text).ok()?;
+    let models = file.get_ref().get("models")?.get_ref().as_table()?;
+    models.keys().min_by_key(|name| name.span().start).map(|name| name.get_ref().clone().into_owned())
 }
 
 /// `prices.toml` as written.

@@ -58,6 +58,9 @@ pub struct Config {
     pub limits: BTreeMap<String, Limit>,
     /// Aliases: the model names that callers may use.
     pub models: BTreeMap<String, Alias>,
+    /// The alias that stands first in the file.
+    #[serde(skip)]
+    pub first_model: Option<String>,
     /// Prices, limits and abilities of models, by `provider/model` (the model may be a pattern): over what the catalogue
     /// says and what `prices.toml` says, key by key.
     pub prices: BTreeMap<String, ModelPatch>,

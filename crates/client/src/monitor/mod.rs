@@ -132,6 +132,8 @@ pub struct OpenCall {
     models: Arc<Models>,
     /// About how many tokens the prompt has; `None`: it is not what counts.
     prompt: Option<u64>,
+    /// Handed in as a batch, at so many hundredths of the live price where the model's row does not say.
+    batch: Option<u32>,
 }
 
 impl OpenCall {
@@ -163,7 +165,29 @@ impl OpenCall {
             mirror_of: None,
             texts: None,
         };
-        OpenCall { outcome: Some(outcome), pass: None, answering: 0, started: Instant::now(), recorder, models, prompt: None }
+        OpenCall {
+            outcome: Some(outcome),
+            pass: None,
+            answering: 0,
+            started: Instant::now(),
+            recorder,
+            models,
+            prompt: None,
+            batch: None,
+        }
+    }
+
+    /// The call was handed in as a batch, at so many hundredths of the live price where the model's row does not say.
+    pub(crate) const fn in_batch(mut self, percent: u32) -> Self {
+        self.batch = Some(percent);
+        self
+    }
+
+    fn price(&self, target: &str, usage: Option<Usage>, pieces: Pieces) -> Option<Cost> {
+        match self.batch {
+            None => price(&self.models, target, usage, pieces),
+            Some(percent) => self.models.batch_cost(target, &Work::from(usage?), percent),
+        }
     }
 
     /// The call asks for this, and of this model.
@@ -284,7 +308,7 @@ impl OpenCall {
         for open in outcome.exchanges.iter_mut().filter(|exchange| exchange.error.is_none()) {
             open.elapsed = outcome.elapsed.saturating_sub(open.started);
             open.usage = used;
-            open.cost = price(&self.models, &open.target, used, outcome.pieces);
+            open.cost = self.price(&open.target, used, outcome.pieces);
             open.error.clone_from(&error);
         }
         outcome.error = error;
@@ -339,7 +363,7 @@ impl OpenCall {
     pub(crate) fn copy(&self, request_id: String, task: Option<&str>) -> Option<Self> {
         let Outcome { request_id: of, model, operation, dialect, key, user, tags, .. } = self.outcome.as_ref()?;
         let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models));
-        copy.prompt = self.prompt;
+        (copy.prompt, copy.batch) = (self.prompt, self.batch);
         if let Some(outcome) = &mut copy.outcome {
             outcome.mirror_of = Some(of.clone());
             outcome.model.clone_from(model);

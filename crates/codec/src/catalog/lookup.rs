@@ -78,6 +78,13 @@ impl Models {
         self.find(provider, model)?.price.as_ref()?.cost(work)
     }
 
+    /// What a call to `target` came to that was handed in as a batch; `percent` of the usual price is what its provider takes
+    /// where the model's row does not say. `None` when the price is not known.
+    pub fn batch_cost(&self, target: &str, work: &Work, percent: u32) -> Option<Cost> {
+        let (provider, model) = target.split_once('/')?;
+        self.find(provider, model)?.price.as_ref()?.batch_cost(work, percent)
+    }
+
     /// The providers that have rows of their own in the files that are compiled in, by id.
     pub fn providers() -> impl Iterator<Item = &'static str> {
         MODEL_FILES.iter().map(|(id, _, _)| *id)

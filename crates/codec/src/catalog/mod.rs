@@ -7,6 +7,7 @@
 mod ability;
 mod address;
 mod auth;
+mod batches;
 mod import;
 mod lookup;
 mod model;
@@ -29,6 +30,7 @@ pub use auth::{
     AWS_STARTS, ApiKey, ApiKeyPatch, Auth, AwsKeys, CMD_LIFETIME, ClientAuth, JwtHs256, KeyPair, KeyScheme, KeySignature, Limits,
     MessageAlgorithm, MessageSignature, Mint, OAuth2, Pick, Place, SecretRef, ServiceAccount, SigV4, placeholders,
 };
+pub use batches::Batches;
 pub use import::{Import, Skipped, import_prices, write_prices};
 pub use lookup::Models;
 pub use model::Model;
@@ -43,7 +45,7 @@ pub use quirks::{
     ReasoningStyle, SystemRole,
 };
 pub use resolve::{ResolveError, matches};
-pub use table::{Lang, provider_table};
+pub use table::{Lang, batch_table, provider_table};
 pub use week::Window;
 
 include!(concat!(env!("OUT_DIR"), "/providers.rs"));

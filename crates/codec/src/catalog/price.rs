@@ -249,10 +249,14 @@ impl Price {
         self.levels.first().map(|level| level.rates.clone()).unwrap_or_default()
     }
 
+    /// The level that a prompt of this length is on.
+    fn level(&self, work: &Work) -> Option<&Level> {
+        self.levels.iter().rev().find(|level| level.above == 0 || level.above < work.usage.input)
+    }
+
     /// The prices for a call like this.
     fn rates(&self, work: &Work) -> Rates {
-        let reached = |level: &&Level| level.above == 0 || level.above < work.usage.input;
-        let level = self.levels.iter().rev().find(reached);
+        let level = self.level(work);
         let mut rates = level.map(|level| level.rates.clone()).unwrap_or_default();
         let off_peak = self.off_peak.as_ref().filter(|_| level.is_none_or(|level| level.above == 0));
         if let (Some(off_peak), Some(minute)) = (off_peak, work.minute)
@@ -272,6 +276,19 @@ impl Price {
     /// No token is paid for twice: cached and audio tokens are parts of `input`, reasoning and audio of `output`, and
     /// parts that claim more than the whole are cut to it.
     pub fn cost(&self, work: &Work) -> Option<Cost> {
+        Some(Cost { currency: self.currency, micros: self.bill(work)?.micros() })
+    }
+
+    /// What a call came to that was handed in as a batch: at the row's own prices for that, else at so many hundredths of
+    /// the others.
+    pub fn batch_cost(&self, work: &Work, percent: u32) -> Option<Cost> {
+        let is_told = self.level(work).is_some_and(|level| level.batch.is_some());
+        let Bill(whole) = self.bill(&Work { batch: true, ..*work })?;
+        let bill = if is_told { whole } else { whole.saturating_mul(u128::from(percent)) / 100 };
+        Some(Cost { currency: self.currency, micros: Bill(bill).micros() })
+    }
+
+    fn bill(&self, work: &Work) -> Option<Bill> {
         let rates = self.rates(work);
         let mut bill = Bill::default();
         let Pieces { images, milliseconds, characters, .. } = work.pieces;
@@ -284,7 +301,7 @@ impl Price {
             bill.add_output(&rates, work)?;
         }
         bill.add_pieces(&rates, &work.pieces)?;
-        Some(Cost { currency: self.currency, micros: bill.micros() })
+        Some(bill)
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::address::{complete_local, split_address};
 use super::auth::{ApiKey, ApiKeyPatch, Auth, SecretRef};
+use super::batches::Batches;
 use super::parse::ParseError;
 use super::placeholder::{check, fill};
 use super::quirks::{Quirks, QuirksPatch};
@@ -78,6 +79,8 @@ pub struct Provider {
     /// The dialect in which an operation beyond chat is asked for, by [`Operation::key`](crate::dialect::Operation::key),
     /// where it is not the caller's or the first that has it; `none` for what is not on offer.
     pub operations: BTreeMap<String, String>,
+    /// Its interface for many calls at once, if it has one.
+    pub batch: Option<Batches>,
     /// A server on this machine: used only when the user names it, and then also without a secret.
     pub local: bool,
     /// Names that other catalogues have for it, so that their lists can be imported.
@@ -125,6 +128,8 @@ pub struct ProviderPatch {
     pub models: Option<Vec<String>>,
     /// See [`Provider::operations`]; only those named change.
     pub operations: BTreeMap<String, String>,
+    /// See [`Provider::batch`].
+    pub batch: Option<Batches>,
     /// See [`Provider::local`].
     pub local: Option<bool>,
     /// See [`Provider::known_as`].
@@ -167,6 +172,7 @@ impl Provider {
             quirks: Quirks::default(),
             models: Vec::new(),
             operations: BTreeMap::new(),
+            batch: None,
             local: false,
             known_as: Vec::new(),
             notes: None,
@@ -188,6 +194,7 @@ impl Provider {
         set(&mut next.local, patch.local);
         set(&mut next.models, patch.models);
         set(&mut next.known_as, patch.known_as);
+        next.batch = patch.batch.or(next.batch);
         next.notes = patch.notes.or(next.notes);
         next.notes_zh = patch.notes_zh.or(next.notes_zh);
         next.operations.extend(patch.operations);
@@ -364,6 +371,7 @@ impl Provider {
             check(text).map_err(|what| ParseError::wrong(id, format!("a placeholder of `{text}` {what}")))?;
         }
         self.quirks.check(id)?;
+        self.batch.as_ref().map_or(Ok(()), |batch| batch.check(id, &self.dialects))?;
         if let Some(pointer) = self.body_values.keys().find(|pointer| !pointer.starts_with('/')) {
             return Err(ParseError::wrong(id, format!("`{pointer}` is not a JSON pointer; it begins with a slash")));
         }

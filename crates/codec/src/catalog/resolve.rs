@@ -52,9 +52,10 @@ impl fmt::Display for ResolveError {
             }
             Self::Unknown { name, nearest } => {
                 write!(f, "no provider claims the model name `{name}`")?;
-                match nearest {
-                    Some(near) => write!(f, "; did you mean `{near}`?"),
-                    None => f.write_str("; write provider/model"),
+                match (nearest, name.split_once('/')) {
+                    (Some(near), _) => write!(f, "; did you mean `{near}`?"),
+                    (None, Some((provider, _))) => write!(f, ", and there is no provider `{provider}`"),
+                    (None, None) => f.write_str("; write provider/model"),
                 }
             }
         }

@@ -20,6 +20,7 @@ pub mod advice;
 mod anthropic_messages;
 mod aside;
 mod asked;
+pub mod batch;
 mod bedrock_converse;
 mod cohere_chat;
 mod dashscope;

@@ -268,6 +268,10 @@ fn a_name_that_leads_nowhere_says_why() {
         says("something-else-entirely", &[]),
         "no provider claims the model name `something-else-entirely`; write provider/model"
     );
+    assert_eq!(
+        says("elsewhere-entirely/x", &[]),
+        "no provider claims the model name `elsewhere-entirely/x`, and there is no provider `elsewhere-entirely`"
+    );
     assert_eq!(says("openai/", &["openai"]), "`openai/` names no model; write provider/model");
     assert_eq!(says("", &[]), "`` names no model; write provider/model");
 }

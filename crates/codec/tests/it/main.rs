@@ -4,6 +4,7 @@
 mod advice;
 mod anthropic_messages;
 mod asked;
+mod batch;
 mod catalog;
 mod cohere_chat;
 mod fixture;

@@ -306,3 +306,19 @@ fn abilities_are_words() {
     let set: Abilities = patch("able = ['vision', 'tools']").able.unwrap();
     assert_eq!(set.to_string(), "tools, vision");
 }
+
+#[test]
+fn a_batch_costs_what_its_row_says_or_a_share_of_the_rest() {
+    let row = |text: &str| Price::of(&toml::from_str::<ModelPatch>(text).unwrap()).unwrap();
+    let work = Work::from(usage(1_000_000, 1_000_000));
+    let plain = row("input = '2'\noutput = '8'");
+    let micros = |price: &Price, percent: u32| price.batch_cost(&work, percent).unwrap().micros;
+    assert_eq!([50, 100, 33].map(|percent| micros(&plain, percent)), [5_000_000, 10_000_000, 3_300_000]);
+    let told = row("input = '2'\noutput = '8'\nbatch = { input = '1', output = '3' }");
+    assert_eq!([50, 100].map(|percent| micros(&told, percent)), [4_000_000, 4_000_000]);
+    // Rounded once, at the end.
+    let small = Work::from(usage(3, 0));
+    assert_eq!(row("input = '0.3'").batch_cost(&small, 50).unwrap().micros, 0);
+    assert_eq!(row("input = '0.4'").batch_cost(&small, 50).unwrap().micros, 1);
+    assert_eq!(row("input = '2'").batch_cost(&work, 50), None, "what has no price has no cost");
+}

@@ -22,6 +22,8 @@ const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 /// Rows that are deleted at one time: others wait meanwhile.
 const TRIM_MOST: u64 = 2000;
+/// It may take longer than writing: so many times.
+const TRIM_PATIENCE: u32 = 10;
 /// What waits for a store longer than this is set aside on the disk: it is how much a sudden end may lose.
 const UNSAFE_MOST: Duration = Duration::from_millis(600);
 /// How often it is told that texts were left out.
@@ -97,10 +99,12 @@ impl Writer {
         let closing = Arc::clone(&self.closing);
         let mut closing = pin!(closing.notified());
         let before = self.memory.len();
-        let pause = match (self.has_backlog(), self.is_behind()) {
-            (true, _) => Duration::ZERO,
-            (_, true) => self.options.pause,
-            _ => TRIM_EVERY,
+        let pause = match self.board.state() {
+            State::Ok if self.has_backlog() => Duration::ZERO,
+            // They came while others were written.
+            State::Ok if !self.memory.is_empty() => GATHER,
+            State::Ok => TRIM_EVERY,
+            _ => self.options.pause,
         };
         tokio::select! {
             biased;
@@ -146,14 +150,9 @@ impl Writer {
         }
     }
 
-    /// The store takes rows, and there are some that wait, or some to be deleted.
+    /// There are rows that a store waits for, or some that it has to delete.
     fn has_backlog(&self) -> bool {
-        let is_open = self.board.state() == State::Ok && self.store.is_some();
-        is_open && (self.spill.rows() > 0 || !self.orphans.is_empty() || self.trimmed.is_none())
-    }
-
-    fn is_behind(&self) -> bool {
-        self.board.state() != State::Ok || self.spill.rows() > 0 || !self.memory.is_empty()
+        self.store.is_some() && (self.spill.rows() > 0 || !self.orphans.is_empty() || self.trimmed.is_none())
     }
 
     /// Brings what has come to the store, or where it waits.
@@ -198,7 +197,12 @@ impl Writer {
     /// Deletes some of what is kept no longer.
     async fn trim(&mut self) {
         let Some(mut store) = self.store.take() else { return };
-        let done = self.meanwhile(store.trim(self.options.keep, SystemTime::now(), TRIM_MOST)).await;
+        let patience = self.options.patience * TRIM_PATIENCE;
+        let work = store.trim(self.options.keep, SystemTime::now(), TRIM_MOST);
+        let Ok(done) = self.meanwhile(timeout(patience, work)).await else {
+            self.trimmed = Some(Instant::now());
+            return self.falter(&late(), Vec::new());
+        };
         self.store = Some(store);
         match done {
             Ok(done) => {
@@ -234,7 +238,7 @@ impl Writer {
         self.board.written.fetch_add(lines.rows.len() as u64, Relaxed);
         if lines.spoilt > 0 {
             self.board.lost.fetch_add(lines.spoilt, Relaxed);
-            (self.tell)(&format!("{} lines of the ledger's spill file are none, and lost", lines.spoilt));
+            (self.tell)(&format!("{} lines of the ledger's spill file cannot be read, and are lost", lines.spoilt));
         }
         self.spill.taken(&lines);
         Ok(())
@@ -288,13 +292,17 @@ impl Writer {
         }
         let mut new = 0;
         if !rows.is_empty() {
+            let begun = Instant::now();
             // A store that has not answered is dropped with its connection: half a transaction is none.
             let Ok(added) = self.meanwhile(timeout(patience, store.add(rows))).await else {
                 self.batch = (rows.len() / 2).max(1);
                 return Err(late());
             };
             new = added?;
-            self.batch = (self.batch * 2).min(BATCH);
+            // Twice as many take twice as long: that must be well within the patience.
+            if begun.elapsed() < patience / 4 {
+                self.batch = (self.batch * 2).min(BATCH);
+            }
         }
         self.store = Some(store);
         Ok(new)

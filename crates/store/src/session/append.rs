@@ -5,7 +5,7 @@ use sqlx::{Connection, Executor, Row};
 use trunkline_codec::{Error, Result, Retry};
 
 use super::row::{SessionRow, Summary, TurnRow};
-use crate::forget::is_forgotten;
+use crate::forget::Forgotten;
 use crate::id::Id;
 use crate::store::Store;
 use crate::write::int;
@@ -59,14 +59,14 @@ impl Store {
     /// is made if it is not there. Both or nothing.
     ///
     /// # Errors
-    /// When the store cannot be written; without hope of another time (`Retry::Never`) when the parent is gone, the user was forgotten, or the answer's
-    /// id names another turn already.
+    /// When the store cannot be written; without hope of another time (`Retry::Never`) when the parent is gone or its user
+    /// forgotten since it began, or the answer's id names another turn already.
     pub async fn append_turn(&mut self, turn: &TurnRow, session: Option<&SessionRow>) -> Result<Placed> {
         let asked = serde_json::to_string(&turn.asked).map_err(|error| wrong(error.to_string()))?;
         let answered = serde_json::to_string(&turn.answered).map_err(|error| wrong(error.to_string()))?;
         match append(&mut self.connection, turn, session, (&asked, &answered)).await {
-            Ok(Ok(placed)) => Ok(placed),
-            Ok(Err(why)) => Err(wrong(why)),
+            Ok(Some(placed)) => Ok(placed),
+            Ok(None) => Err(gone()),
             Err(error) => {
                 let retry = if is_refused(&error) { Retry::Never } else { Retry::Backoff };
                 Err(Error { retry, ..self.wrong(&error) })
@@ -94,13 +94,13 @@ impl Store {
     }
 }
 
-/// Why a turn is never taken.
-const GONE: &str = "the turn that this one goes on from was deleted in the meantime";
-const FORGOTTEN: &str = "its user was forgotten in the meantime";
-
 /// Whether the tables do not take this row, now or later.
 fn is_refused(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation() || error.is_check_violation())
+}
+
+fn gone() -> Error {
+    wrong("the conversation that this turn belongs to was deleted in the meantime")
 }
 
 fn bytes(id: Option<Id>) -> Option<Vec<u8>> {
@@ -131,18 +131,17 @@ async fn append(
     turn: &TurnRow,
     session: Option<&SessionRow>,
     (asked, answered): (&str, &str),
-) -> Result<Result<Placed, &'static str>, sqlx::Error> {
+) -> Result<Option<Placed>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let begun_us = int(turn.begun_us);
+    if Forgotten::since(&mut transaction, begun_us).await?.have_of(turn.user_id.as_deref(), begun_us) {
+        return Ok(None);
+    }
     if let Some(parent) = bytes(turn.parent) {
         let there = sqlx::query::<Sqlite>("SELECT COUNT(*) FROM turns WHERE id = $1").bind(parent);
         if transaction.fetch_one(there).await?.try_get::<i64, _>(0)? == 0 {
-            return Ok(Err(GONE));
+            return Ok(None);
         }
-    }
-    if let Some(user) = &turn.user_id
-        && is_forgotten(&mut transaction, user, turn.id).await?
-    {
-        return Ok(Err(FORGOTTEN));
     }
     let query = sqlx::query::<Sqlite>(TURN).bind(turn.id.bytes().to_vec()).bind(bytes(turn.parent)).bind(&turn.session);
     let query = query.bind(&turn.response_id).bind(&turn.key_id).bind(&turn.user_id);
@@ -161,5 +160,5 @@ async fn append(
         }
     }
     transaction.commit().await?;
-    Ok(Ok(placed))
+    Ok(Some(placed))
 }

@@ -19,6 +19,8 @@ pub struct Sought {
     pub limit: u32,
     /// Only those of this user.
     pub user: Option<String>,
+    /// Only those that a program on this machine has begun: no caller of the gateway has.
+    pub local: bool,
     /// Only those that have this text in their title or in a turn. Of the turns the latest 10,000 that may fit are looked at.
     pub text: Option<String>,
     /// Only those that were not changed at this time or later: for the next page. Microseconds since 1970.
@@ -80,6 +82,9 @@ impl Store {
             // These types can always be encoded.
             let _ = arguments.add(user.clone());
             clauses.push(format!("user_id = ${}", arguments.len()));
+        }
+        if sought.local {
+            clauses.push("local = 1".to_owned());
         }
         if let Some(before) = sought.before_us {
             let _ = arguments.add(crate::write::int(before));

@@ -101,8 +101,13 @@ async fn nothing_of_hers_is_left_in_the_conversations_of_others() {
     let hers = SessionRow { system: Some("Be her secretary.".to_owned()), ..session("hers", hour(1)) };
     let first = world.say(&hers, "her secret", hour(1)).await;
     let bob = || Some("bob".to_owned());
-    let branch =
-        SessionRow { id: "his".to_owned(), head: Some(first), user_id: bob(), branch_of: Some("hers".to_owned()), ..hers };
+    let branch = SessionRow {
+        id: "his".to_owned(),
+        head: Some(first),
+        user_id: bob(),
+        branch_of: Some("hers".to_owned()),
+        ..hers.clone()
+    };
     world.store.add_session(&branch).await.unwrap();
     let mut last = first;
     for text in ["his question", "his second"] {
@@ -121,6 +126,11 @@ async fn nothing_of_hers_is_left_in_the_conversations_of_others() {
     for (text, is_left) in [("her secret", false), ("Title of hers", false), ("her secretary", false), ("his question", true)] {
         assert_eq!(is_anywhere(&folder, text), is_left, "{text}");
     }
+    // An answer to her was on its way.
+    let late = world.turn("hers", None, "her secret", SystemTime::now() - Duration::from_secs(1));
+    assert!(world.store.append_turn(&late, Some(&hers)).await.is_err());
+    let new = world.turn("hers", None, "hello again", SystemTime::now() + Duration::from_secs(1));
+    world.store.append_turn(&new, Some(&hers)).await.unwrap();
 }
 
 /// An answer is deleted that another one goes on from: that one stays, and of the first there is nothing but its place.

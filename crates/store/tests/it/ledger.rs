@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use trunkline_store::{CallRow, Ids, Ledger, Opening, Options, State, Status, Store, TextsRow, Wanted};
+use trunkline_store::{CallRow, Ids, Ledger, Opening, Options, Retention, State, Status, Store, TextsRow, Wanted};
 
 use crate::folder::{Folder, call};
 use crate::process::Other;
@@ -204,7 +204,7 @@ fn a_store_that_others_hold_gets_its_rows_later() {
 fn rows_that_come_while_a_store_is_waited_for_are_not_lost() {
     let folder = Folder::new("waited");
     let told = Told::default();
-    let options = Options { queue: 300, memory: 300, patience: Duration::from_secs(3), ..options(&folder) };
+    let options = Options { queue: 1000, memory: 1000, patience: Duration::from_secs(3), ..options(&folder) };
     let ledger = told.ledger(options);
     record(&ledger, 0);
     wait_for(&ledger, |status| status.written == 1);
@@ -222,6 +222,47 @@ fn rows_that_come_while_a_store_is_waited_for_are_not_lost() {
     ledger.close();
     assert_eq!(numbers(&folder.store()), (0..count).collect::<Vec<_>>());
     assert_eq!(told.lines().len(), 2, "{:?}", told.lines());
+}
+
+/// A process waits for a store that others hold, and is killed: what it had is on the disk.
+#[test]
+fn what_waits_survives_a_sudden_end() {
+    let folder = Folder::new("killed");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { Store::open(&Opening::at(folder.store())).await.unwrap().close().await });
+    let mut other = Other::start("lock", &folder.store());
+    assert_eq!(other.hear(), "locked");
+    let mut killed = Other::start("record", &folder.store());
+    assert_eq!(killed.hear(), "recorded");
+    wait_for_lines(&folder.0, 500);
+    killed.kill();
+    drop(other);
+    let told = Told::default();
+    let ledger = told.ledger(options(&folder));
+    ledger.start();
+    let begun = Instant::now();
+    while spills(&folder.0) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ledger.close();
+    assert_eq!(numbers(&folder.store()), (0..500).collect::<Vec<_>>());
+    assert_eq!(told.lines(), ["500 calls that an earlier run had to set aside are in the ledger now"]);
+}
+
+#[test]
+fn a_limit_that_cannot_be_kept_is_told_once() {
+    let folder = Folder::new("over");
+    let told = Told::default();
+    let keep = Retention { days: None, bytes: Some(1) };
+    let ledger = told.ledger(Options { keep, ..options(&folder) });
+    (0..100).for_each(|number| record(&ledger, number));
+    wait_for(&ledger, |status| status.written == 100);
+    (100..200).for_each(|number| record(&ledger, number));
+    ledger.close();
+    assert_eq!(numbers(&folder.store()).len(), 200);
+    let lines = told.lines();
+    assert!(lines.len() == 1 && lines[0].contains("max_megabytes is 1, but nothing"), "{lines:?}");
 }
 
 /// More come than anybody could take: that is counted, and said.
@@ -306,13 +347,17 @@ fn a_batch_that_is_too_large_for_the_patience_gets_smaller() {
     let told = Told::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { Store::open(&Opening::at(folder.store())).await.unwrap().close().await });
-    // Enough to open it, and for some hundred rows.
-    let ledger = told.ledger(Options { patience: Duration::from_millis(100), ..options(&folder) });
-    (0..6000).for_each(|number| record(&ledger, number));
+    // Enough to open it, and for some hundred rows of many tries each.
+    let ledger = told.ledger(Options { patience: Duration::from_millis(300), ..options(&folder) });
+    for number in 0..4000 {
+        let mut row = call(&Ids::new(), SystemTime::now(), number);
+        row.exchanges = vec![row.exchanges[0].clone(); 8];
+        ledger.record(row);
+    }
     let status = wait_for(&ledger, |status| status.state == State::Ok && status.waiting == 0);
-    assert_eq!(status.lost, 0);
+    assert_eq!((status.lost, status.written), (0, 4000));
     ledger.close();
-    assert_eq!(numbers(&folder.store()), (0..6000).collect::<Vec<_>>());
+    assert_eq!(crate::process::count(&folder.store()), 4000);
 }
 
 /// SQLite's own limit of pages stands for a disk that is full: the same error, from the same place.

@@ -3,8 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use sqlx::{ConnectOptions, Connection, Executor, Row};
+use trunkline_store::{Ids, Ledger, Options};
+
+use crate::folder::call;
 
 /// Another process, which ends when this is dropped.
 pub(crate) struct Other {
@@ -36,6 +41,11 @@ impl Other {
                 return said.to_owned();
             }
         }
+    }
+
+    /// Ends it in the middle of whatever it does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
     }
 
     /// Lets it go on.
@@ -93,6 +103,14 @@ fn does_what_it_is_told() {
                 pause();
                 connection.execute("ROLLBACK").await.unwrap();
                 connection.close().await.unwrap();
+            }
+            // A program whose calls are recorded, until it is killed.
+            "record" => {
+                let ledger = Ledger::new(Options::at(&path), Arc::new(|_: &str| ()));
+                let ids = Ids::new();
+                (0..500).for_each(|number| ledger.record(call(&ids, SystemTime::now(), number)));
+                println!("said: recorded");
+                std::future::pending::<()>().await;
             }
             other => panic!("what is {other}?"),
         }

@@ -49,3 +49,44 @@ async fn versions_are_never_edited_and_their_numbers_never_given_twice() {
     let again = store.prompts().await.unwrap().pop().unwrap();
     assert!(again.labels.is_empty() && again.shares.is_empty() && again.versions.len() == 1);
 }
+
+/// One deletes prompts while another one labels their versions: no label may point at what is gone.
+#[test]
+fn a_label_points_at_a_version_that_is_there_whoever_deletes_meanwhile() {
+    let folder = Folder::new("prompts-meanwhile");
+    let path = folder.store();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let open = async |path| Store::open(&Opening::at(path)).await.unwrap();
+    let newest = std::sync::atomic::AtomicU32::new(0);
+    let order = std::sync::atomic::Ordering::SeqCst;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            runtime().block_on(async {
+                let mut store = open(&path).await;
+                for number in 0..150 {
+                    let (version, _) = store.add_prompt("p", "toml", &format!("v{number}"), 1).await.unwrap();
+                    newest.store(version, order);
+                    store.delete_prompt("p").await.unwrap();
+                }
+                newest.store(u32::MAX, order);
+            });
+        });
+        runtime().block_on(async {
+            let mut store = open(&path).await;
+            loop {
+                let version = newest.load(order);
+                if version == u32::MAX {
+                    break;
+                }
+                let _ = store.label_prompt("p", "live", Some(version)).await;
+                let _ = store.share_prompt("p", &BTreeMap::from([(version, 1)])).await;
+            }
+        });
+    });
+    runtime().block_on(async {
+        let mut store = open(&path).await;
+        store.add_prompt("p", "toml", "the last", 1).await.unwrap();
+        let prompt = store.prompts().await.unwrap().pop().unwrap();
+        assert!(prompt.labels.is_empty() && prompt.shares.is_empty(), "{prompt:?}");
+    });
+}

@@ -1,6 +1,6 @@
 //! The documents agree with the tree. `UPDATE_DOCS=1` (`make docs`) writes the generated parts again.
 
-use trunkline_codec::catalog::{Catalog, Lang, provider_index, provider_page, provider_table};
+use trunkline_codec::catalog::{Catalog, Lang, batch_table, provider_index, provider_page, provider_table};
 
 use crate::law::source::{Source, files, read, root};
 
@@ -36,13 +36,20 @@ const DOCUMENTS: &[&str] = &[
 #[test]
 fn the_tables_of_providers_are_fresh() {
     let catalog = Catalog::builtin().unwrap();
-    for (document, lang) in [("README.md", Lang::English), ("README.zh-CN.md", Lang::Chinese)] {
-        let text = read(document);
-        let fresh = replace(&text, "providers", &provider_table(&catalog, lang));
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(root().join(document), fresh).unwrap();
-        } else {
-            assert!(text == fresh, "the table of providers in {document} is stale; run `make docs`");
+    type Table = fn(&Catalog, Lang) -> String;
+    let tables: [(&str, Table, [&str; 2]); 2] = [
+        ("providers", provider_table, ["README.md", "README.zh-CN.md"]),
+        ("batches", batch_table, ["docs/batch.md", "docs/batch.zh-CN.md"]),
+    ];
+    for (name, table, documents) in tables {
+        for (document, lang) in documents.into_iter().zip([Lang::English, Lang::Chinese]) {
+            let text = read(document);
+            let fresh = replace(&text, name, &table(&catalog, lang));
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                std::fs::write(root().join(document), fresh).unwrap();
+            } else {
+                assert!(text == fresh, "the table of {name} in {document} is stale; run `make docs`");
+            }
         }
     }
 }

@@ -6,10 +6,12 @@
 //! H {"version":1,"order":"input"}         the head, once
 //! B SYNCED 12:CRC 13:CRC …                these lines of the input (number, checksum) are about to be sent
 //! R SYNCED 12 13 …                        these were begun, and are known not to have been carried out
+//! P SYNCED {"name":…,"lines":[…],…}       these are about to be handed in together, as a part of this name
+//! T SYNCED {"name":…,"id":…}              the provider took that part, and this is its id there
 //! D SYNCED 12:CRC END MICROS IN OUT LINE  the result of one: how it ended, cost, tokens, and its whole line of the output
 //! ```
 //!
-//! A line is sent after its `B` is on the disk (fsync), and counts as recorded once its `D` is. The output file is made
+//! A line is sent after its `B` (or `P`) is on the disk (fsync), and counts as recorded once its `D` is. The output file is made
 //! from the `D` records and from nothing else, so it can always be made again. `SYNCED` says how much of the journal was on
 //! the disk when the record was written: a spoilt record beyond that is the torn end of the last write and is cut off;
 //! one before it is damage, and is told.
@@ -56,12 +58,43 @@ impl Ending {
 }
 
 /// One line of the input, told from all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u32)", into = "(u64, u32)")]
 pub(crate) struct Mark {
     /// Its number, from 1.
     pub(crate) number: u64,
     /// The checksum of its bytes.
     pub(crate) crc: u32,
+}
+
+impl From<(u64, u32)> for Mark {
+    fn from((number, crc): (u64, u32)) -> Self {
+        Mark { number, crc }
+    }
+}
+
+impl From<Mark> for (u64, u32) {
+    fn from(mark: Mark) -> Self {
+        (mark.number, mark.crc)
+    }
+}
+
+/// Lines that are handed in together at a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// By which we know it again.
+    pub(super) name: String,
+    /// Whom it is for, `provider/model`.
+    pub(super) target: String,
+    /// The model's name as it was asked for.
+    pub(super) model: String,
+    /// Unix seconds.
+    pub(super) at: u64,
+    /// The provider's id of its file, where it has one.
+    pub(super) file: Option<String>,
+    /// Whether it can be found at the provider, by its name or its file.
+    pub(super) findable: bool,
+    pub(super) lines: Vec<Mark>,
 }
 
 /// What a result came to, for the sums.
@@ -77,6 +110,8 @@ pub(super) struct Figures {
 pub(super) enum Record {
     Begun(Vec<Mark>),
     Released(Vec<u64>),
+    HandedIn(Part),
+    Taken { name: String, id: String },
     Done { mark: Mark, ending: Ending, figures: Figures, line: String },
 }
 
@@ -90,6 +125,8 @@ pub(super) fn write_record(record: &Record, synced: u64) -> Vec<u8> {
         Record::Released(numbers) => {
             format!("R {synced}{}", numbers.iter().map(|number| format!(" {number}")).collect::<String>())
         }
+        Record::HandedIn(part) => format!("P {synced} {}", serde_json::to_string(part).unwrap_or_default()),
+        Record::Taken { name, id } => format!("T {synced} {}", serde_json::json!({ "name": name, "id": id })),
         Record::Done { mark: Mark { number, crc }, ending, figures: Figures { micros, input, output }, line } => {
             format!("D {synced} {number}:{crc:08x} {} {micros} {input} {output} {line}", ending.word())
         }
@@ -124,6 +161,12 @@ fn read_record(text: &str) -> Option<(Record, u64)> {
     let record = match kind {
         "B" => Record::Begun(rest.split(' ').map(read_mark).collect::<Option<_>>()?),
         "R" => Record::Released(rest.split(' ').map(|number| number.parse().ok()).collect::<Option<_>>()?),
+        "P" => Record::HandedIn(serde_json::from_str(rest).ok()?),
+        "T" => {
+            let value: serde_json::Value = serde_json::from_str(rest).ok()?;
+            let text = |key: &str| value.get(key)?.as_str().map(str::to_owned);
+            Record::Taken { name: text("name")?, id: text("id")? }
+        }
         "D" => {
             let mut words = rest.splitn(6, ' ');
             let mark = read_mark(words.next()?)?;
@@ -229,6 +272,16 @@ mod tests {
             Record::Begun(vec![mark(1), mark(2)]),
             Record::Done { mark: mark(2), ending: Ending::Answered, figures, line: r#"{"a": "b c 你好"}"#.to_owned() },
             Record::Released(vec![1]),
+            Record::HandedIn(Part {
+                name: "p 1".to_owned(),
+                target: "house/a b".to_owned(),
+                model: "模型".to_owned(),
+                at: 7,
+                file: Some("file-1".to_owned()),
+                findable: true,
+                lines: vec![mark(3)],
+            }),
+            Record::Taken { name: "p 1".to_owned(), id: "batch_1".to_owned() },
         ]
     }
 

@@ -11,6 +11,7 @@ mod keeper;
 mod open;
 mod output;
 mod pace;
+mod provider;
 mod run;
 mod spend;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trunkline::codec::catalog::Cost;
+use trunkline::ir::Request;
 use trunkline::{Client, Result};
 
 use crate::fault::wrong;
@@ -26,6 +28,7 @@ use crate::template::Template;
 use input::{Lines, Shape};
 
 pub use open::{Again, Opened};
+pub use provider::Wish;
 pub use run::Halt;
 pub use spend::Budget;
 
@@ -103,6 +106,22 @@ pub struct Progress {
     /// For how long nobody calls yet, because the provider asked for that.
     #[serde(rename = "rest_ms", serialize_with = "crate::time::write_some")]
     pub rest: Option<Duration>,
+    /// What is in batches of the provider's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<AtProvider>,
+}
+
+/// What a provider has in its batches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AtProvider {
+    /// The provider.
+    pub provider: String,
+    /// Its batches whose results have not been fetched.
+    pub batches: usize,
+    /// The lines in them.
+    pub lines: u64,
+    /// Of these: done there, as far as it tells.
+    pub done: u64,
 }
 
 impl Progress {
@@ -180,6 +199,31 @@ impl Batch {
     /// # Errors
     /// When the input cannot be read, or the template is wrong.
     pub fn estimate(&self, client: &Client) -> Result<Estimate> {
+        self.estimate_by(client, |request| spend::range(client, request))
+    }
+
+    /// The same at the prices of the provider's own batches.
+    ///
+    /// # Errors
+    /// As [`Batch::estimate`], and where a provider takes no batches.
+    pub fn estimate_at_provider(&self, client: &Client) -> Result<Estimate> {
+        let mut targets = provider::Targets::new(client);
+        let mut refused = None;
+        let estimate = self.estimate_by(client, |request| match targets.find(&request.model) {
+            Ok(target) => Ok(spend::batch_range(target, request)),
+            Err(error) => {
+                refused.get_or_insert_with(|| error.clone());
+                Err(error)
+            }
+        })?;
+        refused.map_or(Ok(estimate), Err)
+    }
+
+    fn estimate_by(
+        &self,
+        client: &Client,
+        mut range: impl FnMut(&Request) -> Result<(Option<Cost>, Option<Cost>)>,
+    ) -> Result<Estimate> {
         let shape = self.shape(client)?;
         let mut lines = Lines::open(&self.input)?;
         lines.check(shape.template.as_ref())?;
@@ -188,7 +232,7 @@ impl Batch {
         while let Some(line) = lines.next()? {
             estimate.lines += 1;
             let priced = line.prepare(&shape).asked.and_then(|request| {
-                let range = spend::range(client, &request)?;
+                let range = range(&request)?;
                 Ok((trunkline::call::estimate(&request).input, range))
             });
             match priced {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use trunkline::{Client, Result};
 
 use super::input::{Lines, Shape};
-use super::journal::{self, Ending, Figures, Head, Mark, Record, write_record};
+use super::journal::{self, Ending, Figures, Head, Mark, Part, Record, write_record};
 use super::keeper::{Files, Queue, read_at};
 use super::{Batch, Order};
 use crate::fault::{file, wrong};
@@ -35,10 +35,19 @@ pub(super) struct Task {
 #[derive(Debug, Default)]
 pub(super) struct Past {
     lines: Vec<Stage>,
+    /// What was handed in at a provider, over or not.
+    parts: Vec<HandedIn>,
     pub(super) answered: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
     pub(super) figures: Figures,
+}
+
+/// A part, and the provider's id of it once it is known.
+#[derive(Clone, Debug)]
+pub(super) struct HandedIn {
+    pub(super) part: Part,
+    pub(super) id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +64,8 @@ pub(super) enum At {
     Fresh,
     /// It was begun, and nothing is recorded.
     Begun,
+    /// It was handed in at a provider, in the part of this number, and nothing is recorded.
+    HandedIn(usize),
     /// It is recorded.
     Done(Ending),
 }
@@ -74,7 +85,7 @@ impl Past {
     /// # Errors
     /// When it is another line than it was.
     pub(super) fn of(&self, mark: Mark) -> Result<At> {
-        let stage = index(mark.number).and_then(|at| self.lines.get(at)).copied().unwrap_or_default();
+        let stage = self.at(mark.number);
         if stage.at != At::Fresh && stage.crc != mark.crc {
             let what = "is not what it was when this batch began; go on with the same input, or begin anew with another output";
             return Err(wrong(format!("line {} of the input {what}", mark.number)));
@@ -84,8 +95,45 @@ impl Past {
 
     /// The lines in doubt, by number.
     pub(super) fn doubts(&self) -> Vec<u64> {
-        let begun = self.lines.iter().zip(1..).filter(|(stage, _)| stage.at == At::Begun);
+        let begun = self.lines.iter().zip(1..).filter(|(stage, _)| self.is_doubtful(stage.at));
         begun.map(|(_, number)| number).collect()
+    }
+
+    /// Whether nobody can tell what became of a line.
+    pub(super) fn is_doubtful(&self, at: At) -> bool {
+        match at {
+            At::Begun => true,
+            At::HandedIn(part) => self.parts.get(part).is_some_and(|part| part.id.is_none() && !part.part.findable),
+            At::Fresh | At::Done(_) => false,
+        }
+    }
+
+    /// The parts that a provider has, or may have: each with those of its lines that are not recorded.
+    pub(super) fn parts(&self) -> Vec<HandedIn> {
+        let mut open = Vec::new();
+        for (number, part) in self.parts.iter().enumerate() {
+            let mut part = part.clone();
+            part.part.lines.retain(|mark| self.at(mark.number).at == At::HandedIn(number));
+            if part.part.lines.first().is_some_and(|_| !self.is_doubtful(At::HandedIn(number))) {
+                open.push(part);
+            }
+        }
+        open
+    }
+
+    /// A part cannot be found after all.
+    pub(super) fn lose(&mut self, name: &str) {
+        let part = self.parts.iter_mut().find(|part| part.part.name == name);
+        part.into_iter().for_each(|part| part.part.findable = false);
+    }
+
+    /// How many lines a provider has, or may have.
+    pub(super) fn count_handed_in(&self) -> u64 {
+        self.lines.iter().filter(|stage| matches!(stage.at, At::HandedIn(_))).count() as u64
+    }
+
+    fn at(&self, number: u64) -> Stage {
+        index(number).and_then(|at| self.lines.get(at)).copied().unwrap_or_default()
     }
 
     /// How many lines it knows.
@@ -93,8 +141,17 @@ impl Past {
         self.lines.len() as u64
     }
 
-    fn hear(&mut self, record: &Record) {
+    pub(super) fn hear(&mut self, record: &Record) {
         match record {
+            Record::HandedIn(part) => {
+                let number = self.parts.len();
+                part.lines.iter().for_each(|mark| self.set(*mark, At::HandedIn(number)));
+                self.parts.push(HandedIn { part: part.clone(), id: None });
+            }
+            Record::Taken { name, id } => {
+                let part = self.parts.iter_mut().rev().find(|part| part.part.name == *name);
+                part.into_iter().for_each(|part| part.id = Some(id.clone()));
+            }
             Record::Begun(marks) => marks.iter().for_each(|mark| self.set(*mark, At::Begun)),
             Record::Released(numbers) => {
                 for at in numbers.iter().filter_map(|number| index(*number)) {

@@ -118,6 +118,10 @@ impl Opened {
         mut tell: impl FnMut(&Progress),
     ) -> Result<Report> {
         let Opened { batch, task: Task { shape, total }, files, past } = self;
+        if past.count_handed_in() > 0 {
+            let what = "lines of this batch are in batches of the provider's; go on with --provider-batch";
+            return Err(crate::fault::wrong(what));
+        }
         let doubts = past.doubts();
         let lines = Lines::open(&batch.input)?;
         if past.known() > total {

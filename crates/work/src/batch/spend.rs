@@ -1,5 +1,6 @@
 //! What a batch costs, and where it ends for that.
 
+use trunkline::batch::BatchTarget;
 use trunkline::codec::catalog::{Cost, Currency, Work};
 use trunkline::ir::{Request, Usage};
 use trunkline::{Client, Result};
@@ -83,9 +84,22 @@ impl Spend {
 
     /// The most that a call may cost, where a budget has to be kept; else 0.
     pub(super) fn bound(&mut self, client: &Client, request: &Request) -> Result<u64> {
+        if self.budget.is_none() {
+            return Ok(0);
+        }
+        self.accept(&request.model, range(client, request)?.1)
+    }
+
+    /// The same for a line of a provider's batch.
+    pub(super) fn batch_bound(&mut self, target: &BatchTarget, request: &Request) -> Result<u64> {
+        if self.budget.is_none() {
+            return Ok(0);
+        }
+        self.accept(&request.model, batch_range(target, request).1)
+    }
+
+    fn accept(&mut self, model: &str, most: Option<Cost>) -> Result<u64> {
         let Some(budget) = self.budget else { return Ok(0) };
-        let (_, most) = range(client, request)?;
-        let model = &request.model;
         let Some(most) = most else {
             let what = format!("a budget cannot be kept: the price of {model} is not known");
             return Err(wrong(format!("{what}; write it down as [prices.\"provider/model\"] in trunkline.toml")));
@@ -137,24 +151,31 @@ impl Spend {
 /// What a call probably costs, and at most; of the dearest target that it may go to.
 pub(super) fn range(client: &Client, request: &Request) -> Result<(Option<Cost>, Option<Cost>)> {
     let models = client.model_data();
-    let input = trunkline::call::estimate(request).input;
-    let answers = u64::from(request.n.unwrap_or(1).max(1));
     let (mut likely, mut most) = (None, None);
     for target in client.plan(&request.model)? {
         let Some((provider, model)) = target.name().split_once('/') else { continue };
         let known = models.find(provider, model).and_then(|model| model.max_output);
-        let longest = request.max_tokens.or(known).unwrap_or(LONGEST_ANSWER);
-        let usual = longest.min(USUAL_ANSWER);
-        let price = |input: u64, output: u64| {
-            let usage = Usage { input, output: output.saturating_mul(answers), ..Usage::default() };
-            models.cost(target.name(), &Work::from(usage))
-        };
-        let bytes = input.saturating_mul(BYTES_A_TOKEN).saturating_add(FRAME);
-        let (Some(one), Some(other)) = (price(input, usual), price(bytes, longest)) else { return Ok((None, None)) };
+        let price = |usage: Usage| models.cost(target.name(), &Work::from(usage));
+        let (Some(one), Some(other)) = reckon(request, known, price) else { return Ok((None, None)) };
         likely = dearer(likely, one);
         most = dearer(most, other);
     }
     Ok((likely, most))
+}
+
+/// The same of a line of a provider's batch.
+pub(super) fn batch_range(target: &BatchTarget, request: &Request) -> (Option<Cost>, Option<Cost>) {
+    reckon(request, target.max_output(), |usage| target.cost(usage))
+}
+
+/// Of one target, whose model's longest answer may be known, at these prices.
+fn reckon(request: &Request, known: Option<u64>, price: impl Fn(Usage) -> Option<Cost>) -> (Option<Cost>, Option<Cost>) {
+    let input = trunkline::call::estimate(request).input;
+    let answers = u64::from(request.n.unwrap_or(1).max(1));
+    let longest = request.max_tokens.or(known).unwrap_or(LONGEST_ANSWER);
+    let usage = |input: u64, output: u64| Usage { input, output: output.saturating_mul(answers), ..Usage::default() };
+    let bytes = input.saturating_mul(BYTES_A_TOKEN).saturating_add(FRAME);
+    (price(usage(input, longest.min(USUAL_ANSWER))), price(usage(bytes, longest)))
 }
 
 /// Output tokens that are taken for usual in an estimate.

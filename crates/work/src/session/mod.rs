@@ -102,12 +102,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Goes on with the conversation that was changed last; `None` when there is none, and gives the store back.
+    /// Goes on with the conversation that was changed last, of those that were begun on this machine and not through the
+    /// gateway: these are its callers'. Gives the store back when there is none.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn last(client: Client, mut store: Store) -> Result<std::result::Result<Self, Store>> {
-        let newest = store.sessions(&Sought { limit: 1, ..Sought::default() }).await?.into_iter().next();
+        let newest = store.sessions(&Sought { limit: 1, local: true, ..Sought::default() }).await?.into_iter().next();
         match newest {
             Some(Listed { session, .. }) => Session::open(client, store, &session.id).await.map(Ok),
             None => Ok(Err(store)),
@@ -164,6 +165,11 @@ impl Session {
     /// Gives the store back.
     pub fn into_store(self) -> Option<Store> {
         self.store
+    }
+
+    /// Asks this model as long as it is open, unless it has one: those of the gateway's callers have none, and stay so.
+    pub fn set_usual_model(&mut self, model: impl FnOnce() -> String) {
+        self.row.model.get_or_insert_with(model);
     }
 
     /// Asks this model from now on.

@@ -5,7 +5,8 @@ use trunkline::codec::catalog::nearest;
 use trunkline::{Client, Result};
 
 use super::draft::Draft;
-use super::{Each, Step, Who, Words, Workflow};
+use super::run::context;
+use super::{Each, Step, Values, Who, Words, Workflow};
 use crate::fault::wrong;
 use crate::page::{Page, Placed};
 use crate::template::Template;
@@ -30,8 +31,14 @@ impl Step {
     }
 }
 
-/// Puts the steps into the workflow, with the steps that each comes after.
-pub(super) fn connect(page: &mut Page, workflow: &mut Workflow, drafts: Vec<Draft>, output: Option<Placed>) {
+/// Puts the steps into the workflow, with the steps that each comes after. `named` are those of the file, also where nothing
+/// could be made of one.
+pub(super) fn connect(
+    page: &mut Page,
+    workflow: &mut Workflow,
+    (drafts, named): (Vec<Draft>, Vec<String>),
+    output: Option<Placed>,
+) {
     let names: Vec<String> = drafts.iter().map(|draft| draft.step.name.clone()).collect();
     for draft in &drafts {
         let name = &draft.step.name;
@@ -47,7 +54,7 @@ pub(super) fn connect(page: &mut Page, workflow: &mut Workflow, drafts: Vec<Draf
     let variables: Vec<String> = workflow.variables.iter().map(|variable| variable.name.clone()).collect();
     let schemas: Vec<Option<Value>> =
         drafts.iter().map(|draft| draft.step.schema.clone().filter(|_| draft.step.each.is_none())).collect();
-    let scope = Scope { variables: &variables, steps: &names, schemas: &schemas };
+    let scope = Scope { variables: &variables, steps: &names, named: &named, schemas: &schemas };
     for Draft { mut step, lines } in drafts {
         let mut after = Vec::new();
         for (what, template) in step.templates() {
@@ -62,7 +69,7 @@ pub(super) fn connect(page: &mut Page, workflow: &mut Workflow, drafts: Vec<Draf
     }
     if let Some(Placed { template, line, .. }) = output {
         scope.look(page, &template, ("output", line), false, &mut Vec::new());
-        workflow.output = Some(template);
+        workflow.output = Some((template, line));
     }
     for (at, path) in super::plan::cycles(&workflow.steps) {
         let line = workflow.steps.get(at).map_or(1, |step| step.line);
@@ -79,6 +86,8 @@ fn is_name(name: &str) -> bool {
 struct Scope<'a> {
     variables: &'a [String],
     steps: &'a [String],
+    /// And those of which something else was complained.
+    named: &'a [String],
     /// Of steps that give one value by a schema.
     schemas: &'a [Option<Value>],
 }
@@ -93,6 +102,8 @@ impl Scope<'_> {
                 if let Some(fault) = rest.and_then(|rest| self.misses(at, rest)) {
                     page.complain(line, format!("{what} asks for {name}, and {fault}"));
                 }
+            } else if self.named.iter().any(|step| step == first) {
+                // What is wrong with that one is told there.
             } else if !(self.variables.iter().any(|variable| variable == first) || (has_item && OF_EACH.contains(&first))) {
                 let known = self.variables.iter().chain(self.steps).map(String::as_str);
                 let known: Vec<&str> = known.chain(OF_EACH.into_iter().filter(|_| has_item)).collect();
@@ -120,17 +131,22 @@ impl Scope<'_> {
 }
 
 impl Workflow {
-    /// Whether every step's model can be asked. Contacts nobody.
+    /// Whether the files are there whose lines steps are done for, as far as these values tell their names.
     ///
     /// # Errors
-    /// A sentence for each that cannot, with the step's line.
-    pub fn check(&self, client: &Client, model: Option<&str>) -> Result<()> {
-        let wrong_steps = self.steps.iter().filter_map(|step| {
-            let asked = step.who.name(client, model);
-            let error = client.plan(&asked).err()?;
-            Some(format!("{}, line {}: the step {}: {}", self.path, step.line, step.name, error.message))
-        });
-        let faults: Vec<String> = wrong_steps.collect();
+    /// A sentence for each that is not, with the step's line.
+    pub fn check_files(&self, values: &Values) -> Result<()> {
+        let context = context(values);
+        let missing = |step: &Step| {
+            // Whether one with a condition is done at all is not known yet.
+            let Some(Each::Lines(template)) = step.each.as_ref().filter(|_| step.when.is_none()) else { return None };
+            let known = |name: &str| values.contains_key(name.split('.').next().unwrap_or(name));
+            let path = template.names().all(known).then(|| template.render(&context).ok())??;
+            let error = std::fs::metadata(path.trim()).err()?;
+            let what = format!("cannot read {}: {error}", path.trim());
+            Some(format!("{}, line {}: each_line_of of {}: {what}", self.path, step.line, step.name))
+        };
+        let faults: Vec<String> = self.steps.iter().filter_map(missing).collect();
         if faults.is_empty() { Ok(()) } else { Err(wrong(faults.join("\n"))) }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use trunkline::Result;
+use trunkline::{Client, Result};
 
 use super::{Each, Expression, Kept, Step, Who, Words, Workflow, check};
 use crate::fault::{file, wrong};
@@ -44,12 +44,26 @@ impl Workflow {
     /// # Errors
     /// As there.
     pub fn parse(text: &str, path: &str, prompts: &Prompts) -> Result<Self> {
+        Self::draw(text, path, prompts, None)
+    }
+
+    /// The same for a client that shall run it, and the model that is asked where the file names none: whether every step's
+    /// model can be asked is found out with everything else.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_for(text: &str, path: &str, prompts: &Prompts, asked: (&Client, Option<&str>)) -> Result<Self> {
+        Self::draw(text, path, prompts, Some(asked))
+    }
+
+    fn draw(text: &str, path: &str, prompts: &Prompts, asked: Option<(&Client, Option<&str>)>) -> Result<Self> {
         let (mut page, root) = Page::read(text, Form::of(path), path)?;
         let top = page.table(&root, Some(TOP), "a workflow");
         let variables = page.variables(&top);
         let usual = top.get("model").and_then(|value| page.text("model", value)).map(|text| Who::Model(text.text));
         let names = variables.iter().map(|variable| variable.name.clone()).collect();
-        let steps = page.steps(&top, Around { usual: usual.unwrap_or(Who::Usual), names, prompts });
+        let steps = page.steps(&top, Around { usual: usual.unwrap_or(Who::Usual), names, prompts, asked });
+        let named = top.get("steps").into_iter().flat_map(Node::entries).map(|(name, ..)| name.to_owned()).collect();
         let stem = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let name = top.get("name").and_then(|value| page.text("name", value)).map(|text| text.text);
         let about = top.get("about").and_then(|value| page.text("about", value)).map(|text| text.text);
@@ -57,7 +71,7 @@ impl Workflow {
         let output = top.get("output").and_then(|value| page.template("output", value));
         let name = name.or(stem).unwrap_or_default();
         let mut workflow = Workflow { name, about, variables, steps: Vec::new(), output: None, path: path.to_owned(), parallel };
-        check::connect(&mut page, &mut workflow, steps, output);
+        check::connect(&mut page, &mut workflow, (steps, named), output);
         if page.faults.is_empty() { Ok(workflow) } else { Err(wrong(page.faults.join("\n"))) }
     }
 }
@@ -74,6 +88,8 @@ struct Around<'a> {
     /// Of variables and steps.
     names: Vec<String>,
     prompts: &'a Prompts,
+    /// Whom the steps' calls are made by, and the model of those that name none.
+    asked: Option<(&'a Client, Option<&'a str>)>,
 }
 
 impl Page {
@@ -131,6 +147,9 @@ impl Page {
             _ => None,
         };
         let who = self.who(&table, &own.unwrap_or_else(|| around.usual.clone()));
+        if let Some(error) = around.asked.and_then(|(client, usual)| client.plan(&who.name(client, usual)).err()) {
+            self.complain(line, format!("the step {name}: {}", error.message));
+        }
         let temperature = table.get("temperature").and_then(|value| value.to_json().as_f64());
         let max_tokens = self.count(&table, "max_tokens");
         let retry = self.count(&table, "retry").map_or(0, |count| u32::try_from(count).unwrap_or(10).min(10));

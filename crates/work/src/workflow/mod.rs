@@ -6,6 +6,7 @@
 
 mod check;
 mod draft;
+mod each;
 mod plan;
 mod run;
 mod variable;
@@ -19,7 +20,7 @@ use serde_json::Value;
 use crate::prompt::Prompt;
 use crate::template::Template;
 
-pub use run::{News, Outcome, StepOutcome, StepState};
+pub use run::{Missed, News, Outcome, StepOutcome, StepState};
 pub(crate) use variable::fill;
 pub use variable::{Kind, Variable, read_files};
 
@@ -34,8 +35,8 @@ pub struct Workflow {
     pub variables: Vec<Variable>,
     /// Its steps, in the order of the file.
     steps: Vec<Step>,
-    /// Makes the text that is printed in the end.
-    output: Option<Template>,
+    /// Makes the text that is printed in the end, and the line on which it begins.
+    output: Option<(Template, usize)>,
     path: String,
     parallel: usize,
 }
@@ -109,6 +110,11 @@ struct Expression {
 }
 
 impl Workflow {
+    /// Whether a step names nobody whom it asks, and neither does the file.
+    pub fn asks_the_usual_model(&self) -> bool {
+        self.steps.iter().any(|step| step.who == Who::Usual)
+    }
+
     /// The steps in the order of the file.
     pub fn sketch(&self) -> Vec<Sketch> {
         let name = |at: &usize| self.steps.get(*at).map(|step| step.name.clone());

@@ -1,11 +1,12 @@
 //! Runs the steps: side by side as far as none waits for another.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
@@ -13,13 +14,13 @@ use trunkline::codec::catalog::Cost;
 use trunkline::ir::{Format, Message, Raw, Request, Role, Usage};
 use trunkline::{Client, Error, Result, Retry};
 
-use super::{Each, Expression, Kept, Step, Values, Words, Workflow};
-use crate::fault::{file, wrong};
+use super::{Expression, Kept, Step, Values, Words, Workflow};
+use crate::fault::wrong;
 use crate::schema;
 use crate::template::Template;
 
-/// Most elements that a step is done for.
-const MOST: usize = 100_000;
+/// When nothing has come of so many elements, nothing will of the others.
+const HOPELESS: u32 = 20;
 
 /// How a step stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -38,6 +39,17 @@ pub enum StepState {
     Failed,
     /// One that it needs failed.
     Blocked,
+    /// It ran when everything was stopped.
+    Stopped,
+}
+
+/// An element of a list that a step could not be done for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missed {
+    /// Which, from 1.
+    pub element: usize,
+    /// Why.
+    pub error: String,
 }
 
 /// What is known of a step, while it runs and after.
@@ -66,8 +78,15 @@ pub struct StepOutcome {
     pub elapsed: Duration,
     /// What went wrong.
     pub error: Option<String>,
-    /// What came out: a text, or JSON by the schema; a list for a step that is done for each of many.
+    /// The elements that it could not be done for, of a step that is done for each of many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Missed>,
+    /// What came out: a text, or JSON by the schema; a list for a step that is done for each of many, with nothing where it
+    /// could not be done. A step that failed or was stopped may have one as well.
     pub output: Option<Value>,
+    /// What came out element by element, while it runs.
+    #[serde(skip)]
+    parts: Vec<Option<Value>>,
 }
 
 /// Something has happened to a step.
@@ -85,8 +104,10 @@ pub struct Outcome {
     pub name: String,
     /// The steps, in the order of the file.
     pub steps: Vec<StepOutcome>,
-    /// The text that it makes of them, if it makes one.
+    /// The text that it makes of them, if it makes one and every step is done.
     pub output: Option<String>,
+    /// Why that text could not be made, with the line.
+    pub fault: Option<String>,
     /// From its begin to its end.
     #[serde(rename = "elapsed_ms", serialize_with = "crate::time::write")]
     pub elapsed: Duration,
@@ -122,7 +143,19 @@ struct Called {
 enum Word {
     Size(usize, usize),
     Called(Called),
-    Element(usize),
+    /// A call has failed.
+    Failed(usize),
+    /// What became of an element, by its index.
+    Element(usize, usize, std::result::Result<Value, String>),
+}
+
+/// How a step ended that did not fail.
+enum Ended {
+    /// Its condition did not hold.
+    Skipped,
+    Once(Value),
+    /// Element by element; each has been told.
+    Each,
 }
 
 /// What the calls of a run have in common.
@@ -130,24 +163,24 @@ struct Desk<'a> {
     client: &'a Client,
     usual: Option<&'a str>,
     seats: Arc<Semaphore>,
+    parallel: usize,
     words: mpsc::UnboundedSender<Word>,
 }
 
 impl Workflow {
     /// Runs it with these values. `usual` is asked where the file names no model. `tell` hears of every change, and ten times
-    /// a second while something runs.
-    ///
-    /// # Errors
-    /// When the text at the end cannot be made. A step that fails is an outcome.
+    /// a second while something runs. When `stop` is over, what is out is given up, and what there is is the outcome.
     pub async fn run(
         &self,
         client: &Client,
         values: Values,
         usual: Option<&str>,
         mut tell: impl FnMut(&News<'_>),
-    ) -> Result<Outcome> {
+        stop: impl Future<Output = ()>,
+    ) -> Outcome {
         let (words, mut heard) = mpsc::unbounded_channel();
-        let desk = Desk { client, usual, seats: Arc::new(Semaphore::new(self.parallel)), words };
+        let desk = Desk { client, usual, seats: Arc::new(Semaphore::new(self.parallel)), parallel: self.parallel, words };
+        let mut stop = pin!(stop);
         let mut outcomes: Vec<StepOutcome> =
             self.steps.iter().map(|step| StepOutcome { name: step.name.clone(), ..StepOutcome::default() }).collect();
         let (mut begun, mut values) = (BTreeMap::new(), values);
@@ -170,10 +203,17 @@ impl Workflow {
                     while let Ok(word) = heard.try_recv() {
                         note(&mut outcomes, word);
                     }
-                    self.end(at, ended, &mut outcomes, &mut values);
+                    end(at, ended, &mut outcomes, &mut values);
                     Some(at)
                 }
                 Some(word) = heard.recv() => note(&mut outcomes, word),
+                () = &mut stop => {
+                    while let Ok(word) = heard.try_recv() {
+                        note(&mut outcomes, word);
+                    }
+                    outcomes.iter_mut().filter(|step| step.state == StepState::Running).for_each(StepOutcome::stop);
+                    break;
+                }
                 _ = ticks.tick() => None,
             };
             for (at, since) in &begun {
@@ -185,15 +225,17 @@ impl Workflow {
             tell(&News { steps: &outcomes, at: about });
         }
         tell(&News { steps: &outcomes, at: None });
-        let mut outcome = Outcome { name: self.name.clone(), steps: outcomes, output: None, elapsed: started.elapsed() };
-        if let Some(template) = self.output.as_ref().filter(|_| outcome.is_whole()) {
-            outcome.output = Some(template.render(&context(&values)).map_err(|error| self.fault("output", &error))?);
+        let (name, elapsed) = (self.name.clone(), started.elapsed());
+        let mut outcome = Outcome { name, steps: outcomes, output: None, fault: None, elapsed };
+        if let Some((template, line)) = self.output.as_ref().filter(|_| outcome.is_whole()) {
+            match template.make(&context(&values)) {
+                Ok(text) => outcome.output = Some(text),
+                Err(fault) => {
+                    outcome.fault = Some(format!("{}, line {}: output: {}", self.path, line + fault.line - 1, fault.why));
+                }
+            }
         }
-        Ok(outcome)
-    }
-
-    fn fault(&self, what: &str, error: &Error) -> Error {
-        wrong(format!("{}, {what}: {}", self.path, error.message))
+        outcome
     }
 
     /// Blocks the steps that cannot be done any more; gives those that may begin, as running.
@@ -215,32 +257,67 @@ impl Workflow {
         }
         ready
     }
+}
 
-    fn end(&self, at: usize, ended: Result<Option<Value>>, outcomes: &mut [StepOutcome], values: &mut Values) {
-        let Some(outcome) = outcomes.get_mut(at) else { return };
-        match ended {
-            Ok(output) => {
-                outcome.state = if output.is_some() { StepState::Done } else { StepState::Skipped };
-                values.insert(outcome.name.clone(), output.clone().unwrap_or(Value::Null));
-                outcome.output = output;
-            }
-            Err(error) => {
-                outcome.state = StepState::Failed;
-                outcome.error = Some(error.to_string());
-            }
+/// Writes down how a step ended; what it gives is for the steps after it.
+fn end(at: usize, ended: Result<Ended>, outcomes: &mut [StepOutcome], values: &mut Values) {
+    let Some(outcome) = outcomes.get_mut(at) else { return };
+    outcome.state = StepState::Done;
+    match ended {
+        Ok(Ended::Skipped) => outcome.state = StepState::Skipped,
+        Ok(Ended::Once(output)) => outcome.output = Some(output),
+        Ok(Ended::Each) => outcome.gather(),
+        Err(error) => {
+            outcome.gather();
+            outcome.error = Some(error.to_string());
+        }
+    }
+    if !outcome.failed.is_empty() && outcome.error.is_none() {
+        let all = outcome.of_each.map_or(0, |(_, all)| all);
+        outcome.error = Some(format!("{} of {all} elements could not be done", outcome.failed.len()));
+    }
+    if outcome.error.is_some() {
+        outcome.state = StepState::Failed;
+        return;
+    }
+    values.insert(outcome.name.clone(), outcome.output.clone().unwrap_or(Value::Null));
+}
+
+impl StepOutcome {
+    fn stop(&mut self) {
+        self.gather();
+        self.state = StepState::Stopped;
+    }
+
+    /// Makes one list of what came out element by element, if it is one or anything came.
+    fn gather(&mut self) {
+        let parts = std::mem::take(&mut self.parts);
+        self.failed.sort_by_key(|missed| missed.element);
+        if self.of_each.is_some_and(|(_, all)| all == 0) || parts.iter().any(Option::is_some) {
+            self.output = Some(parts.into_iter().map(Option::unwrap_or_default).collect());
         }
     }
 }
 
 fn note(outcomes: &mut [StepOutcome], word: Word) -> Option<usize> {
     let at = match &word {
-        Word::Size(at, _) | Word::Element(at) => *at,
+        Word::Size(at, _) | Word::Element(at, ..) | Word::Failed(at) => *at,
         Word::Called(called) => called.at,
     };
     let outcome = outcomes.get_mut(at)?;
     match word {
-        Word::Size(_, size) => outcome.of_each = Some((0, size)),
-        Word::Element(_) => outcome.of_each = outcome.of_each.map(|(done, size)| (done + 1, size)),
+        Word::Size(_, size) => {
+            outcome.of_each = Some((0, size));
+            outcome.parts = vec![None; size];
+        }
+        Word::Element(_, index, Ok(output)) => {
+            outcome.of_each = outcome.of_each.map(|(done, size)| (done + 1, size));
+            if let Some(part) = outcome.parts.get_mut(index) {
+                *part = Some(output);
+            }
+        }
+        Word::Element(_, index, Err(error)) => outcome.failed.push(Missed { element: index + 1, error }),
+        Word::Failed(_) => outcome.calls += 1,
         Word::Called(called) => {
             outcome.calls += 1;
             outcome.repairs += u32::from(called.repair);
@@ -256,44 +333,47 @@ fn note(outcomes: &mut [StepOutcome], word: Word) -> Option<usize> {
     None
 }
 
-fn context(values: &Values) -> minijinja::Value {
+pub(super) fn context(values: &Values) -> minijinja::Value {
     minijinja::Value::from(minijinja::value::Serde(values))
 }
 
 impl Expression {
-    fn value(&self, values: &Values) -> Result<minijinja::Value> {
+    pub(super) fn value(&self, values: &Values) -> Result<minijinja::Value> {
         self.template.evaluate(&self.text, &context(values))
     }
 }
 
 impl Step {
-    /// Its output; nothing when its condition does not hold.
-    async fn run(&self, at: usize, desk: &Desk<'_>, values: &Values) -> Result<Option<Value>> {
+    /// How it ended, and what came out.
+    async fn run(&self, at: usize, desk: &Desk<'_>, values: &Values) -> Result<Ended> {
         if let Some(when) = &self.when
             && !when.value(values)?.is_true()
         {
-            return Ok(None);
+            return Ok(Ended::Skipped);
         }
-        let Some(each) = &self.each else { return self.once(at, desk, values).await.map(Some) };
+        let Some(each) = &self.each else { return self.once(at, desk, values).await.map(Ended::Once) };
         let items = each.items(values)?;
         let _ = desk.words.send(Word::Size(at, items.len()));
-        let calls = items.into_iter().zip(0u64..).map(|(item, index)| {
+        let calls = items.into_iter().zip(0usize..).map(|(item, index)| {
             let mut values = values.clone();
             values.insert("item".to_owned(), item);
             values.insert("index".to_owned(), Value::from(index));
-            async move {
-                let done = self.once(at, desk, &values).await;
-                let _ = desk.words.send(Word::Element(at));
-                done
-            }
+            async move { (index, self.once(at, desk, &values).await) }
         });
-        let mut calls: FuturesOrdered<_> = calls.collect();
-        let mut outputs = Vec::new();
-        while let Some(output) = calls.next().await {
-            let number = outputs.len() + 1;
-            outputs.push(output.map_err(|error| Error { message: format!("element {number}: {}", error.message), ..error })?);
+        // Some more than have a seat: those that wait to try again take none.
+        let mut calls = futures_util::stream::iter(calls).buffer_unordered(desk.parallel.saturating_mul(2).max(2));
+        let (mut done, mut failed) = (0u32, 0u32);
+        while let Some((index, ended)) = calls.next().await {
+            *(if ended.is_ok() { &mut done } else { &mut failed }) += 1;
+            let told = ended.map_err(|error| error.to_string());
+            let hopeless = done == 0 && failed >= HOPELESS;
+            let why = told.as_ref().err().filter(|_| hopeless).cloned();
+            let _ = desk.words.send(Word::Element(at, index, told));
+            if let Some(why) = why {
+                return Err(wrong(format!("nothing came of {failed} elements, so the others are not tried: {why}")));
+            }
         }
-        Ok(Some(Value::from(outputs)))
+        Ok(Ended::Each)
     }
 
     async fn once(&self, at: usize, desk: &Desk<'_>, values: &Values) -> Result<Value> {
@@ -359,7 +439,7 @@ impl Step {
     }
 
     async fn call(&self, at: usize, desk: &Desk<'_>, request: &Request, repair: bool) -> Result<String> {
-        let reply = desk.client.call(request.clone()).send().await?;
+        let reply = desk.client.call(request.clone()).send().await.inspect_err(|_| _ = desk.words.send(Word::Failed(at)))?;
         let usage = reply.response.usage.unwrap_or_default();
         let called = Called { at, target: reply.target.clone(), usage, cost: reply.cost(), repair };
         let _ = desk.words.send(Word::Called(called));
@@ -370,32 +450,4 @@ impl Step {
 fn read(text: &str, schema: &Value) -> std::result::Result<Value, String> {
     let value = schema::read_json(text)?;
     schema::mismatch(&value, schema).map_or(Ok(value), Err)
-}
-
-impl Each {
-    fn items(&self, values: &Values) -> Result<Vec<Value>> {
-        let items = match self {
-            Each::List(expression) => {
-                let value = serde_json::to_value(expression.value(values)?).unwrap_or(Value::Null);
-                match value {
-                    Value::Array(items) => items,
-                    Value::Null => Vec::new(),
-                    other => {
-                        let kind = super::variable::Kind::of(&other).word();
-                        return Err(wrong(format!("each: {} is no list but a {kind}", expression.text)));
-                    }
-                }
-            }
-            Each::Lines(template) => {
-                let path = template.render(&context(values))?;
-                let path = std::path::Path::new(path.trim());
-                let text = std::fs::read_to_string(path).map_err(|error| file("read", path, error))?;
-                text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(Value::from).collect()
-            }
-        };
-        if items.len() > MOST {
-            return Err(wrong(format!("each: {} elements are more than {MOST}; `trunkline batch` does that", items.len())));
-        }
-        Ok(items)
-    }
 }

@@ -6,7 +6,7 @@ use trunkline::Result;
 use trunkline::codec::catalog::nearest;
 
 use super::{Values, Workflow};
-use crate::fault::wrong;
+use crate::fault::{unmarked, wrong};
 
 /// One variable.
 #[derive(Clone, Debug, Serialize)]
@@ -85,6 +85,17 @@ impl Workflow {
     pub fn bind(&self, given: &[(String, String)]) -> Result<Values> {
         fill(&self.variables, &self.path, &read_files(given)?, " with --var NAME=…")
     }
+
+    /// The same of those that are given or have a default; the others may be missing.
+    ///
+    /// # Errors
+    /// When one is not known, or not what it should be.
+    pub fn bind_some(&self, given: &[(String, String)]) -> Result<Values> {
+        let given = read_files(given)?;
+        let has_value = |one: &&Variable| one.default.is_some() || given.contains_key(&one.name);
+        let some: Vec<Variable> = self.variables.iter().filter(has_value).cloned().collect();
+        fill(&some, &self.path, &given, "")
+    }
 }
 
 /// `name=value` as they are given to the command: a value `@FILE` is the file's content.
@@ -95,7 +106,7 @@ pub fn read_files(given: &[(String, String)]) -> Result<Map<String, Value>> {
     let read = |(name, text): &(String, String)| {
         let content = match text.strip_prefix('@') {
             Some(file) => std::fs::read_to_string(file)
-                .map(|content| content.trim_end().to_owned())
+                .map(|content| unmarked(&content).trim_end().to_owned())
                 .map_err(|error| wrong(format!("--var {name}: cannot read {file}: {error}")))?,
             None => text.clone(),
         };

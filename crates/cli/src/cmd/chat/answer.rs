@@ -11,12 +11,13 @@ use super::{Open, Talk};
 
 use crate::ledger::{duration, money, number};
 use crate::screen::Screen;
+use crate::signal::Signal;
 
 /// How an answer ended.
 enum Ended {
     Whole,
-    /// By Ctrl-C.
-    Stopped,
+    /// By Ctrl-C or SIGTERM.
+    Stopped(Signal),
     Broken(Box<Error>),
 }
 
@@ -43,7 +44,7 @@ impl Talk<'_> {
     /// Asks, and shows the answer. What goes wrong with the call is told, and the conversation goes on.
     ///
     /// # Errors
-    /// When standard output is gone, or in a pipe Ctrl-C was pressed.
+    /// When standard output is gone.
     pub(super) async fn ask(&mut self, messages: Vec<Message>) -> anyhow::Result<()> {
         let mut screen = Screen::new(self.global);
         let mut request = Request { messages: messages.clone(), max_tokens: self.max_tokens, ..Request::default() };
@@ -60,8 +61,8 @@ impl Talk<'_> {
         match came.ended {
             Ended::Whole => self.answered += 1,
             Ended::Broken(error) => self.fail(&error.to_string()),
-            Ended::Stopped if !self.typed => anyhow::bail!("stopped"),
-            Ended::Stopped => {
+            Ended::Stopped(signal) if !self.typed || signal == Signal::Terminate => self.stopped = true,
+            Ended::Stopped(_) => {
                 self.note(if came.kept { "stopped; what came is kept, /retry asks again" } else { "stopped; /retry asks again" })
             }
         }
@@ -73,10 +74,10 @@ impl Talk<'_> {
 
     async fn stream(&mut self, request: Request, screen: &mut Screen) -> anyhow::Result<Came> {
         // One for all of the answer: what is pressed between two pieces counts, too.
-        let mut stop = pin!(tokio::signal::ctrl_c());
+        let mut stop = pin!(crate::signal::next());
         let opened = tokio::select! {
             opened = self.session.stream(request) => opened,
-            _ = &mut stop => return Ok(Came::nothing(Ended::Stopped)),
+            signal = &mut stop => return Ok(Came::nothing(Ended::Stopped(signal))),
         };
         let mut answer = match opened {
             Ok(answer) => answer,
@@ -85,7 +86,7 @@ impl Talk<'_> {
         let ended = loop {
             let piece = tokio::select! {
                 piece = answer.next() => piece,
-                _ = &mut stop => break Ended::Stopped,
+                signal = &mut stop => break Ended::Stopped(signal),
             };
             match piece {
                 Some(Ok(piece)) => screen.show(&piece)?,
@@ -152,7 +153,7 @@ fn turn_json(session: &str, asked: &[Message], came: &Came, turn: Option<&TurnRo
     let answered = turn.and_then(|turn| turn.answered.as_ref()).map(Message::plain_text).unwrap_or_default();
     let error = match &came.ended {
         Ended::Whole => None,
-        Ended::Stopped => Some("stopped".to_owned()),
+        Ended::Stopped(_) => Some("stopped".to_owned()),
         Ended::Broken(error) => Some(error.to_string()),
     };
     json!({

@@ -17,9 +17,11 @@ use trunkline::config::{StoreConfig, Window};
 use trunkline::ir::{Message, Part, Role};
 use trunkline_work::session::{Session, Start};
 
+use super::input::tell_simulator;
 use crate::conversation::{Wanted, begin, check_model, keeps, set_model, turns};
 use crate::ledger::place;
 use crate::screen::Screen;
+use crate::signal;
 use crate::terminal::{columns, complain, has_colour, print_json};
 use crate::{End, Global};
 use order::{Line, Order};
@@ -72,6 +74,8 @@ struct Talk<'g> {
     global: &'g Global,
     client: Client,
     session: Session,
+    /// Who is asked in a conversation that names nobody.
+    usual: String,
     max_tokens: Option<u64>,
     temperature: Option<f64>,
     /// Somebody types.
@@ -90,6 +94,8 @@ struct Talk<'g> {
     told: Vec<Value>,
     answered: usize,
     failed: usize,
+    /// A signal has ended it.
+    stopped: bool,
 }
 
 impl Chat {
@@ -110,13 +116,17 @@ impl Chat {
         };
         let model = self.model.or(self.task.map(|task| format!("task:{task}")));
         model.as_ref().map_or(Ok(()), |model| check_model(&client, model))?;
+        let usual = model.clone().unwrap_or_else(|| client.default_model());
         let start = Start {
-            model: Some(model.clone().unwrap_or_else(|| client.default_model())),
+            model: Some(usual.clone()),
             system: self.system.clone(),
             window: self.window.clone().unwrap_or_else(|| client.config().sessions.window.clone()),
             ..Start::default()
         };
         let mut session = begin(global, &client, wanted, start).await?;
+        if model.is_none() && session.model() == Some(&usual) {
+            tell_simulator(&client, global);
+        }
         // What is said to one that goes on holds from now on.
         if !session.turns().is_empty() {
             if let Some(model) = &model {
@@ -134,6 +144,7 @@ impl Chat {
             global,
             client,
             session,
+            usual,
             max_tokens: self.max_tokens,
             temperature: self.temperature,
             typed: is_typed() && !global.json,
@@ -145,6 +156,7 @@ impl Chat {
             told: Vec::new(),
             answered: 0,
             failed: 0,
+            stopped: false,
         })
     }
 }
@@ -187,20 +199,22 @@ impl Talk<'_> {
     async fn go(mut self, reader: &Reader) -> anyhow::Result<End> {
         let mut hinted = false;
         loop {
-            let input = if self.typed {
-                reader.next().await
-            } else {
-                tokio::select! {
-                    input = reader.next() => input,
-                    _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
-                }
+            // The editor hears of Ctrl-C by itself.
+            let stop = async { if self.typed { signal::termination().await } else { _ = signal::next().await } };
+            let input = tokio::select! {
+                input = reader.next() => input,
+                () = stop => Input::Stopped,
             };
             match input {
                 Input::Message(text) => {
                     hinted = false;
-                    if !self.take(&text).await? {
+                    if !self.take(&text).await? || self.stopped {
                         break;
                     }
+                }
+                Input::Stopped => {
+                    self.stopped = true;
+                    break;
                 }
                 Input::Interrupted { empty } if empty && !hinted => {
                     hinted = true;
@@ -218,6 +232,7 @@ impl Talk<'_> {
         if self.global.json {
             print_json(&self.told)?;
         }
+        anyhow::ensure!(!self.stopped, "stopped");
         if self.typed || self.failed == 0 {
             return Ok(End::Done);
         }

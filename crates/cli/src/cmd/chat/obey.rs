@@ -166,7 +166,8 @@ impl Talk<'_> {
 
     async fn open(&mut self, id: &str) -> anyhow::Result<()> {
         ensure!(!id.is_empty(), "name a session: /sessions lists them");
-        let session = begin(self.global, &self.client, Wanted::Of(id.to_owned()), Start::default()).await?;
+        let start = Start { model: Some(self.usual.clone()), ..Start::default() };
+        let session = begin(self.global, &self.client, Wanted::Of(id.to_owned()), start).await?;
         self.change(session);
         self.private = false;
         self.note(&format!("session {}", self.session.id()));

@@ -30,6 +30,8 @@ pub(super) enum Input {
     Interrupted { empty: bool },
     /// Ctrl-D, or the end of the pipe.
     End,
+    /// A signal says to leave.
+    Stopped,
     /// Standard input cannot be read.
     Failed(String),
 }

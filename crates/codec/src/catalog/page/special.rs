@@ -40,6 +40,15 @@ pub(super) fn special(provider: &Provider, lang: Lang) -> String {
         );
         points.push(text.replace("{}", &bound.to_string()));
     }
+    if let Some(batch) = &provider.batch {
+        let text = say(
+            lang,
+            "It takes [batches](../batch.md#the-providers-own-batches) of {lines} lines and {bytes} MB at most, for {percent} % of the price where its models name no other.",
+            "支持[批次](../batch.zh-CN.md#服务商自己的批次)，每个最多 {lines} 行、{bytes} MB；模型没有另列批量价格时，按实时价格的 {percent} % 计。",
+        );
+        let text = text.replace("{lines}", &batch.lines.to_string()).replace("{bytes}", &(batch.bytes / 1_000_000).to_string());
+        points.push(text.replace("{percent}", &batch.price_percent.to_string()));
+    }
     for (pattern, patch) in &quirks.models {
         let own = Quirks::from(patch.clone());
         if !own.refuses.is_empty() {

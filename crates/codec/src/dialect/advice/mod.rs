@@ -75,6 +75,12 @@ pub(crate) fn read_within(mut error: Error, body: &[u8]) -> Error {
     error
 }
 
+/// How long to wait before asking again, where the headers of an answer that is no error say so. `now` is the Unix time in
+/// seconds; it counts where the answer has no `Date`.
+pub fn read_wait_header(headers: &HeaderMap, now: u64) -> Option<Duration> {
+    read_headers(headers, Some(read_date(headers).unwrap_or(now)))
+}
+
 /// When the provider wrote its answer, by its own clock: Unix seconds.
 fn read_date(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all(http::header::DATE).iter().filter_map(|value| value.to_str().ok());

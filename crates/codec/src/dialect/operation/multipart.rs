@@ -270,7 +270,7 @@ fn parameters(text: &str) -> Vec<(String, String)> {
 }
 
 /// Writes a form; gives its `Content-Type` and its body.
-pub(super) fn write(fields: &[(&str, String)], files: &[(&str, &File)]) -> (String, Vec<u8>) {
+pub(in super::super) fn write(fields: &[(&str, String)], files: &[(&str, &File)]) -> (String, Vec<u8>) {
     let boundary = free_boundary(fields, files);
     let size: usize = files.iter().map(|(_, file)| file.bytes.len() + 512).sum();
     let mut body = Vec::with_capacity(size + 256 * fields.len() + 64);

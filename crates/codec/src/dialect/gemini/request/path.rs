@@ -12,6 +12,8 @@ use crate::json;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Generate,
+    /// Many of the former; callers do not ask for it.
+    GenerateBatch,
     Stream,
     Count,
     Embed,
@@ -20,8 +22,9 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    const WORDS: [(Verb, &'static str); 6] = [
+    const WORDS: [(Verb, &'static str); 7] = [
         (Verb::Generate, "generateContent"),
+        (Verb::GenerateBatch, "batchGenerateContent"),
         (Verb::Stream, "streamGenerateContent"),
         (Verb::Count, "countTokens"),
         (Verb::Embed, "embedContent"),
@@ -30,7 +33,7 @@ impl Verb {
     ];
 
     pub(crate) fn read(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(verb, _)| *verb)
+        Self::WORDS.iter().find(|(verb, known)| *known == word && *verb != Verb::GenerateBatch).map(|(verb, _)| *verb)
     }
 
     fn word(self) -> &'static str {
@@ -39,7 +42,7 @@ impl Verb {
 
     pub(crate) fn operation(self) -> Operation {
         match self {
-            Verb::Generate | Verb::Stream => Operation::Chat,
+            Verb::Generate | Verb::GenerateBatch | Verb::Stream => Operation::Chat,
             Verb::Count => Operation::CountTokens,
             Verb::Embed | Verb::EmbedBatch => Operation::Embed,
             Verb::Predict => Operation::ImageGenerate,

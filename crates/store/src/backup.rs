@@ -11,7 +11,7 @@ use crate::{store, wrong};
 
 /// How large a store is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct Size {
     /// Calls.
     pub calls: u64,
     /// Bytes of the file that are in use.
@@ -29,8 +29,8 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn size(&mut self) -> Result<Kept> {
-        Ok(Kept { calls: self.count().await?, bytes: self.bytes().await? })
+    pub async fn size(&mut self) -> Result<Size> {
+        Ok(Size { calls: self.count().await?, bytes: self.bytes().await? })
     }
 
     /// Writes a copy of the whole store as it is at this moment, while others go on writing.
