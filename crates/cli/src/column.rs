@@ -15,7 +15,7 @@ fn fold_line(line: &str, room: usize) -> Vec<String> {
     for c in line.chars() {
         let c = match c {
             '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
+            c if crate::markdown::is_harmful(c) => '\u{fffd}',
             c => c,
         };
         let width = c.width().unwrap_or(0);

@@ -1,8 +1,9 @@
 //! The conversations that are kept: found, begun, gone on with, listed.
 
 use anyhow::{Context, bail};
-use trunkline::{Client, Error};
+use trunkline::{Client, Error, Kind, Origin};
 use trunkline_store::{Listed, Opening, Sought, Store};
+use trunkline_work::prompt::PREFIX;
 use trunkline_work::session::{Session, Start};
 
 use crate::Global;
@@ -123,6 +124,10 @@ pub(crate) async fn set_model(session: &mut Session, client: &Client, model: &st
 /// # Errors
 /// When nobody has, with the nearest name.
 pub(crate) fn check_model(client: &Client, model: &str) -> Result<(), Error> {
+    if model.starts_with(PREFIX) {
+        let what = format!("`{model}` is a prompt, and a model is wanted here; -m and /model take prompts");
+        return Err(Error::new(Kind::BadRequest, Origin::Caller, what));
+    }
     if model.starts_with("task:") { Ok(()) } else { client.plan(model).map(drop) }
 }
 

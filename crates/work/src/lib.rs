@@ -12,6 +12,6 @@ pub mod workflow;
 
 mod fault;
 mod page;
-mod schema;
+pub mod schema;
 mod template;
 mod time;

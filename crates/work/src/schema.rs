@@ -25,6 +25,11 @@ pub(crate) fn fault(schema: &Value, at: &str) -> Option<String> {
     within.or_else(|| fault(schema.get("items").filter(|items| items.is_object())?, &format!("{at}[]")))
 }
 
+/// Why an answer does not follow a schema, if it does not: it is no JSON, or not such.
+pub fn fault_of(text: &str, schema: &Value) -> Option<String> {
+    read_json(text).map_or_else(Some, |value| mismatch(&value, schema))
+}
+
 /// Why a value does not follow a schema, if it does not.
 pub(crate) fn mismatch(value: &Value, schema: &Value) -> Option<String> {
     look(value, schema, "", DEPTH)

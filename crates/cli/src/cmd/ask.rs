@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use trunkline::ir::{Format, Message, Raw, Reason, Request, Role, Usage};
 use trunkline::{Client, Losses, Piece, Reply};
 use trunkline_work::session::{Session, Start};
 
-use super::input::{tell_simulator, usual_model};
+use super::input::{read_temperature, tell_simulator, unmarked, usual_model};
+use super::prompts::{Said, named};
 use crate::attachment::read_image;
 use crate::conversation::{Wanted, begin, check_model};
 use crate::label::Label;
@@ -33,14 +34,14 @@ pub(crate) struct Ask {
     /// A picture to look at (PNG, JPEG, GIF, WebP); may be given several times
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
-    /// A JSON Schema that the answer shall follow
+    /// A JSON Schema that the answer shall follow; one that does not is a failure
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
     /// Most output tokens
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
     /// How freely tokens are drawn, 0 to 2
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = read_temperature)]
     temperature: Option<f64>,
     /// A variable of the prompt that `-m prompt:NAME` names, NAME=VALUE; @FILE as the value reads a file
     #[arg(long, value_name = "NAME=VALUE")]
@@ -70,7 +71,7 @@ impl Ask {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         self.label.apply(global);
         let client = global.client()?;
-        let named = self.task.as_ref().map(|task| format!("task:{task}")).or_else(|| self.model.clone());
+        let asked = self.task.as_ref().map(|task| format!("task:{task}")).or_else(|| self.model.clone());
         let whole = self.no_stream || global.json;
         let wanted = match &self.session {
             Some(id) => Some(Wanted::Of(id.clone())),
@@ -78,47 +79,55 @@ impl Ask {
             None => (self.keep || client.config().sessions.ask).then_some(Wanted::New),
         };
         if let Some(wanted) = wanted {
-            return self.converse(&client, wanted, named, global).await.map(|()| End::Done);
+            return self.converse(&client, wanted, asked, global).await;
         }
-        let model = named.unwrap_or_else(|| usual_model(&client, global));
-        let prompt = super::prompts::named(&model, &self.var, global).await?;
+        let model = asked.unwrap_or_else(|| usual_model(&client, global));
+        let prompt = named(&model, &self.var, global).await?;
         let mut request = self.request(model, prompt.is_some())?;
         if let Some(prompt) = prompt {
             prompt.fill(&mut request, &client, global)?;
         }
+        let schema = wanted_schema(&request);
         let call = client.call(request);
-        if whole {
-            print_whole(&call.send().await?.into(), global)?
-        } else {
-            print_stream(call, global).await?
-        }
-        Ok(End::Done)
+        let told = if whole { print_whole(call.send().await?.into(), global)? } else { print_stream(call, global).await? };
+        follows(schema.as_ref(), &told)
     }
 
     /// Asks within a conversation. What is said of model and instructions holds from now on.
-    async fn converse(mut self, client: &Client, wanted: Wanted, named: Option<String>, global: &Global) -> anyhow::Result<()> {
-        let (whole, system) = (self.no_stream || global.json, self.system.take());
-        named.as_ref().map_or(Ok(()), |model| check_model(client, model))?;
+    async fn converse(mut self, client: &Client, wanted: Wanted, asked: Option<String>, global: &Global) -> anyhow::Result<End> {
+        let whole = self.no_stream || global.json;
+        let prompt = named(asked.as_deref().unwrap_or_default(), &self.var, global).await?;
+        let Said { model, system, messages, max_tokens, temperature } = match prompt {
+            Some(prompt) => prompt.say(global)?,
+            None => Said { model: asked, ..Said::default() },
+        };
+        model.as_ref().map_or(Ok(()), |model| check_model(client, model))?;
+        let system = self.system.take().or(system);
+        self.max_tokens = self.max_tokens.or(max_tokens);
+        self.temperature = self.temperature.or(temperature);
         let start = Start {
-            model: Some(named.clone().unwrap_or_else(|| client.default_model())),
+            model: Some(model.clone().unwrap_or_else(|| client.default_model())),
             system: system.clone(),
             window: client.config().sessions.window.clone(),
             ..Start::default()
         };
-        let request = self.request(String::new(), false)?;
+        let mut request = self.request(String::new(), !messages.is_empty())?;
+        request.messages.splice(..0, messages);
         let mut session = begin(global, client, wanted, start).await?;
-        if named.is_none() && session.model() == Some(&client.default_model()) {
+        if model.is_none() && session.model() == Some(&client.default_model()) {
             tell_simulator(client, global);
         }
         if !session.turns().is_empty() {
-            if let Some(model) = named {
+            if let Some(model) = model {
                 session.set_model(model).await?;
             }
             if system.is_some() {
                 session.set_system(system).await?;
             }
         }
-        print_turn(&mut session, request, whole, global).await
+        let wanted = wanted_schema(&request);
+        let told = print_turn(&mut session, request, whole, global).await?;
+        follows(wanted.as_ref(), &told)
     }
 
     fn request(self, model: String, may_be_silent: bool) -> anyhow::Result<Request> {
@@ -141,7 +150,7 @@ impl Ask {
         request.sampling.temperature = self.temperature;
         if let Some(path) = self.schema {
             let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            serde_json::from_str::<serde_json::Value>(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+            serde_json::from_str::<Value>(&text).with_context(|| format!("{} is not JSON", path.display()))?;
             let schema = Raw::parse(text).with_context(|| format!("{} is not JSON", path.display()))?;
             request.format = Format::Schema { name: Some("answer".to_owned()), description: None, schema, strict: None };
         }
@@ -155,7 +164,7 @@ fn read_pipe() -> anyhow::Result<String> {
     if !io::stdin().is_terminal() {
         io::stdin().lock().take(STDIN_LIMIT).read_to_string(&mut text).context("the pipe does not hold text")?;
     }
-    Ok(text.trim_end().to_owned())
+    Ok(unmarked(&text).trim_end().to_owned())
 }
 
 fn read_prompt(prompt: Option<String>) -> anyhow::Result<String> {
@@ -164,7 +173,7 @@ fn read_prompt(prompt: Option<String>) -> anyhow::Result<String> {
         Some("-") => {
             let mut text = String::new();
             io::stdin().lock().take(STDIN_LIMIT).read_to_string(&mut text).context("the pipe does not hold text")?;
-            text.trim_end().to_owned()
+            unmarked(&text).trim_end().to_owned()
         }
         None if piped => read_pipe()?,
         None => anyhow::bail!("no prompt; write `trunkline ask \"…\"`, or give one by a pipe"),
@@ -202,7 +211,20 @@ impl From<Reply> for Told {
     }
 }
 
-fn print_whole(told: &Told, global: &Global) -> anyhow::Result<()> {
+/// The schema that the answer shall follow, if there is one.
+fn wanted_schema(request: &Request) -> Option<Value> {
+    let Format::Schema { schema, .. } = &request.format else { return None };
+    serde_json::from_str(schema.get()).ok()
+}
+
+/// An answer that does not follow its schema is none, however well it came.
+fn follows(schema: Option<&Value>, text: &str) -> anyhow::Result<End> {
+    let why = schema.and_then(|schema| trunkline_work::schema::fault_of(text, schema));
+    why.map_or(Ok(End::Done), |why| anyhow::bail!("the answer does not follow the schema: {why}"))
+}
+
+/// Gives the text.
+fn print_whole(told: Told, global: &Global) -> anyhow::Result<String> {
     if global.json {
         let call = |(id, name, arguments): &(String, String, String)| json!({"id": id, "name": name, "arguments": arguments});
         let mut value = json!({
@@ -217,15 +239,17 @@ fn print_whole(told: &Told, global: &Global) -> anyhow::Result<()> {
         if let (Some(session), Some(object)) = (&told.session, value.as_object_mut()) {
             object.insert("session".to_owned(), json!(session));
         }
-        return print_json(&value);
+        print_json(&value)?;
+        return Ok(told.text);
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", told.text)?;
+    let shown = if out.is_terminal() { harmless(&told.text) } else { told.text.clone() };
+    writeln!(out, "{shown}")?;
     for (_, name, arguments) in &told.calls {
         writeln!(out, "{name}({arguments})")?;
     }
     report(&told.target, told.usage, &told.losses, global);
-    Ok(())
+    Ok(told.text)
 }
 
 /// Prints an answer as it comes.
@@ -237,11 +261,20 @@ struct Printer {
     /// A line is not ended.
     open: bool,
     usage: Option<Usage>,
+    /// All of it.
+    text: String,
 }
 
 impl Printer {
     fn new(global: &Global) -> Self {
-        Printer { verbose: global.verbose, dim: has_colour(), terminal: io::stdout().is_terminal(), open: false, usage: None }
+        Printer {
+            verbose: global.verbose,
+            dim: has_colour(),
+            terminal: io::stdout().is_terminal(),
+            open: false,
+            usage: None,
+            text: String::new(),
+        }
     }
 
     fn show(&mut self, piece: Piece) -> io::Result<()> {
@@ -249,6 +282,7 @@ impl Printer {
         match piece {
             Piece::Text(text) | Piece::Refusal(text) => {
                 self.open = !text.ends_with('\n');
+                self.text.push_str(&text);
                 let shown = if self.terminal { harmless(&text) } else { text };
                 out.write_all(shown.as_bytes())?;
             }
@@ -266,11 +300,11 @@ impl Printer {
         out.flush()
     }
 
-    fn finish(mut self) -> io::Result<Option<Usage>> {
+    fn finish(mut self) -> io::Result<(Option<Usage>, String)> {
         if std::mem::take(&mut self.open) {
             writeln!(io::stdout().lock())?;
         }
-        Ok(self.usage)
+        Ok((self.usage, std::mem::take(&mut self.text)))
     }
 }
 
@@ -283,18 +317,19 @@ impl Drop for Printer {
     }
 }
 
-async fn print_stream(call: trunkline::Call, global: &Global) -> anyhow::Result<()> {
+async fn print_stream(call: trunkline::Call, global: &Global) -> anyhow::Result<String> {
     let mut stream = call.stream().await?;
     let mut printer = Printer::new(global);
     while let Some(piece) = stream.next().await {
         printer.show(piece?)?;
     }
-    report(&stream.target, printer.finish()?, &stream.losses, global);
-    Ok(())
+    let (usage, text) = printer.finish()?;
+    report(&stream.target, usage, &stream.losses, global);
+    Ok(text)
 }
 
 /// The same within a conversation. A turn is kept when its answer is whole.
-async fn print_turn(session: &mut Session, request: Request, whole: bool, global: &Global) -> anyhow::Result<()> {
+async fn print_turn(session: &mut Session, request: Request, whole: bool, global: &Global) -> anyhow::Result<String> {
     let mut answer = session.stream(request).await?;
     let mut printer = Printer::new(global);
     let (mut text, mut calls, mut reason) = (String::new(), Vec::new(), Reason::default());
@@ -310,7 +345,7 @@ async fn print_turn(session: &mut Session, request: Request, whole: bool, global
             printer.show(piece)?;
         }
     }
-    let usage = printer.finish()?;
+    let (usage, shown) = printer.finish()?;
     let model = answer.response().map(|response| response.model.clone()).unwrap_or_default();
     let (target, losses) = (answer.target().to_owned(), answer.losses().clone());
     if let Err(error) = answer.keep().await {
@@ -319,10 +354,10 @@ async fn print_turn(session: &mut Session, request: Request, whole: bool, global
     let session = Some(session.id().to_owned());
     let told = Told { text, calls, target, model, reason, usage, losses, session };
     if whole {
-        return print_whole(&told, global);
+        return print_whole(told, global);
     }
     report(&told.target, told.usage, &told.losses, global);
-    Ok(())
+    Ok(shown)
 }
 
 fn report(target: &str, usage: Option<Usage>, losses: &Losses, global: &Global) {

@@ -1,13 +1,18 @@
 //! `trunkline compare`.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use trunkline_work::compare::{Answer, Contest, Judge, Prompt, Report, Round};
+use serde_json::Value;
+use trunkline::Client;
+use trunkline_work::compare::{Answer, Contest, Judge, Prepared, Prompt, Report, Round};
+use trunkline_work::prompt::PREFIX;
 
 use super::batch::time;
-use super::input::prompt;
+use super::input::{may_write, prompt, read_temperature, usual_model};
+use super::prompts::{read_variables, seed, shelf};
 use crate::column::{beside, fold, pack};
 use crate::label::Label;
 use crate::terminal::{Cell, Mark, columns, complain, has_colour, print_json, print_rows};
@@ -29,7 +34,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
     /// How freely tokens are drawn, 0 to 2
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = read_temperature)]
     temperature: Option<f64>,
     /// A model that scores the answers, without knowing whose they are
     #[arg(long, value_name = "MODEL")]
@@ -40,6 +45,12 @@ pub(crate) struct Compare {
     /// Write the comparison as one page, too
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Overwrite a file that is there
+    #[arg(long, requires = "html")]
+    force: bool,
+    /// A variable of the prompts that `-m prompt:NAME` names, NAME=VALUE; @FILE as the value reads a file
+    #[arg(long, value_name = "NAME=VALUE")]
+    var: Vec<String>,
     /// The prompt; `-` or nothing reads a pipe
     prompt: Option<String>,
     #[command(flatten)]
@@ -50,6 +61,8 @@ impl Compare {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         self.label.apply(global);
         let client = global.client()?;
+        self.html.as_ref().map_or(Ok(()), |path| may_write(path, self.force))?;
+        let prepared = prepare(&self.model, &self.var, &client, global).await?;
         let system = self.system.as_deref();
         let mut prompts = match &self.file {
             Some(path) => Prompt::read(path, system)?,
@@ -64,7 +77,7 @@ impl Compare {
             Judge { model, rubric: self.rubric.unwrap_or(usual.rubric) }
         });
         let several = prompts.len() > 1;
-        let contest = Contest { models: self.model, prompts, judge };
+        let contest = Contest { models: self.model, prepared, prompts, judge };
         contest.check(&client)?;
         let mut screen = Screen::new(global, several);
         let report = tokio::select! {
@@ -82,6 +95,32 @@ impl Compare {
         }
         finish(&report, contest.judge.is_some(), global)
     }
+}
+
+/// The prompts that stand in the place of models, with the values of what each of them takes.
+async fn prepare(
+    models: &[String],
+    variables: &[String],
+    client: &Client,
+    global: &Global,
+) -> anyhow::Result<BTreeMap<String, Prepared>> {
+    let asked: Vec<(&String, &str)> = models.iter().filter_map(|model| Some((model, model.strip_prefix(PREFIX)?))).collect();
+    let given = read_variables(variables)?;
+    anyhow::ensure!(given.is_empty() || !asked.is_empty(), "--var is for prompts: -m prompt:NAME");
+    if asked.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let shelf = shelf(global).await?;
+    let mut all = BTreeMap::new();
+    for (model, name) in asked {
+        let chosen = shelf.choose(name, None, seed())?;
+        let takes = |(name, _): &(&String, &Value)| chosen.prompt.takes(name);
+        let own = given.iter().filter(takes).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let usual = chosen.prompt.model.clone().unwrap_or_else(|| usual_model(client, global));
+        all.insert(model.clone(), Prepared { prompt: chosen.prompt, given: own, model: usual });
+    }
+    let nobodys = given.keys().find(|name| !all.values().any(|one| one.prompt.takes(name)));
+    nobodys.map_or(Ok(all), |name| anyhow::bail!("none of the prompts has a variable {name}"))
 }
 
 /// The least room for an answer beside others.
@@ -240,10 +279,11 @@ fn finish(report: &Report, judged: bool, global: &Global) -> anyhow::Result<End>
         print_json(report)?;
     } else if report.rounds.len() > 1 || judged {
         let heads = ["model", "answers", "first", "tokens/s", "cost", "score", "best"];
+        let heads = heads.get(..if judged { 7 } else { 5 }).unwrap_or_default();
         let rows = report.models.iter().map(|model| {
             let known = |text: Option<String>| Cell::right(text.unwrap_or_else(|| "-".to_owned()));
             let mark = if model.failed > 0 { Mark::Bad } else { Mark::Yes };
-            let cells = vec![
+            let mut cells = vec![
                 Cell::left(model.model.clone()),
                 Cell::right(format!("{}/{}", model.answered, model.answered + model.failed)),
                 known(model.first.map(short)),
@@ -252,9 +292,10 @@ fn finish(report: &Report, judged: bool, global: &Global) -> anyhow::Result<End>
                 known(model.score.map(|score| format!("{score:.1}"))),
                 Cell::left(model.score.map(|_| model.wins.to_string()).unwrap_or_default()),
             ];
+            cells.truncate(heads.len());
             (mark, cells)
         });
-        print_rows(Some(&heads), &rows.collect::<Vec<_>>())?;
+        print_rows(Some(heads), &rows.collect::<Vec<_>>())?;
     }
     let failed = report.models.iter().map(|model| model.failed).sum::<usize>();
     let answered = report.models.iter().map(|model| model.answered).sum::<usize>();
@@ -265,5 +306,12 @@ fn finish(report: &Report, judged: bool, global: &Global) -> anyhow::Result<End>
         complain(&format!("{failed} of {} answers failed", failed + answered));
         return Ok(End::Partly);
     }
-    Ok(End::Done)
+    let unjudged = report.rounds.iter().filter(|round| round.verdict.as_ref().is_some_and(|verdict| verdict.error.is_some()));
+    match unjudged.count() {
+        0 => Ok(End::Done),
+        count => {
+            complain(&format!("{count} of {} prompts have no verdict", report.rounds.len()));
+            Ok(End::Partly)
+        }
+    }
 }

@@ -56,7 +56,28 @@ pub(super) fn prompt(given: Option<String>) -> anyhow::Result<String> {
     anyhow::ensure!(!stdin.is_terminal(), "nothing to work on: give a text, or pipe one in");
     let mut text = String::new();
     stdin.lock().take(STDIN_LIMIT).read_to_string(&mut text).context("cannot read standard input")?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(unmarked(&text).trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// A text without the mark that some programs put before one.
+pub(super) fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Whether a file may be written: one that is there is overwritten only by those who say so.
+pub(super) fn may_write(path: &Path, force: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        force || path.as_os_str() == "-" || !path.exists(),
+        "{} is there already: choose another name, or overwrite it with --force",
+        path.display()
+    );
+    Ok(())
+}
+
+/// How freely tokens are drawn, as an option says it.
+pub(super) fn read_temperature(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=2.0).contains(number));
+    number.ok_or_else(|| "write a number from 0 to 2".to_owned())
 }
 
 /// Writes a file; `-` is standard output, unless that is a terminal.

@@ -31,7 +31,7 @@ pub(crate) struct Logs {
     /// Only those with this tag, NAME=VALUE or NAME; may be given several times
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
-    /// All that is known of the call with this id: the reply's x-trunkline-request-id, or the row's own
+    /// All that is known of the call with this id, or the begin of it: the reply's x-trunkline-request-id, or the row's own
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     /// Only those of so long: 30m, 2h, 7d
@@ -41,6 +41,12 @@ pub(crate) struct Logs {
 
 /// How often a follower looks.
 const LOOK: Duration = Duration::from_millis(500);
+/// An id is looked for by its begin among so many.
+const LOOK_BACK: u32 = 10_000;
+/// A terminal of so many columns has room for ids.
+const WITH_IDS: usize = 110;
+/// So much of an id tells calls apart that do not begin in the same millisecond.
+const SHORT: usize = 13;
 /// The most that are shown at one look.
 const LOOK_MOST: u32 = 5000;
 
@@ -53,7 +59,10 @@ impl Logs {
         let wanted = Wanted { limit, failed: self.errors, grep, id, since, user, tags, ..Wanted::default() };
         let seen = store.newest().await?;
         let mut calls = store.calls(&wanted).await?;
-        if self.id.is_some() {
+        if let Some(id) = &self.id {
+            if calls.is_empty() {
+                calls.extend(find(&mut store, id).await?);
+            }
             store.tell_texts(&mut calls).await?;
         }
         if let Some(id) = &self.id {
@@ -73,10 +82,29 @@ impl Logs {
         } else if calls.is_empty() {
             complain("no such call");
         } else {
-            let heads = ["time (UTC)", "target", "in", "out", "first", "whole", "cost", "what"];
-            print_rows(Some(&heads), &calls.iter().map(row).collect::<Vec<_>>())?;
+            // A pipe has room for everything.
+            let ids = global.verbose || columns().is_none_or(|columns| columns >= WITH_IDS);
+            let heads = ["id", "time (UTC)", "target", "in", "out", "first", "whole", "cost", "what"];
+            let heads = heads.get(usize::from(!ids)..).unwrap_or_default();
+            print_rows(Some(heads), &calls.iter().map(|call| row(call, ids)).collect::<Vec<_>>())?;
         }
         Ok(End::Done)
+    }
+}
+
+/// The call whose id begins so, of the latest.
+async fn find(store: &mut Store, id: &str) -> anyhow::Result<Option<CallRow>> {
+    let all = store.calls(&Wanted { limit: LOOK_BACK, ..Wanted::default() }).await?;
+    let is_meant = |call: &CallRow| {
+        let own = call.id.to_string();
+        own.starts_with(id) || (!call.request_id.is_empty() && call.request_id.starts_with(id))
+    };
+    let mut found = all.into_iter().filter(|call| !id.is_empty() && is_meant(call));
+    match (found.next(), found.next()) {
+        (Some(one), Some(other)) => {
+            anyhow::bail!("`{id}` may be {} or {}: write more of it", one.id, other.id)
+        }
+        (one, _) => Ok(one),
     }
 }
 
@@ -107,7 +135,7 @@ async fn follow(store: &mut Store, calls: Vec<CallRow>, mut seen: u64, wanted: W
 }
 
 /// The columns of a call.
-fn row(call: &CallRow) -> (Mark, Vec<Cell>) {
+fn row(call: &CallRow, with_id: bool) -> (Mark, Vec<Cell>) {
     let tokens = |tokens: Option<u64>| tokens.map_or_else(String::new, number);
     let sign = if call.usage_estimated { "~" } else { "" };
     let cells = vec![
@@ -120,7 +148,8 @@ fn row(call: &CallRow) -> (Mark, Vec<Cell>) {
         Cell::right(cost(call)),
         Cell::left(what(call)),
     ];
-    (mark(call), cells)
+    let id = with_id.then(|| Cell::left(call.id.to_string().chars().take(SHORT).collect()));
+    (mark(call), id.into_iter().chain(cells).collect())
 }
 
 /// A call as a line of its own: what follows it is not known yet.

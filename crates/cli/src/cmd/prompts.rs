@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 use trunkline::Client;
-use trunkline::ir::Request;
+use trunkline::ir::{Message, Request, Role};
 use trunkline_store::{PromptRow, Store, date};
 use trunkline_work::prompt::{Chosen, Form, PREFIX, Prompt, Prompts as Shelf, is_name};
 use trunkline_work::workflow::read_files;
@@ -189,7 +189,9 @@ async fn share(store: &mut Store, name: &str, shares: &[String], global: &Global
         let pair = text.split_once('=').and_then(|(version, share)| Some((version.parse().ok()?, share.parse().ok()?)));
         pair.with_context(|| format!("{text}: write VERSION=SHARE, as in 1=90 2=10"))
     };
-    let shares: BTreeMap<u32, u32> = shares.iter().map(read).collect::<anyhow::Result<_>>()?;
+    let pairs_given: Vec<(u32, u32)> = shares.iter().map(read).collect::<anyhow::Result<_>>()?;
+    let shares: BTreeMap<u32, u32> = pairs_given.iter().copied().collect();
+    anyhow::ensure!(shares.len() == pairs_given.len(), "a version is named twice; give each one share");
     anyhow::ensure!(shares.is_empty() || shares.values().any(|share| *share > 0), "every share is 0; give one more than that");
     store.share_prompt(name, &shares).await?;
     let told = pairs(shares.iter().map(|(version, share)| (version.to_string(), *share)));
@@ -211,24 +213,71 @@ pub(super) struct Named {
     given: Map<String, Value>,
 }
 
+/// NAME=VALUE, with what files say.
+pub(super) fn read_variables(variables: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let pair = |text: &String| {
+        let pair = text.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.to_owned()));
+        pair.with_context(|| format!("--var {text}: write NAME=VALUE"))
+    };
+    Ok(read_files(&variables.iter().map(pair).collect::<anyhow::Result<Vec<_>>>()?)?)
+}
+
+/// Which of the versions that share the calls: whoever asks by hand is as good as a die.
+pub(super) fn seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::from(since.subsec_nanos()) / 1000)
+}
+
 /// The prompt that a model's name means, if it means one.
 pub(super) async fn named(model: &str, variables: &[String], global: &Global) -> anyhow::Result<Option<Named>> {
     let Some(asked) = model.strip_prefix(PREFIX) else {
         anyhow::ensure!(variables.is_empty(), "--var is for prompts: -m prompt:NAME");
         return Ok(None);
     };
-    let pair = |text: &String| {
-        let pair = text.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.to_owned()));
-        pair.with_context(|| format!("--var {text}: write NAME=VALUE"))
-    };
-    let given = read_files(&variables.iter().map(pair).collect::<anyhow::Result<Vec<_>>>()?)?;
-    // Whoever asks by hand is as good as a die.
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::from(since.subsec_nanos()) / 1000);
-    let chosen = shelf(global).await?.choose(asked, None, seed)?;
+    let given = read_variables(variables)?;
+    let chosen = shelf(global).await?.choose(asked, None, seed())?;
     Ok(Some(Named { chosen, given }))
 }
 
 impl Named {
+    /// Without the values that it does not take: they are meant for others.
+    pub(super) fn without_others(mut self) -> Self {
+        self.given.retain(|name, _| self.chosen.prompt.takes(name));
+        self
+    }
+}
+
+/// What a conversation begins with that a prompt says.
+#[derive(Default)]
+pub(super) struct Said {
+    /// Whom it asks, if it says so.
+    pub(super) model: Option<String>,
+    /// Instructions for all of it.
+    pub(super) system: Option<String>,
+    /// What goes before the first question.
+    pub(super) messages: Vec<Message>,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) temperature: Option<f64>,
+}
+
+impl Named {
+    /// What it says, for a conversation.
+    pub(super) fn say(self, global: &Global) -> anyhow::Result<Said> {
+        let mut request = Request::default();
+        self.chosen.prompt.extend(&mut request, &self.given)?;
+        let (system, messages): (Vec<_>, Vec<_>) = request.messages.into_iter().partition(|message| message.role == Role::System);
+        let system = system.iter().map(Message::plain_text).collect::<Vec<_>>().join("\n\n");
+        if global.verbose {
+            complain(&format!("prompt {}", self.chosen.name));
+        }
+        Ok(Said {
+            model: Some(request.model).filter(|model| !model.is_empty()),
+            system: Some(system).filter(|text| !text.is_empty()),
+            messages,
+            max_tokens: request.max_tokens,
+            temperature: request.sampling.temperature,
+        })
+    }
+
     /// Puts the prompt into the request.
     pub(super) fn fill(self, request: &mut Request, client: &Client, global: &Global) -> anyhow::Result<()> {
         self.chosen.prompt.extend(request, &self.given)?;

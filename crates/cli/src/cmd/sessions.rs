@@ -9,6 +9,7 @@ use trunkline::Piece;
 use trunkline_store::{Listed, SessionRow, Sought, Store, TurnRow};
 use trunkline_work::session::{Session, write_jsonl, write_markdown};
 
+use super::input::may_write;
 use crate::conversation::{changed, existing_store, find, title, turns};
 use crate::screen::Screen;
 use crate::terminal::{Cell, Mark, complain, print_json, print_rows};
@@ -45,6 +46,9 @@ enum What {
         /// The file: .md or .jsonl. Without it, Markdown to standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Overwrite a file that is there
+        #[arg(long, requires = "output")]
+        force: bool,
     },
     /// Delete some for good
     Delete {
@@ -76,12 +80,16 @@ impl Sessions {
             What::List => list(&mut store, Sought { limit, ..Sought::default() }, global).await?,
             What::Search { text } => list(&mut store, Sought { limit, text: Some(text), ..Sought::default() }, global).await?,
             What::Show { id } => show(&mut store, &id, global).await?,
-            What::Export { id, output } => export(&mut store, &id, output.as_deref(), global).await?,
+            What::Export { id, output, force } => export(&mut store, &id, (output.as_deref(), force), global).await?,
             What::Delete { ids } => return delete(&mut store, &ids, global).await,
             What::Title { id, text } => {
                 let id = find(&mut store, &id).await?;
                 let row = store.session(&id).await?.with_context(|| format!("there is no conversation {id}"))?;
-                store.set_session(&SessionRow { title: text, ..row }).await?;
+                let row = SessionRow { title: text, ..row };
+                store.set_session(&row).await?;
+                if global.json {
+                    print_json(&json!({ "id": row.id, "title": row.title }))?;
+                }
             }
             What::Branch { id, title } => {
                 let id = find(&mut store, &id).await?;
@@ -156,10 +164,18 @@ async fn show(store: &mut Store, id: &str, global: &Global) -> anyhow::Result<()
     Ok(())
 }
 
-async fn export(store: &mut Store, id: &str, output: Option<&Path>, global: &Global) -> anyhow::Result<()> {
+async fn export(store: &mut Store, id: &str, (output, force): (Option<&Path>, bool), global: &Global) -> anyhow::Result<()> {
     let (row, turns) = read(store, id).await?;
     match output.filter(|path| path.as_os_str() != "-") {
-        Some(path) => std::fs::write(path, file(path, &row, &turns)?).with_context(|| format!("cannot write {}", path.display())),
+        Some(path) => {
+            let text = file(path, &row, &turns)?;
+            may_write(path, force)?;
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            if global.json {
+                print_json(&json!({ "id": row.id, "file": path.display().to_string(), "turns": turns.len() }))?;
+            }
+            Ok(())
+        }
         None if global.json => print_json(&json!({ "session": row, "turns": turns })),
         None => Ok(io::stdout().lock().write_all(write_markdown(&row, &turns).as_bytes())?),
     }

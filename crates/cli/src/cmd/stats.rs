@@ -131,6 +131,10 @@ impl Stats {
     }
 
     fn list(&self, groups: &[Group]) -> anyhow::Result<End> {
+        if groups.iter().all(|group| group.name.is_empty() && group.totals.calls == 0) {
+            complain("nothing to list");
+            return Ok(End::Done);
+        }
         let most = groups.iter().map(|group| group.totals.calls).max().unwrap_or(1);
         let wide = columns().is_some_and(|columns| columns >= 110);
         let (head, nameless) = words(&self.by);

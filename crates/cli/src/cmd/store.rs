@@ -55,7 +55,10 @@ impl Store {
         match self.what {
             What::Backup { file } => {
                 store.backup(&file).await?;
-                if !global.quiet {
+                if global.json {
+                    let (file, store) = (file.display().to_string(), store.path().display().to_string());
+                    print_json(&json!({ "file": file, "copy_of": store }))?;
+                } else if !global.quiet {
                     complain(&format!("{} is a copy of {}", file.display(), store.path().display()));
                 }
             }

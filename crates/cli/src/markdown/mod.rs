@@ -87,7 +87,7 @@ impl Markdown {
                 '\r' => {}
                 '\n' => self.end_line(),
                 '\t' => self.put('\t'),
-                c if c.is_control() => self.put('\u{fffd}'),
+                c if is_harmful(c) => self.put('\u{fffd}'),
                 c => self.put(c),
             }
         }
@@ -325,9 +325,17 @@ fn expand(text: &str) -> String {
     text.replace('\t', "    ")
 }
 
-/// Text for a terminal that is to show it as it is: what a terminal would obey is made visible.
+/// What a terminal would obey, what turns the order of letters round, and what stands between them unseen. A joiner within
+/// an emoji or a word is none.
+pub(crate) fn is_harmful(c: char) -> bool {
+    let is_unseen = matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e001f}');
+    let is_turn = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || is_unseen || is_turn
+}
+
+/// Text for a terminal that is to show it as it is: what is harmful is made visible.
 pub(crate) fn harmless(text: &str) -> String {
-    let harmless = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    let harmless = |c: char| if is_harmful(c) && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
     text.chars().filter(|c| *c != '\r').map(harmless).collect()
 }
 

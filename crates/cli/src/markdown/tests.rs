@@ -155,3 +155,14 @@ proptest! {
         prop_assert_eq!(letters(&bare(&without(&text), 200)), letters(&without(&text)));
     }
 }
+
+#[test]
+fn what_cannot_be_seen_is_made_visible() {
+    let turned = "a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\x1b[2J\u{9b}";
+    assert_eq!(super::harmless(turned), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}[2J\u{fffd}");
+    assert_eq!(show("a\u{202e}b\u{200b}c", 40), "a\u{fffd}b\u{fffd}c\n");
+    // An emoji of several, and words whose letters are joined or not.
+    for fine in ["👩\u{200d}💻", "می\u{200c}خواهم", "שלום", "☂\u{fe0f}", "a\tb\nc"] {
+        assert_eq!(super::harmless(fine), fine);
+    }
+}

@@ -349,3 +349,81 @@ fn what_callers_of_the_gateway_say_is_not_gone_on_with_in_a_terminal() {
     assert_eq!(good(folder, &["ask", "--session", "anna", "fourth"], ""), "fourth\n");
     assert_eq!(sessions(folder).iter().find(|session| session["id"] == "s-2").unwrap()["model"], Value::Null);
 }
+
+#[test]
+fn a_line_that_is_no_text_is_told_and_the_others_are_asked() {
+    let folder = Folder::new();
+    let run_bytes = |arguments: &[&str], input: &[u8]| {
+        let pipe = std::process::Stdio::piped;
+        let mut child = crate::terminal::command(&folder, arguments).stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let ran = run_bytes(&["chat", "--json"], b"\xef\xbb\xbfok\n\xff\nafter\n");
+    assert_eq!(ran.status.code(), Some(3), "{}", text(&ran.stderr));
+    let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!((&told[0]["text"], &told[1]["text"]), (&json!("ok"), &json!("after")), "{told}");
+    assert!(text(&ran.stderr).contains("line 2 is no text"), "{}", text(&ran.stderr));
+    assert_eq!(text(&run_bytes(&["ask"], b"\xef\xbb\xbfok\n").stdout), "ok\n");
+}
+
+#[test]
+fn nothing_is_overwritten_in_silence_and_everything_takes_json() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("note.txt"), "a note").unwrap();
+    good(&folder, &["chat", "-m", "sim/echo"], "/attach note.txt\n/new\nwhat is it?\n");
+    let kept = sessions(&folder);
+    assert_eq!(kept[0]["title"], "what is it?");
+    let id = kept[0]["id"].as_str().unwrap().to_owned();
+    assert!(good(&folder, &["sessions", "show", &id], "").contains("a note"));
+    let export = ["sessions", "export", &id, "-o", "talk.md"];
+    assert_eq!(json(&folder, &export, "")["file"], "talk.md");
+    let compare = ["compare", "-m", "sim/echo", "hi", "--html", "talk.md"];
+    for arguments in [&export[..], &compare] {
+        let ran = run(&folder, arguments, "");
+        assert_eq!(ran.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&ran.stderr).contains("talk.md is there already") && ran.stdout.is_empty(), "{}", text(&ran.stderr));
+        good(&folder, &[arguments, &["--force"]].concat(), "");
+    }
+    assert_eq!(json(&folder, &["sessions", "title", &id, "Other"], "")["title"], "Other");
+    assert_eq!(json(&folder, &["store", "backup", "copy.db"], "")["file"], "copy.db");
+    let ran = run(&folder, &["chat", "-m", "sim/echo"], "/undo now\nhello\n");
+    assert!(ran.status.code() == Some(3) && text(&ran.stderr).contains("takes nothing"), "{}", text(&ran.stderr));
+    for wrong in [
+        &["ask", "--temperature", "9", "x"][..],
+        &["chat", "--temperature", "-1"],
+        &["compare", "--temperature", "x", "-m", "sim/echo", "x"],
+    ] {
+        assert_eq!(run(&folder, wrong, "").status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_follow_its_schema_is_a_failure() {
+    let folder = Folder::new();
+    let schema = r#"{"type":"object","required":["a"],"properties":{"a":{"type":"integer"}}}"#;
+    std::fs::write(folder.0.join("s.json"), schema).unwrap();
+    let provider = LocalProvider::start(|seen: &Seen| {
+        let answer = if seen.json()["messages"].to_string().contains("good") { "{\"a\": 1}" } else { "{\"a\": \"x\"}" };
+        if seen.json()["stream"] == true {
+            return says(&[answer]);
+        }
+        let choice = json!({ "index": 0, "message": { "role": "assistant", "content": answer }, "finish_reason": "stop" });
+        Answer::json(
+            200,
+            json!({ "id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice] }).to_string(),
+        )
+    });
+    write_config(&folder, &provider);
+    for more in [&[][..], &["--no-stream"], &["--json"], &["--keep"], &["--keep", "--json"]] {
+        let ask = |text: &str| run(&folder, &[&["ask", "-m", "house/m", "--schema", "s.json", text][..], more].concat(), "");
+        let (fine, wrong) = (ask("good"), ask("bad"));
+        assert_eq!((fine.status.code(), wrong.status.code()), (Some(0), Some(1)), "{more:?}: {}", text(&wrong.stderr));
+        assert!(
+            text(&wrong.stderr).contains("the answer does not follow the schema: a must be integer"),
+            "{}",
+            text(&wrong.stderr)
+        );
+        assert!(text(&wrong.stdout).contains('x'), "{more:?}");
+    }
+}

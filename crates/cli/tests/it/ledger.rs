@@ -52,6 +52,12 @@ fn calls_of_the_command_are_recorded_and_shown() {
     assert_eq!(json(&folder, &["logs", "--id", id])["model"], "通义千问");
     assert!(good(&folder, &["logs", "--id", id]).contains("sim/lorem  after"));
     assert!(!run(&folder, &["logs", "--id", "none"], "").status.success());
+    // The table has ids, and their begin will do.
+    let table = good(&folder, &["logs"]);
+    let short = table.lines().find(|line| line.contains("sim/lorem")).unwrap().split_whitespace().nth(1).unwrap().to_owned();
+    assert!(id.starts_with(&short) && short.len() < id.len(), "{table}");
+    assert_eq!(json(&folder, &["logs", "--id", &short])["model"], "通义千问");
+    assert!(text(&run(&folder, &["logs", "--id", "0"], "").stderr).contains("write more of it"));
 
     // In a pipe there are neither colours nor pictures, and columns stand below one another.
     let table = good(&folder, &["logs"]);

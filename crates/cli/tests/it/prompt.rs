@@ -121,3 +121,57 @@ fn a_workflow_is_the_same_in_toml_and_in_yaml() {
         assert!(stderr.contains(told) && stderr.contains(&format!("w.yaml, line {line}: ")), "{content}\n{stderr}");
     }
 }
+
+#[test]
+fn every_command_that_asks_takes_a_prompt_in_the_place_of_a_model() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("trunkline.toml"), "[tasks]\ndefault = \"sim/echo\"\n").unwrap();
+    add(&folder, "a.toml", GREET);
+    std::fs::write(
+        folder.0.join("b.toml"),
+        "system = \"Be {{ how }}.\"\nmodel = \"sim/lorem\"\nmax_tokens = 2\n[vars]\nhow = \"brief\"\n",
+    )
+    .unwrap();
+    good(&folder, &["prompts", "add", "brief", "b.toml"]);
+    let greet = ["-m", "prompt:问候", "--var", "name=Ada"];
+    let with = |front: &[&'static str], back: &[&'static str]| [front, &greet, back].concat();
+    // In a conversation its instructions are the conversation's, and its words come before the first question.
+    assert_eq!(good(&folder, &with(&["ask", "--keep"], &[])).trim(), "Greet Ada twice.");
+    assert_eq!(good(&folder, &["ask", "-c", "and me"]).trim(), "and me");
+    let sessions = |folder: &Folder| serde_json::from_str::<Value>(&good(folder, &["sessions", "--json"])).unwrap();
+    let first = sessions(&folder)[0].clone();
+    assert_eq!((&first["system"], &first["turns"]), (&Value::from("For ACME."), &Value::from(2)), "{first}");
+    assert_eq!(good(&folder, &with(&["ask", "-c"], &["once more"])).trim(), "once more");
+    let ran = run(&folder, &with(&["chat"], &[]), "one\n/model prompt:brief\ntwo\n/new\n/model prompt:问候\nthree\n");
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    let all = sessions(&folder);
+    assert_eq!(all.as_array().unwrap().len(), 3, "{all}");
+    assert_eq!(
+        (&all[1]["system"], &all[1]["model"], &all[1]["turns"]),
+        (&Value::from("Be brief."), &Value::from("sim/lorem"), &Value::from(2)),
+        "{all}"
+    );
+    let shown = good(&folder, &["sessions", "show", all[1]["id"].as_str().unwrap()]);
+    assert_eq!(shown.matches("## You\n\nGreet Ada twice.").count(), 1, "{shown}");
+    let report: Value =
+        serde_json::from_str(&good(&folder, &with(&["compare", "--json", "-m", "prompt:brief"], &["hello"]))).unwrap();
+    let answers = &report["rounds"][0]["answers"];
+    assert_eq!(
+        (&answers[0]["target"], &answers[1]["target"]),
+        (&Value::from("sim/lorem"), &Value::from("sim/echo")),
+        "{answers}"
+    );
+    assert_eq!((&answers[0]["output"], &answers[1]["text"]), (&Value::from(2), &Value::from("hello")), "{answers}");
+    for (arguments, told) in [
+        (&["chat", "-m", "prompt:问候"][..], "name is not set (whom)"),
+        (&["compare", "-m", "prompt:问候", "x"], "name is not set (whom)"),
+        (&["compare", "-m", "prompt:brief", "--var", "nme=x", "x"], "none of the prompts has a variable nme"),
+        (&["ask", "--keep", "-m", "prompt:nobody", "x"], "there is no prompt `nobody`"),
+        (&["compare", "-m", "nosuch/x", "x"], "there is no provider `nosuch`"),
+        (&["chat", "--var", "a=b"], "--var is for prompts"),
+        (&["prompts", "share", "brief", "1=10", "1=20"], "named twice"),
+    ] {
+        let stderr = bad(&folder, arguments);
+        assert!(stderr.contains(told), "{arguments:?}: {stderr}");
+    }
+}

@@ -297,6 +297,27 @@ fn ctrl_c_leaves_at_once_and_says_how_to_go_on() {
 }
 
 #[test]
+fn a_batch_that_the_provider_does_not_know_spoils_no_line() {
+    let batches = Batches::new(Plan { polls: 1_000_000, ..Plan::default() });
+    let provider = start(&batches);
+    let folder = house("anthropic-messages", &provider.url(), "", &["p0", "p1"]);
+    assert!(run(&folder, &[&RUN[..], &["--no-wait"]].concat(), "").status.success());
+    // As if another account's key had been set meanwhile.
+    let other = start(&Batches::default());
+    let path = folder.0.join("trunkline.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace(&provider.url(), &other.url())).unwrap();
+    let output = run(&folder, &RUN, "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("no such batch") && told.contains("ask with the key"), "{told}");
+    assert!(rows(&folder).is_empty());
+    std::fs::write(&path, config).unwrap();
+    batches.set(Plan::default());
+    let output = run(&folder, &RUN, "");
+    assert_eq!((output.status.code(), rows(&folder).len(), batches.sizes()), (Some(0), 2, vec![2]), "{}", text(&output.stderr));
+}
+
+#[test]
 fn the_budget_counts_at_the_price_of_batches_and_so_does_a_dry_run() {
     let batches = Batches::new(Plan::default());
     let provider = start(&batches);

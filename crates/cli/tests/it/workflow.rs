@@ -67,6 +67,7 @@ fn what_is_wrong_is_told_with_its_line_before_the_first_call() {
         ("[steps.a]\nprompt = \"x\"\nwhen = \"1 +\"", 3, "no expression"),
         ("[steps.a]\nprompt = \"{{ item }}\"", 2, "neither a variable nor a step"),
         ("[steps.a]\nsystem = \"x\"", 1, "has no prompt"),
+        ("parallel = 0\n[steps.a]\nprompt = \"x\"", 1, "parallel must be 1 or more"),
         ("steps = 1", 1, "needs steps"),
     ] {
         write(&folder, content);

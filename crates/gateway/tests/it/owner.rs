@@ -145,7 +145,7 @@ fn who_is_forgotten_in_the_middle_of_an_answer_stays_so() {
     line.chunks_until("You said cut.");
     house.store(async |store| assert!(store.forget("ann").await.unwrap() > 0));
     drop(line);
-    let told = || house.told().iter().any(|line| line.contains("was deleted"));
+    let told = || house.told().iter().any(|line| line.contains("was forgotten"));
     assert!(crate::gateway::until_within(std::time::Duration::from_secs(10), told), "{:?}", house.told());
     assert!(house.turns("s-2").is_empty());
     // Who comes again afterwards is somebody new.

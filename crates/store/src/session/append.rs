@@ -59,14 +59,14 @@ impl Store {
     /// is made if it is not there. Both or nothing.
     ///
     /// # Errors
-    /// When the store cannot be written; without hope of another time (`Retry::Never`) when the parent is gone or its user
+    /// When the store cannot be written; without hope of another time (`Retry::Never`) when the parent is gone, its user was
     /// forgotten since it began, or the answer's id names another turn already.
     pub async fn append_turn(&mut self, turn: &TurnRow, session: Option<&SessionRow>) -> Result<Placed> {
         let asked = serde_json::to_string(&turn.asked).map_err(|error| wrong(error.to_string()))?;
         let answered = serde_json::to_string(&turn.answered).map_err(|error| wrong(error.to_string()))?;
         match append(&mut self.connection, turn, session, (&asked, &answered)).await {
-            Ok(Some(placed)) => Ok(placed),
-            Ok(None) => Err(gone()),
+            Ok(Ok(placed)) => Ok(placed),
+            Ok(Err(why)) => Err(wrong(why)),
             Err(error) => {
                 let retry = if is_refused(&error) { Retry::Never } else { Retry::Backoff };
                 Err(Error { retry, ..self.wrong(&error) })
@@ -94,13 +94,13 @@ impl Store {
     }
 }
 
+/// Why a turn is never taken.
+const GONE: &str = "the turn that this one goes on from was deleted in the meantime";
+const FORGOTTEN: &str = "its user was forgotten in the meantime";
+
 /// Whether the tables do not take this row, now or later.
 fn is_refused(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation() || error.is_check_violation())
-}
-
-fn gone() -> Error {
-    wrong("the conversation that this turn belongs to was deleted in the meantime")
 }
 
 fn bytes(id: Option<Id>) -> Option<Vec<u8>> {
@@ -131,16 +131,16 @@ async fn append(
     turn: &TurnRow,
     session: Option<&SessionRow>,
     (asked, answered): (&str, &str),
-) -> Result<Option<Placed>, sqlx::Error> {
+) -> Result<Result<Placed, &'static str>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let begun_us = int(turn.begun_us);
     if Forgotten::since(&mut transaction, begun_us).await?.have_of(turn.user_id.as_deref(), begun_us) {
-        return Ok(None);
+        return Ok(Err(FORGOTTEN));
     }
     if let Some(parent) = bytes(turn.parent) {
         let there = sqlx::query::<Sqlite>("SELECT COUNT(*) FROM turns WHERE id = $1").bind(parent);
         if transaction.fetch_one(there).await?.try_get::<i64, _>(0)? == 0 {
-            return Ok(None);
+            return Ok(Err(GONE));
         }
     }
     let query = sqlx::query::<Sqlite>(TURN).bind(turn.id.bytes().to_vec()).bind(bytes(turn.parent)).bind(&turn.session);
@@ -160,5 +160,5 @@ async fn append(
         }
     }
     transaction.commit().await?;
-    Ok(Some(placed))
+    Ok(Ok(placed))
 }

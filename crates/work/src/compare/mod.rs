@@ -4,10 +4,13 @@ mod judge;
 mod page;
 mod round;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use trunkline::codec::catalog::Cost;
 use trunkline::ir::{Message, Request, Role};
 use trunkline::{Client, Result};
@@ -25,10 +28,23 @@ const MOST: usize = 1000;
 pub struct Contest {
     /// The models' names.
     pub models: Vec<String>,
+    /// The prompts that stand in the place of some models, by the name that these are given here.
+    pub prepared: BTreeMap<String, Prepared>,
     /// What each of them is asked.
     pub prompts: Vec<Prompt>,
     /// Who judges the answers.
     pub judge: Option<Judge>,
+}
+
+/// A prompt that is compared with others, or with models.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// What it says before what is asked.
+    pub prompt: Arc<crate::prompt::Prompt>,
+    /// The values of what it takes.
+    pub given: Map<String, Value>,
+    /// Whom it asks.
+    pub model: String,
 }
 
 /// One thing that all are asked.
@@ -158,7 +174,11 @@ impl Contest {
     /// As [`Client::plan`].
     pub fn check(&self, client: &Client) -> Result<()> {
         let judge = self.judge.as_ref().map(|judge| &judge.model);
-        self.models.iter().chain(judge).try_for_each(|model| client.plan(model).map(drop))
+        let asked = |model| self.prepared.get(model).map_or(model, |prepared| &prepared.model);
+        for prepared in self.prepared.values() {
+            prepared.prompt.messages(&prepared.given)?;
+        }
+        self.models.iter().chain(judge).try_for_each(|model| client.plan(asked(model)).map(drop))
     }
 
     /// Asks all models prompt by prompt, side by side. `tell` hears of the running round some times a second and whenever a

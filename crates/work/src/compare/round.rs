@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use trunkline::ir::Usage;
+use trunkline::ir::{Request, Usage};
 use trunkline::{Client, Piece, Result};
 
 use super::{Answer, Contest, Prompt, Round};
@@ -23,6 +23,17 @@ enum Word {
 }
 
 impl Contest {
+    /// What one of the models is asked.
+    fn request(&self, prompt: &Prompt, model: &str) -> Result<Request> {
+        let mut request = prompt.request.clone();
+        model.clone_into(&mut request.model);
+        if let Some(prepared) = self.prepared.get(model) {
+            request.model.clone_from(&prepared.model);
+            prepared.prompt.extend(&mut request, &prepared.given)?;
+        }
+        Ok(request)
+    }
+
     pub(super) async fn ask(&self, client: &Client, prompt: &Prompt, tell: &mut impl FnMut(&Round, bool)) -> Round {
         let answers = self.models.iter().map(|model| Answer { model: model.clone(), ..Answer::default() }).collect();
         let mut round = Round { id: prompt.id.clone(), prompt: prompt.last(), answers, verdict: None };
@@ -36,7 +47,7 @@ impl Contest {
                 let words = words.clone();
                 async move {
                     let say = |word| drop(words.send((at, Instant::now(), word)));
-                    let ended = follow(client, prompt, model, &say).await;
+                    let ended = follow(client, self.request(prompt, model), &say).await;
                     say(Word::Over(ended));
                 }
             })
@@ -68,10 +79,8 @@ impl Contest {
     }
 }
 
-async fn follow(client: &Client, prompt: &Prompt, model: &str, say: &impl Fn(Word)) -> Result<()> {
-    let mut request = prompt.request.clone();
-    model.clone_into(&mut request.model);
-    let mut stream = client.call(request).stream().await?;
+async fn follow(client: &Client, request: Result<Request>, say: &impl Fn(Word)) -> Result<()> {
+    let mut stream = client.call(request?).stream().await?;
     say(Word::Target(stream.target.clone()));
     while let Some(piece) = stream.next().await {
         match piece? {

@@ -37,6 +37,9 @@ fn explain(text: &str, error: &serde_saphyr::Error) -> (usize, String) {
     let told = told.split(" at line ").next().unwrap_or(told).trim_end_matches(':');
     // What follows is for programmers.
     let told = told.split(", set ").next().unwrap_or(told);
+    let told =
+        if told.contains("from_str_multiple") { "there is more than one document in it; one file holds one" } else { told };
+    let told = if told.contains("budget breached") { "it holds more than is taken of one file" } else { told };
     let told = if told.contains("recursive references") { "an alias stands within what it names" } else { told };
     let told = told.rsplit_once(": ").filter(|(front, _)| front.starts_with("line ")).map_or(told, |(_, told)| told);
     (line, format!("{told} (column {column})"))

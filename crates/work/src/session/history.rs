@@ -291,7 +291,16 @@ const TITLE: usize = 60;
 
 /// A conversation's title: the first words of its first question.
 pub fn title(messages: &[Message]) -> String {
-    let question = messages.iter().find(|message| message.role == Role::User).map(Message::plain_text).unwrap_or_default();
+    let first = messages.iter().find(|message| message.role == Role::User);
+    // What is looked at stands before what is asked about it.
+    let text = |message: &Message| {
+        let texts = message.parts.iter().rev().filter_map(|part| match &part.content {
+            Content::Text { text, .. } if !text.trim().is_empty() => Some(text.clone()),
+            _ => None,
+        });
+        texts.into_iter().next()
+    };
+    let question = first.and_then(text).unwrap_or_default();
     let words = question.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.chars().count() <= TITLE {
         return words;

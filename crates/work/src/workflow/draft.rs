@@ -68,6 +68,9 @@ impl Workflow {
         let name = top.get("name").and_then(|value| page.text("name", value)).map(|text| text.text);
         let about = top.get("about").and_then(|value| page.text("about", value)).map(|text| text.text);
         let parallel = page.count(&top, "parallel").map_or(PARALLEL, |count| usize::try_from(count).unwrap_or(PARALLEL).max(1));
+        if let Some(value) = top.get("parallel").filter(|value| value.to_json() == 0) {
+            page.complain(value.line, "parallel must be 1 or more: with 0 calls at once nothing is done");
+        }
         let output = top.get("output").and_then(|value| page.template("output", value));
         let name = name.or(stem).unwrap_or_default();
         let mut workflow = Workflow { name, about, variables, steps: Vec::new(), output: None, path: path.to_owned(), parallel };

@@ -17,7 +17,8 @@ use trunkline::config::{StoreConfig, Window};
 use trunkline::ir::{Message, Part, Role};
 use trunkline_work::session::{Session, Start};
 
-use super::input::tell_simulator;
+use super::input::{read_temperature, tell_simulator};
+use super::prompts::{Said, named};
 use crate::conversation::{Wanted, begin, check_model, keeps, set_model, turns};
 use crate::ledger::place;
 use crate::screen::Screen;
@@ -58,8 +59,11 @@ pub(crate) struct Chat {
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
     /// How freely tokens are drawn, 0 to 2
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = read_temperature)]
     temperature: Option<f64>,
+    /// A variable of the prompt that `-m prompt:NAME` names, NAME=VALUE; @FILE as the value reads a file
+    #[arg(long, value_name = "NAME=VALUE")]
+    var: Vec<String>,
 }
 
 /// A question whose answer did not come to its end.
@@ -78,6 +82,11 @@ struct Talk<'g> {
     usual: String,
     max_tokens: Option<u64>,
     temperature: Option<f64>,
+    /// The values of what prompts take.
+    var: Vec<String>,
+    /// What a prompt says before the first question of a conversation, and what is still to go before the next one.
+    opening: Vec<Message>,
+    pending: Vec<Message>,
     /// Somebody types.
     typed: bool,
     /// Nothing is kept.
@@ -114,12 +123,18 @@ impl Chat {
             (None, false) if self.private || !keeps(&client) => Wanted::Private,
             (None, false) => Wanted::New,
         };
-        let model = self.model.or(self.task.map(|task| format!("task:{task}")));
+        let asked = self.model.or(self.task.map(|task| format!("task:{task}")));
+        let prompt = named(asked.as_deref().unwrap_or_default(), &self.var, global).await?;
+        let said = match prompt {
+            Some(prompt) => prompt.say(global)?,
+            None => Said { model: asked, ..Said::default() },
+        };
+        let (model, system) = (said.model, self.system.or(said.system));
         model.as_ref().map_or(Ok(()), |model| check_model(&client, model))?;
         let usual = model.clone().unwrap_or_else(|| client.default_model());
         let start = Start {
             model: Some(usual.clone()),
-            system: self.system.clone(),
+            system: system.clone(),
             window: self.window.clone().unwrap_or_else(|| client.config().sessions.window.clone()),
             ..Start::default()
         };
@@ -132,8 +147,8 @@ impl Chat {
             if let Some(model) = &model {
                 set_model(&mut session, &client, model).await?;
             }
-            if self.system.is_some() {
-                session.set_system(self.system).await?;
+            if system.is_some() {
+                session.set_system(system).await?;
             }
             if let Some(window) = self.window {
                 session.set_window(window).await?;
@@ -145,8 +160,11 @@ impl Chat {
             client,
             session,
             usual,
-            max_tokens: self.max_tokens,
-            temperature: self.temperature,
+            max_tokens: self.max_tokens.or(said.max_tokens),
+            temperature: self.temperature.or(said.temperature),
+            var: self.var,
+            opening: said.messages.clone(),
+            pending: said.messages,
             typed: is_typed() && !global.json,
             private,
             attached: Vec::new(),
@@ -222,7 +240,11 @@ impl Talk<'_> {
                 }
                 Input::Interrupted { .. } => {}
                 Input::End => break,
-                Input::Failed(error) => anyhow::bail!(error),
+                Input::Unreadable(sentence) => self.fail(&sentence),
+                Input::Failed(error) => {
+                    self.fail(&error);
+                    break;
+                }
             }
         }
         self.finish()
@@ -248,7 +270,12 @@ impl Talk<'_> {
                 // What is looked at comes before what is asked about it.
                 let asked = std::mem::replace(&mut message.parts, std::mem::take(&mut self.attached));
                 message.parts.extend(asked);
-                self.ask(vec![message]).await?;
+                let mut messages = std::mem::take(&mut self.pending);
+                messages.push(message);
+                self.ask(messages).await?;
+            }
+            Line::Do(order, argument) if !argument.is_empty() && !order.takes_something() => {
+                self.fail(&format!("this command takes nothing behind it, and there is \"{argument}\" (/help lists them)"));
             }
             Line::Do(Order::Quit, _) => return Ok(false),
             Line::Do(Order::Retry, _) => self.retry().await?,

@@ -6,9 +6,11 @@ use anyhow::{Context, bail, ensure};
 use trunkline::config::Window;
 use trunkline::ir::Request;
 use trunkline_store::Sought;
+use trunkline_work::prompt::PREFIX;
 use trunkline_work::session::{Session, Start};
 use unicode_width::UnicodeWidthStr;
 
+use super::super::prompts::named;
 use super::Talk;
 use super::order::{ORDERS, Order};
 use crate::attachment::read_file;
@@ -46,10 +48,28 @@ impl Talk<'_> {
     }
 
     async fn model(&mut self, name: &str) -> anyhow::Result<()> {
-        if !name.is_empty() {
+        if name.starts_with(PREFIX) {
+            self.prompt(name).await?;
+        } else if !name.is_empty() {
             set_model(&mut self.session, &self.client, name).await?;
         }
         self.note(self.session.model().unwrap_or("no model"));
+        Ok(())
+    }
+
+    /// Goes on with what a prompt says: its model and instructions from now on, its messages before the next question.
+    async fn prompt(&mut self, name: &str) -> anyhow::Result<()> {
+        let Some(prompt) = named(name, &self.var, self.global).await? else { return Ok(()) };
+        let said = prompt.without_others().say(self.global)?;
+        if let Some(model) = &said.model {
+            set_model(&mut self.session, &self.client, model).await?;
+        }
+        if said.system.is_some() {
+            self.session.set_system(said.system).await?;
+        }
+        self.max_tokens = said.max_tokens.or(self.max_tokens);
+        self.temperature = said.temperature.or(self.temperature);
+        (self.opening, self.pending) = (said.messages.clone(), said.messages);
         Ok(())
     }
 
@@ -117,8 +137,7 @@ impl Talk<'_> {
         if !name.is_empty() {
             self.attached.push(read_file(&expand(name))?);
         }
-        let count = self.attached.len();
-        self.note(&format!("{count} file{} with the next question", if count == 1 { "" } else { "s" }));
+        self.note(&attached(self.attached.len()));
         Ok(())
     }
 
@@ -141,6 +160,7 @@ impl Talk<'_> {
         let wanted = if self.private { Wanted::Private } else { Wanted::New };
         let session = begin(self.global, &self.client, wanted, start).await?;
         self.change(session);
+        self.pending = self.opening.clone();
         self.note(&format!("session {}", self.session.id()));
         Ok(())
     }
@@ -149,7 +169,11 @@ impl Talk<'_> {
         self.session = session;
         self.open = None;
         self.saved = None;
-        self.attached.clear();
+        self.pending.clear();
+        // What is attached goes with the next question, whichever that is.
+        if !self.attached.is_empty() {
+            self.note(&attached(self.attached.len()));
+        }
     }
 
     async fn list(&mut self) -> anyhow::Result<()> {
@@ -202,6 +226,10 @@ impl Talk<'_> {
         self.note("A \\ at the end of a line goes on in the next, \"\"\" begins and ends a message of several.");
         Ok(())
     }
+}
+
+fn attached(count: usize) -> String {
+    format!("{count} file{} with the next question", if count == 1 { "" } else { "s" })
 }
 
 /// The begin of a text.

@@ -57,6 +57,13 @@ pub(super) const ORDERS: [(Order, &str, &str, &str); 15] = [
     (Order::Quit, "quit", "", "leave; so does Ctrl-D"),
 ];
 
+impl Order {
+    /// Whether anything may stand behind it.
+    pub(super) fn takes_something(self) -> bool {
+        ORDERS.iter().any(|(order, _, argument, _)| *order == self && !argument.is_empty())
+    }
+}
+
 /// Words that mean the same.
 const OTHERS: [(&str, &str); 3] = [("exit", "quit"), ("q", "quit"), ("?", "help")];
 

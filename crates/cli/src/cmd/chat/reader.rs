@@ -30,6 +30,8 @@ pub(super) enum Input {
     Interrupted { empty: bool },
     /// Ctrl-D, or the end of the pipe.
     End,
+    /// A line that cannot be read; others may follow.
+    Unreadable(String),
     /// A signal says to leave.
     Stopped,
     /// Standard input cannot be read.
@@ -83,17 +85,25 @@ fn answer(asked: &Receiver<oneshot::Sender<Input>>, mut read: impl Read) {
 #[derive(Default)]
 struct Piped {
     open: Lines,
+    /// The last one that was read, from 1.
+    line: usize,
     over: bool,
 }
 
 impl Read for Piped {
     fn next(&mut self) -> Input {
-        let mut line = String::new();
+        let mut bytes = Vec::new();
         while !self.over {
-            line.clear();
-            match std::io::stdin().lock().read_line(&mut line) {
+            bytes.clear();
+            match std::io::stdin().lock().read_until(b'\n', &mut bytes) {
                 Ok(0) => self.over = true,
                 Ok(_) => {
+                    self.line += 1;
+                    let Ok(line) = std::str::from_utf8(&bytes) else {
+                        return Input::Unreadable(format!("line {} is no text in UTF-8: it is left out", self.line));
+                    };
+                    // Some programs put a mark before a text.
+                    let line = if self.line == 1 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
                     if let Some(message) = self.open.push(line.trim_end_matches(['\r', '\n'])) {
                         return Input::Message(message);
                     }
