@@ -84,8 +84,7 @@ impl Store {
             clauses.push(format!("user_id = ${}", arguments.len()));
         }
         if sought.local {
-            // Programs write down which model is asked and what of the history it is sent; the gateway leaves both to its callers.
-            clauses.push("model IS NOT NULL AND kept IS NOT NULL AND key_id IS NULL AND user_id IS NULL".to_owned());
+            clauses.push("local = 1".to_owned());
         }
         if let Some(before) = sought.before_us {
             let _ = arguments.add(crate::write::int(before));
