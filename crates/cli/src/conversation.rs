@@ -7,7 +7,7 @@ use trunkline_work::prompt::PREFIX;
 use trunkline_work::session::{Session, Start};
 
 use crate::Global;
-use crate::ledger::place;
+use crate::ledger::{open_to_read, place};
 use crate::terminal::{complain, fit};
 
 /// An id is looked for by its begin among so many.
@@ -45,7 +45,7 @@ pub(crate) async fn existing_store(global: &Global) -> anyhow::Result<Store> {
     if !path.exists() {
         bail!("no conversation is kept yet");
     }
-    Ok(Store::open(&Opening::existing(path)).await?)
+    open_to_read(&path).await
 }
 
 /// The whole id of which this is the begin.

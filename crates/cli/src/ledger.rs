@@ -55,7 +55,16 @@ pub(crate) async fn open(global: &Global) -> anyhow::Result<Store> {
     if !path.exists() {
         bail!("no call is recorded yet: there is no {}", shown(&path, &Environment::read()?));
     }
-    Ok(Store::open(&Opening::existing(path)).await?)
+    open_to_read(&path).await
+}
+
+/// Opens a store that is there. Says so when it can only be read, as on a full disk.
+pub(crate) async fn open_to_read(path: &Path) -> anyhow::Result<Store> {
+    let store = Store::open(&Opening::existing(path)).await?;
+    if let Some(why) = store.unwritable() {
+        complain(&format!("{why}; what is there is read"));
+    }
+    Ok(store)
 }
 
 /// Where prompts are, if they are anywhere.

@@ -183,7 +183,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
 fn run_command(command: Command, global: &Global) -> anyhow::Result<End> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
-        Command::Ask(ask) => runtime()?.block_on(stoppable(ask.run(global))),
+        Command::Ask(ask) => runtime()?.block_on(ask.run(global)),
         Command::Chat(chat) => runtime()?.block_on(chat.run(global)),
         Command::Sessions(sessions) => runtime()?.block_on(sessions.run(global)),
         Command::Batch(batch) => runtime()?.block_on(batch.run(global)),

@@ -23,6 +23,7 @@ mod store;
 mod sums;
 mod texts;
 mod trim;
+mod unwritable;
 mod write;
 
 pub use backup::Size;

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use trunkline_codec::{Error, Result};
 
 use crate::id::Ids;
-use crate::wrong;
+use crate::{unwritable, wrong};
 
 /// Every change of the tables, in order. What stands here is never edited; what comes is added.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -58,6 +58,8 @@ pub struct Store {
     path: PathBuf,
     /// Which file it is, as the system counts them.
     file: Option<FileId>,
+    /// Why it is only read, if it is.
+    unwritable: Option<String>,
 }
 
 impl Store {
@@ -99,10 +101,26 @@ impl Store {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
+                // What is kept can be read on a full disk, too.
+                Err(error) if !opening.create && unwritable::is_sign(&error) => {
+                    let why = explain(path, &error).message;
+                    let read = unwritable::open(path, MIGRATIONS).await;
+                    let connection = read.map_err(|_| explain(path, &error))?;
+                    return Ok(Store { unwritable: Some(why), ..Store::of(connection, path) });
+                }
                 Err(error) => return Err(explain(path, &error)),
             }
         };
-        Ok(Store { connection, path: path.clone(), file: FileId::of(path) })
+        Ok(Store::of(connection, path))
+    }
+
+    fn of(connection: SqliteConnection, path: &Path) -> Self {
+        Store { connection, path: path.to_owned(), file: FileId::of(path), unwritable: None }
+    }
+
+    /// Why it is only read, if it is: it could not be opened otherwise, as on a full disk.
+    pub fn unwritable(&self) -> Option<&str> {
+        self.unwritable.as_deref()
     }
 
     /// Where it is.
@@ -121,6 +139,9 @@ impl Store {
     }
 
     pub(crate) fn wrong(&self, error: &sqlx::Error) -> Error {
+        if let Some(why) = &self.unwritable {
+            return wrong(format!("{why}; nothing can be written until there is room"));
+        }
         explain_sql(&self.path, error)
     }
 }
@@ -155,6 +176,7 @@ fn explain(path: &Path, error: &sqlx::migrate::MigrateError) -> Error {
 
 pub(crate) fn explain_sql(path: &Path, error: &sqlx::Error) -> Error {
     let what = match error {
+        sqlx::Error::Database(error) if unwritable::is_room(error.as_ref()) => "the disk is full".to_owned(),
         sqlx::Error::Database(error) => error.message().to_owned(),
         other => other.to_string(),
     };

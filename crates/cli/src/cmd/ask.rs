@@ -2,13 +2,14 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 
 use anyhow::Context;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use trunkline::ir::{Format, Message, Raw, Reason, Request, Role, Usage};
 use trunkline::{Client, Losses, Piece, Reply};
-use trunkline_work::session::{Session, Start};
+use trunkline_work::session::{Answering, Session, Start};
 
 use super::input::{read_temperature, tell_simulator, unmarked, usual_model};
 use super::prompts::{Said, named};
@@ -16,6 +17,7 @@ use crate::attachment::read_image;
 use crate::conversation::{Wanted, begin, check_model};
 use crate::label::Label;
 use crate::markdown::harmless;
+use crate::signal;
 use crate::terminal::{complain, has_colour, print_json};
 use crate::{End, Global};
 
@@ -72,7 +74,6 @@ impl Ask {
         self.label.apply(global);
         let client = global.client()?;
         let asked = self.task.as_ref().map(|task| format!("task:{task}")).or_else(|| self.model.clone());
-        let whole = self.no_stream || global.json;
         let wanted = match &self.session {
             Some(id) => Some(Wanted::Of(id.clone())),
             None if self.last => Some(Wanted::Last),
@@ -81,11 +82,17 @@ impl Ask {
         if let Some(wanted) = wanted {
             return self.converse(&client, wanted, asked, global).await;
         }
-        let model = asked.unwrap_or_else(|| usual_model(&client, global));
+        signal::stoppable(self.once(&client, asked, global)).await
+    }
+
+    /// Asks, and keeps nothing of it.
+    async fn once(self, client: &Client, asked: Option<String>, global: &Global) -> anyhow::Result<End> {
+        let whole = self.no_stream || global.json;
+        let model = asked.unwrap_or_else(|| usual_model(client, global));
         let prompt = named(&model, &self.var, global).await?;
         let mut request = self.request(model, prompt.is_some())?;
         if let Some(prompt) = prompt {
-            prompt.fill(&mut request, &client, global)?;
+            prompt.fill(&mut request, client, global)?;
         }
         let schema = wanted_schema(&request);
         let call = client.call(request);
@@ -328,13 +335,29 @@ async fn print_stream(call: trunkline::Call, global: &Global) -> anyhow::Result<
     Ok(text)
 }
 
-/// The same within a conversation. A turn is kept when its answer is whole.
+/// The same within a conversation. An answer that breaks off or is stopped is kept as far as it came.
 async fn print_turn(session: &mut Session, request: Request, whole: bool, global: &Global) -> anyhow::Result<String> {
-    let mut answer = session.stream(request).await?;
+    let mut stop = pin!(signal::next());
+    let mut answer = tokio::select! {
+        answer = session.stream(request) => answer?,
+        _ = &mut stop => anyhow::bail!("stopped"),
+    };
     let mut printer = Printer::new(global);
     let (mut text, mut calls, mut reason) = (String::new(), Vec::new(), Reason::default());
-    while let Some(piece) = answer.next().await {
-        let piece = piece?;
+    loop {
+        let next = tokio::select! {
+            piece = answer.next() => piece.map(|piece| piece.map_err(anyhow::Error::from)),
+            _ = &mut stop => Some(Err(anyhow::anyhow!("stopped"))),
+        };
+        let piece = match next {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => {
+                drop(printer);
+                keep_part(answer).await;
+                return Err(error);
+            }
+            None => break,
+        };
         match &piece {
             Piece::Text(more) | Piece::Refusal(more) if whole => text.push_str(more),
             Piece::ToolCall { id, name, arguments } if whole => calls.push((id.clone(), name.clone(), arguments.clone())),
@@ -358,6 +381,13 @@ async fn print_turn(session: &mut Session, request: Request, whole: bool, global
     }
     report(&told.target, told.usage, &told.losses, global);
     Ok(shown)
+}
+
+async fn keep_part(answer: Answering<'_>) {
+    let some = answer.response().and_then(|response| response.choices.first()).is_some_and(|choice| !choice.parts.is_empty());
+    if some && let Err(error) = answer.keep().await {
+        complain(&format!("this turn is not written down: {error}"));
+    }
 }
 
 fn report(target: &str, usage: Option<Usage>, losses: &Losses, global: &Global) {

@@ -298,21 +298,26 @@ fn thinking_is_told_beside_the_answer_and_only_if_it_is_wanted() {
 #[cfg(unix)]
 #[test]
 fn a_pipe_that_is_stopped_keeps_what_came() {
-    ["-INT", "-TERM"].into_iter().for_each(stop_and_look);
+    for how in ["-INT", "-TERM"] {
+        stop_and_look(how, &["chat", "-m", "house/m"], b"go\nnever asked\n");
+        stop_and_look(how, &["ask", "--keep", "-m", "house/m", "go"], b"");
+    }
 }
 
-fn stop_and_look(how: &str) {
+fn stop_and_look(how: &str, arguments: &[&str], said: &[u8]) {
     let slow = |_: &Seen| says(&["one ", "two ", "three"]).drip(std::time::Duration::from_millis(4));
     let (folder, provider) = (Folder::new(), LocalProvider::start(slow));
     write_config(&folder, &provider);
-    let mut child = crate::terminal::command(&folder, &["chat", "-m", "house/m"])
+    let mut child = crate::terminal::command(&folder, arguments)
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let mut input = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut input, b"go\nnever asked\n").unwrap();
+    std::io::Write::write_all(&mut input, said).unwrap();
+    // What has all it needs from a pipe waits for its end.
+    let input = (arguments[0] == "chat").then_some(input);
     let mut first = [0; 4];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
     crate::terminal::signal(&child, how);

@@ -13,4 +13,5 @@ mod session;
 mod shared;
 mod suite;
 mod trim;
+mod unwritable;
 mod world;

@@ -1,0 +1,32 @@
+//! A store on a disk without room: nothing can be made beside it, and what is in it is read all the same.
+
+use trunkline_store::{By, Ids, Opening, SessionRow, Sought, Store, Wanted};
+
+use crate::folder::{Folder, call, hour};
+
+#[tokio::test]
+async fn what_is_there_is_read_where_nothing_can_be_written() {
+    let folder = Folder::new("unwritable");
+    let (whole, cut) = (folder.store(), folder.0.join("cut.db"));
+    let ids = Ids::new();
+    let mut store = Store::open(&Opening::at(&whole)).await.unwrap();
+    store.add(&[call(&ids, hour(1), 1), call(&ids, hour(1), 2)]).await.unwrap();
+    store.add_session(&SessionRow::new("one", 1)).await.unwrap();
+    // As a sudden end leaves it: the last rows are in the log beside the file.
+    let log = |path: &std::path::Path, ending: &str| std::path::PathBuf::from(format!("{}{ending}", path.display()));
+    std::fs::copy(&whole, &cut).unwrap();
+    std::fs::copy(log(&whole, "-wal"), log(&cut, "-wal")).unwrap();
+    store.close().await;
+    for path in [&whole, &cut] {
+        // What several share of a store cannot be made where this stands.
+        std::fs::create_dir(log(path, "-shm")).unwrap();
+        let mut store = Store::open(&Opening::existing(path)).await.unwrap();
+        assert!(store.unwritable().is_some());
+        assert_eq!(store.calls(&Wanted { limit: 9, ..Wanted::default() }).await.unwrap().len(), 2, "{}", path.display());
+        assert_eq!(store.stats(By::Model, hour(0)).await.unwrap().all.calls, 2);
+        assert_eq!(store.sessions(&Sought { limit: 9, ..Sought::default() }).await.unwrap().len(), 1);
+        let refused = store.add_session(&SessionRow::new("two", 1)).await.unwrap_err();
+        assert!(refused.message.contains("nothing can be written until there is room"), "{refused}");
+        store.close().await;
+    }
+}
