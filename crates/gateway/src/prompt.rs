@@ -145,6 +145,7 @@ pub(crate) fn fill(
 ) -> Result<Option<Filled>> {
     let Some(asked) = peek.model.strip_prefix(PREFIX) else { return Ok(None) };
     let (mut given, body) = values(head, body)?;
+    let (body, aside) = set_aside(body);
     let mut request = dialect.downstream().read_request(head, &body, operation)?;
     let said = |name: &str| head.headers.get(name).and_then(word);
     let stick = said(SESSION).or_else(|| said(USER)).or(request.user.as_deref());
@@ -161,10 +162,31 @@ pub(crate) fn fill(
     }
     request.stream = peek.stream;
     let written = dialect.upstream.write_request(&request, operation, &Quirks::default())?;
-    let body = Bytes::from(written.body);
+    let body = put_back(written.body, aside)?;
     let seen = dialect.downstream().peek(head, &body, operation)?;
     let peek = Peek { model: request.model, stream: peek.stream, ..seen };
     Ok(Some(Filled { body, peek, name: chosen.name, losses: written.losses }))
+}
+
+/// Members that say which answer this one goes on from, and whether it is kept: that is between the caller and the gateway, and
+/// a dialect's writer knows nothing of it.
+const KEEPING: [&str; 2] = ["previous_response_id", "store"];
+
+/// A body without these members, and they.
+fn set_aside(body: Bytes) -> (Bytes, Map<String, Value>) {
+    let Ok(Value::Object(mut members)) = serde_json::from_slice(&body) else { return (body, Map::new()) };
+    let aside: Map<String, Value> = KEEPING.iter().filter_map(|name| members.shift_remove_entry(*name)).collect();
+    let rest = if aside.is_empty() { None } else { serde_json::to_vec(&members).ok() };
+    (rest.map_or(body, Bytes::from), aside)
+}
+
+/// What was written, with them again.
+fn put_back(written: Vec<u8>, aside: Map<String, Value>) -> Result<Bytes> {
+    let wrong = |error: serde_json::Error| Error::new(Kind::Internal, Origin::Gateway, format!("a prompt's request: {error}"));
+    let mut members: Map<String, Value> = serde_json::from_slice(&written).map_err(wrong)?;
+    KEEPING.iter().for_each(|name| _ = members.shift_remove(*name));
+    members.extend(aside);
+    serde_json::to_vec(&members).map(Bytes::from).map_err(wrong)
 }
 
 /// The values that a call gives, those of the header over those of the body; and the body without them.

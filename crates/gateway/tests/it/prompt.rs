@@ -171,3 +171,28 @@ fn what_is_added_later_is_seen_and_versions_share_the_calls() {
         assert_eq!(found.len(), 2, "{header}: both are tried out");
     }
 }
+
+#[test]
+fn an_answer_to_a_prompt_is_kept_and_gone_on_from() {
+    let folder = Folder::new("kept");
+    let server = LocalProvider::start(chat().answer());
+    folder.store(async |store| store.add_prompt("p", "toml", &source(&chat().model(), "On"), 1).await.unwrap());
+    let config = format!("[server]\nlisten = \"127.0.0.1:0\"\nthreads = 1\n{}", providers(&server.url()));
+    let record = Arc::new(trunkline_gateway::Record::default());
+    let client = Client::builder().config(Config::parse(&config, "test.toml").unwrap()).recorder(Arc::clone(&record) as _);
+    let client = client.environment(Environment::of([("HOUSE_KEY", CREDENTIAL)])).build().unwrap();
+    record.keep_sessions_in(Opening::at(folder.path()), Arc::new(|_: &str| {}));
+    let gateway = Gateway::start(client, record, Shelf::of(Some(folder.path())));
+    let respond = |more: &str| {
+        let body = format!(r#"{{"model":"prompt:p","prompt_vars":{{"topic":"tea"}}{more}}}"#);
+        gateway.ask(&Ask::post("/v1/responses", body)).json()
+    };
+    let first = respond(r#","input":"one""#);
+    assert_eq!((&first["store"], first["id"].as_str().map(|id| id.starts_with("resp_"))), (&true.into(), Some(true)), "{first}");
+    let second = respond(&format!(r#","input":"two","previous_response_id":{}"#, first["id"]));
+    assert_eq!(second["previous_response_id"], first["id"], "{second}");
+    let sent = String::from_utf8(server.requests().pop().unwrap().body.to_vec()).unwrap();
+    assert!(["one", TEXT, "two"].iter().all(|text| sent.contains(text)), "{sent}");
+    let loose = respond(r#","input":"three","store":false"#);
+    assert_eq!(loose["store"], false, "{loose}");
+}
