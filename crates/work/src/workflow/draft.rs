@@ -246,6 +246,13 @@ impl Page {
                 self.complain(task.line, "model and task exclude each other");
                 usual.clone()
             }
+            (Some(model), None) if model.text.starts_with(PREFIX) => {
+                self.complain(
+                    model.line,
+                    format!("model names a model, and a step says a prompt by prompt = \"{}\"", model.text),
+                );
+                usual.clone()
+            }
             (Some(model), None) => Who::Model(model.text),
             (None, Some(task)) => Who::Task(task.text),
             (None, None) => usual.clone(),
