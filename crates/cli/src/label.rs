@@ -23,7 +23,7 @@ fn read_tag(text: &str) -> Result<(String, String), String> {
 impl Label {
     /// All calls of this run have it.
     pub(crate) fn apply(&self, global: &Global) {
-        let mut label = monitor::Label { user: self.user.clone(), tags: None };
+        let mut label = monitor::Label { user: self.user.clone(), ..monitor::Label::default() };
         self.tag.iter().for_each(|(name, value)| label.tag(name, value));
         global.record.label(label);
     }

@@ -239,7 +239,10 @@ impl BatchTarget {
 
     /// Tells the recorder of a call of a batch that is over. `model`: as it was asked for.
     pub fn record(&self, model: &str, answer: &Result<Reply>) {
-        let mut call = self.client.open_call(Operation::Chat, model).in_batch(self.data.price_percent);
+        let mut call = self.client.open_call(Operation::Chat, model);
+        if let Some(outcome) = call.outcome() {
+            outcome.batch = Some(self.data.price_percent);
+        }
         let exchange = call.begin(&self.target);
         match answer {
             Ok(reply) => {

@@ -182,6 +182,12 @@ impl Call {
         self
     }
 
+    /// Under which of a gateway's keys it is made, by its fingerprint: for the ledger.
+    pub fn key(mut self, key: Option<&str>) -> Self {
+        self.label.key = key.map(Arc::from);
+        self
+    }
+
     /// What else there is to say of it, to be found and summed up by: for the ledger, and for no provider.
     pub fn tag(mut self, name: &str, value: &str) -> Self {
         self.label.tag(name, value);

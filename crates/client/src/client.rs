@@ -255,6 +255,12 @@ impl Client {
         self.runtime.is_stale()
     }
 
+    /// Whether one of these files looks different: [`Client::is_stale`] is also said of one that was so new when it was read
+    /// that a change right after that would not be seen.
+    pub fn is_changed(&self) -> bool {
+        self.runtime.is_changed()
+    }
+
     /// The configuration.
     pub fn config(&self) -> ConfigView {
         self.runtime.config()

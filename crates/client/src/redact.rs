@@ -25,6 +25,8 @@ const MEDIA: &str = r"[A-Za-z0-9+/=_-]{1024,}";
 /// Takes secrets out of texts.
 #[derive(Debug)]
 pub struct Redactor {
+    /// What it was made of: making it takes longer than using it.
+    made_of: (Vec<Secret>, Vec<String>),
     /// Every spelling of those that are known.
     words: Vec<Secret>,
     /// What is found by its look.
@@ -41,7 +43,9 @@ impl Redactor {
         let broken = |text: &str, error: &regex::Error| wrong(format!("[store] redact: `{text}` is no expression: {error}"));
         let all = std::iter::once(SECRETS).chain(expressions.iter().map(String::as_str));
         let patterns = all.map(|text| Regex::new(text).map_err(|error| broken(text, &error)));
-        Ok(Redactor { words: spellings(secrets), patterns: patterns.collect::<Result<_>>()?, media: Regex::new(MEDIA).ok() })
+        let made_of = (secrets.to_vec(), expressions.to_vec());
+        let (words, patterns) = (spellings(secrets), patterns.collect::<Result<_>>()?);
+        Ok(Redactor { made_of, words, patterns, media: Regex::new(MEDIA).ok() })
     }
 
     /// The text without them.
@@ -69,14 +73,19 @@ impl Redactor {
 }
 
 impl Client {
-    /// Takes out of texts every secret that is known now, these ones more, and what `[store] redact` finds.
+    /// Takes out of texts every secret that is known now, these ones more, and what `[store] redact` finds. The one that is at
+    /// hand, if it does just that.
     ///
     /// # Errors
     /// When an expression of the configuration is none.
-    pub fn redactor(&self, more: &[Secret]) -> Result<Redactor> {
+    pub fn redactor(&self, more: &[Secret], at_hand: Option<Redactor>) -> Result<Redactor> {
         let mut secrets = self.secrets();
         secrets.extend_from_slice(more);
-        Redactor::new(&secrets, &self.config().store.redact)
+        let (config, same) = (self.config(), at_hand.filter(|held| held.made_of.0 == secrets));
+        match same.filter(|held| held.made_of.1 == config.store.redact) {
+            Some(held) => Ok(held),
+            None => Redactor::new(&secrets, &config.store.redact),
+        }
     }
 }
 

@@ -140,6 +140,11 @@ impl Runtime {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().any(Stamp::is_stale)
     }
 
+    /// Whether a file that was read looks different now.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().any(Stamp::is_changed)
+    }
+
     /// Reads everything again; see [`crate::Client::reload`].
     pub(crate) fn reload(&self, accept: impl FnOnce(&Config, &Environment) -> Result<()>) -> Result<()> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,13 +1,15 @@
 //! Texts of calls, where the configuration asks for them: kept while the call runs, made readable and freed of secrets by
 //! a thread of its own, and then recorded with the call's row.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use trunkline::codec::dialect;
 use trunkline::codec::dialect::Framing;
-use trunkline::config::{Config, LogContent};
+use trunkline::config::{LogContent, StoreConfig};
 use trunkline::ir::{Delta, Event};
 use trunkline::monitor::{Outcome, Said, Texts};
 use trunkline::route::mix;
@@ -17,8 +19,48 @@ use trunkline_store::{CallRow, TextsRow};
 use crate::door::Door;
 use crate::record::Sinks;
 
-/// Calls whose texts wait for the thread: what they hold is bounded with them.
-const MOST: usize = 256;
+/// Calls whose texts wait for the thread, and the bytes that these may have.
+const MOST: usize = 4096;
+const ROOM: u64 = 64 * 1024 * 1024;
+/// How often the operator is told at most that texts are left out.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What is kept of what is said: as the configuration had it at the start, for as long as the gateway runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    content: LogContent,
+    sample: f64,
+    limit: usize,
+}
+
+impl Wanted {
+    pub(crate) fn of(config: &StoreConfig) -> Self {
+        Wanted { content: config.log_content, sample: config.content_sample, limit: config.content_bytes }
+    }
+
+    /// Whether there is anything to be kept.
+    pub(crate) fn is_some(&self) -> bool {
+        self.content != LogContent::None
+    }
+
+    /// Begins to keep what is said in a call, if that is wanted of this one.
+    pub(crate) fn begin(&self, id: &str, request: &[u8]) -> Option<Arc<Texts>> {
+        let is_wanted = match self.content {
+            LogContent::None => false,
+            LogContent::Errors | LogContent::All => true,
+            LogContent::Sampled => {
+                let number = id.bytes().fold(0_u64, |sum, byte| mix(sum ^ u64::from(byte)));
+                (number >> 11) as f64 / (1_u64 << 53) as f64 <= self.sample && self.sample > 0.0
+            }
+        };
+        is_wanted.then(|| Texts::new(self.limit, request))
+    }
+
+    /// Whether what was kept of this call stays.
+    pub(crate) fn stays(&self, outcome: &Outcome) -> bool {
+        self.content != LogContent::Errors || outcome.error.is_some()
+    }
+}
 
 /// A call, and what was said in it.
 type Kept = (CallRow, Said);
@@ -28,6 +70,24 @@ pub(crate) struct Keeper {
     inbox: Mutex<Option<SyncSender<Box<Kept>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     sinks: Arc<Sinks>,
+    load: Arc<Load>,
+    /// The bytes that may wait.
+    room: u64,
+}
+
+/// What callers and the thread share.
+#[derive(Default)]
+struct Load {
+    waiting: AtomicU64,
+    kept: AtomicU64,
+    left_out: AtomicU64,
+}
+
+/// Of how many calls texts were kept, and of how many they would have been, had they not come too fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) kept: u64,
+    pub(crate) left_out: u64,
 }
 
 impl Keeper {
@@ -35,11 +95,26 @@ impl Keeper {
     ///
     /// # Errors
     /// When there is no thread.
-    pub(crate) fn start(client: Client, door: Door, sinks: Arc<Sinks>) -> std::io::Result<Self> {
+    pub(crate) fn start(wanted: Wanted, (client, door): (&Client, &Door), sinks: &Arc<Sinks>) -> std::io::Result<Self> {
         let (inbox, waiting) = sync_channel(MOST);
-        let out = Arc::clone(&sinks);
-        let thread = std::thread::Builder::new().name("texts".to_owned()).spawn(move || run(&waiting, &client, &door, &out))?;
-        Ok(Keeper { inbox: Mutex::new(Some(inbox)), thread: Mutex::new(Some(thread)), sinks })
+        let load: Arc<Load> = Arc::default();
+        let mut cleaner = Cleaner {
+            limit: wanted.limit,
+            client: client.clone(),
+            door: door.clone(),
+            sinks: Arc::clone(sinks),
+            load: Arc::clone(&load),
+            told: 0,
+            last: None,
+        };
+        let thread = std::thread::Builder::new().name("texts".to_owned()).spawn(move || cleaner.run(&waiting))?;
+        Ok(Keeper {
+            inbox: Mutex::new(Some(inbox)),
+            thread: Mutex::new(Some(thread)),
+            sinks: Arc::clone(sinks),
+            load,
+            room: ROOM,
+        })
     }
 
     /// Has this call recorded as soon as all is said. When too many wait, without its texts.
@@ -51,9 +126,22 @@ impl Keeper {
     fn send(&self, row: CallRow, said: Said) {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(inbox) = inbox else { return self.sinks.take(row) };
-        if let Err(TrySendError::Full(left) | TrySendError::Disconnected(left)) = inbox.try_send(Box::new((row, said))) {
-            self.sinks.take(left.0);
-        }
+        let bytes = bytes(&said);
+        let left = if self.load.waiting.fetch_add(bytes, Relaxed) > self.room {
+            row
+        } else {
+            match inbox.try_send(Box::new((row, said))) {
+                Ok(()) => return,
+                Err(TrySendError::Full(left) | TrySendError::Disconnected(left)) => left.0,
+            }
+        };
+        self.load.waiting.fetch_sub(bytes, Relaxed);
+        self.load.left_out.fetch_add(1, Relaxed);
+        self.sinks.take(left);
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        Tally { kept: self.load.kept.load(Relaxed), left_out: self.load.left_out.load(Relaxed) }
     }
 
     /// Hands on what has come, and ends.
@@ -64,35 +152,49 @@ impl Keeper {
     }
 }
 
-/// Begins to keep what is said in a call, if that is wanted of this one.
-pub(crate) fn open(config: &Config, id: &str, request: &[u8]) -> Option<Arc<Texts>> {
-    let store = &config.store;
-    let is_wanted = match store.log_content {
-        LogContent::None => false,
-        LogContent::Errors | LogContent::All => true,
-        LogContent::Sampled => {
-            let number = id.bytes().fold(0_u64, |sum, byte| mix(sum ^ u64::from(byte)));
-            (number >> 11) as f64 / (1_u64 << 53) as f64 <= store.content_sample && store.content_sample > 0.0
+fn bytes(said: &Said) -> u64 {
+    (said.request.0.len() + said.request.1.len() + said.answer.len()) as u64
+}
+
+/// The thread: makes texts readable and frees them of secrets.
+struct Cleaner {
+    limit: usize,
+    client: Client,
+    door: Door,
+    sinks: Arc<Sinks>,
+    load: Arc<Load>,
+    /// How many that were left out the operator was told of, and when.
+    told: u64,
+    last: Option<Instant>,
+}
+
+impl Cleaner {
+    fn run(&mut self, waiting: &Receiver<Box<Kept>>) {
+        let mut at_hand = None;
+        while let Ok(next) = waiting.recv() {
+            let (row, said) = *next;
+            let bytes = bytes(&said);
+            // Looked at each time: secrets are renewed.
+            let key: Vec<Secret> = self.door.key().as_ref().map(|key| key.secret.clone()).into_iter().collect();
+            at_hand = self.client.redactor(&key, at_hand).ok();
+            let texts = at_hand.as_ref().map(|redactor| Box::new(write(&row, said, redactor, self.limit)));
+            self.load.waiting.fetch_sub(bytes, Relaxed);
+            self.load.kept.fetch_add(u64::from(texts.is_some()), Relaxed);
+            self.sinks.take(CallRow { texts, ..row });
+            if self.last.is_none_or(|last| last.elapsed() >= QUIET) {
+                self.tell();
+            }
         }
-    };
-    is_wanted.then(|| Texts::new(store.content_bytes, request))
-}
+        self.tell();
+    }
 
-/// Whether what was kept of this call stays.
-pub(crate) fn stays(config: LogContent, outcome: &Outcome) -> bool {
-    config != LogContent::Errors || outcome.error.is_some()
-}
-
-fn run(waiting: &Receiver<Box<Kept>>, client: &Client, door: &Door, sinks: &Sinks) {
-    while let Ok(next) = waiting.recv() {
-        let (row, said) = *next;
-        // Anew each time: secrets are renewed.
-        let key: Vec<Secret> = door.key().as_ref().map(|key| key.secret.clone()).into_iter().collect();
-        let texts = client.redactor(&key).ok().map(|redactor| {
-            let limit = client.config().store.content_bytes;
-            Box::new(write(&row, said, &redactor, limit))
-        });
-        sinks.take(CallRow { texts, ..row });
+    fn tell(&mut self) {
+        let left_out = self.load.left_out.load(Relaxed);
+        if left_out > self.told {
+            let number = left_out - self.told;
+            self.client.tell(&format!("texts of {number} calls are not kept: they came faster than secrets can be taken out"));
+            (self.told, self.last) = (left_out, Some(Instant::now()));
+        }
     }
 }
 
@@ -155,4 +257,34 @@ fn read_stream(row: &CallRow, bytes: &[u8]) -> Option<String> {
         }
     }
     (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline::config::{Config, Environment};
+    use trunkline_store::Ids;
+
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_told_once() {
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let teller = Arc::clone(&told);
+        let client = Client::builder().config(Config::parse("", "test").unwrap()).environment(Environment::default());
+        let client = client.on_notice(move |line| teller.lock().unwrap().push(line.to_owned())).build().unwrap();
+        let wanted = Wanted { content: LogContent::All, sample: 1.0, limit: 100_000 };
+        let (sinks, ids) = (Arc::default(), Ids::new());
+        let mut keeper = Keeper::start(wanted, (&client, &Door::default()), &sinks).unwrap();
+        keeper.room = 1;
+        for _ in 0..200 {
+            let said = Said { answer: b"soup ".repeat(10_000), ..Said::default() };
+            keeper.send(CallRow::new(ids.next(std::time::SystemTime::now())), said);
+        }
+        keeper.close();
+        let Tally { kept, left_out } = keeper.tally();
+        assert!(kept > 0 && left_out > 0 && kept + left_out == 200, "{kept} {left_out}");
+        let told = told.lock().unwrap();
+        assert!((1..3).contains(&told.len()) && told[0].contains("are not kept"), "{told:?}");
+        assert_eq!(keeper.load.waiting.load(Relaxed), 0);
+    }
 }

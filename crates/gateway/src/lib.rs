@@ -5,6 +5,7 @@
 
 pub mod door;
 pub mod edge;
+mod header;
 pub mod identify;
 mod keeper;
 mod log;

@@ -30,9 +30,10 @@ use trunkline::route::{Leg, Need, Shadow};
 use crate::edge::form::{self, Form, Limits};
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Wish, body};
+use crate::header::{self, TASK, need, word};
 use crate::identify::without_key;
 use crate::mirror::{Kept, Room};
-use crate::pipeline::{TASK, introduce, keep, need, word};
+use crate::pipeline::{introduce, keep};
 use crate::shed::Held;
 use crate::worker::Worker;
 
@@ -125,7 +126,9 @@ async fn run(
     let mut facts = Facts::new(id, wish.errors);
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
-    let planned = peek(worker, &seen, &received, wish, head.headers.get(TASK).and_then(word).is_some());
+    let checked = header::check(&head.headers);
+    let by_task = head.headers.get(TASK).and_then(word).is_some();
+    let planned = checked.and_then(|()| peek(worker, &seen, &received, wish, by_task));
     let planned = planned.and_then(|(peek, model)| {
         let length = if let Received::Json(body) = &received { body.len() } else { 0 };
         let need = Need { model: &model, uploads: matches!(received, Received::Form(_)), ..need(head, &peek) };
@@ -136,7 +139,7 @@ async fn run(
     facts.task = tries.task().map(str::to_owned);
     if let Some(outcome) = call.outcome() {
         outcome.model = model;
-        outcome.user = outcome.user.take().or_else(|| peek.user.clone());
+        outcome.user = header::user_of(outcome.user.take(), &peek);
         outcome.bytes_in = if let Received::Json(body) = &received { Some(body.len() as u64) } else { None };
     }
     // All others are paid by the piece as well.

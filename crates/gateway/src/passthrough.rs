@@ -6,8 +6,9 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::header as names;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use hyper::body::{Body as _, Incoming};
 use trunkline::Target;
 use trunkline::codec::{Dialect, Error, Kind, Origin, Result};
@@ -20,7 +21,8 @@ use trunkline::transport::{Payload, Reply};
 
 use crate::edge::body;
 use crate::edge::form::{Fault, Upload};
-use crate::edge::reply::{self, Facts, ReplyBody};
+use crate::edge::reply::{self, Facts, ReplyBody, percent_decode};
+use crate::header;
 use crate::identify::without_key;
 use crate::pipeline::introduce;
 use crate::worker::Worker;
@@ -81,7 +83,7 @@ pub(crate) async fn answer(
     facts.target = Some(target.service.provider.id.as_str().into());
     let mut headers = own_headers(&head.headers);
     // What is encoded cannot be searched for our credential, nor be watched.
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(names::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let parcel = Parcel { method: head.method.clone(), path, headers, payload };
     let sent = worker.unless_cut(pin!(send(worker, &target, parcel, &mut call, &facts))).await;
     let sent = match sent {
@@ -93,9 +95,9 @@ pub(crate) async fn answer(
         Ok(answer) => {
             let (mut theirs, body) = answer.into_parts();
             // There is no body to tell it.
-            let length = (head.method == Method::HEAD).then(|| theirs.headers.get(header::CONTENT_LENGTH).cloned()).flatten();
+            let length = (head.method == Method::HEAD).then(|| theirs.headers.get(names::CONTENT_LENGTH).cloned()).flatten();
             theirs.headers = own_headers(&theirs.headers);
-            theirs.headers.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
+            theirs.headers.extend(length.map(|length| (names::CONTENT_LENGTH, length)));
             let dialect = target.service.provider.dialects.first().cloned().unwrap_or_default();
             let mut flow = Flow::new(body, target, call, worker.settings());
             // What is fetched may tell of tokens that another call has taken.
@@ -144,13 +146,14 @@ fn prepare(worker: &Worker, head: &Parts, rest: &str) -> Result<(Target, String)
         let what = "nothing is passed through here; the gateway's configuration says [server] passthrough = false";
         return Err(Error::new(Kind::Forbidden, Origin::Caller, what));
     }
+    header::check(&head.headers)?;
     let (provider, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
     check_path(path)?;
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         let what = format!("{} is not passed through", head.method);
         return Err(Error::new(Kind::MethodNotAllowed, Origin::Caller, what));
     }
-    if head.headers.contains_key(header::UPGRADE) {
+    if head.headers.contains_key(names::UPGRADE) {
         return Err(Error::new(Kind::Unsupported, Origin::Caller, "connections are not upgraded here; WebSockets do not pass"));
     }
     let service = worker.client.service(provider).ok_or_else(|| {
@@ -187,7 +190,7 @@ fn check_path(path: &str) -> Result<()> {
         if seen.split('/').any(up) {
             return refuse("must not hold `.` or `..` segments");
         }
-        let decoded = decode(&seen);
+        let decoded = percent_decode(&seen);
         if decoded.matches('/').count() != seen.matches('/').count() {
             return refuse("must not hold encoded slashes");
         }
@@ -202,18 +205,6 @@ fn check_path(path: &str) -> Result<()> {
     refuse("is encoded too many times")
 }
 
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = (first == b'%').then(|| tail.get(..2)).flatten();
-        let decoded = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(decoded.unwrap_or(first));
-        rest = if decoded.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 fn upload(worker: &Worker, incoming: Incoming, fault: &Fault) -> std::result::Result<Payload, (Incoming, Error)> {
     if incoming.is_end_stream() {
         return Ok(Payload::empty());
@@ -224,7 +215,7 @@ fn upload(worker: &Worker, incoming: Incoming, fault: &Fault) -> std::result::Re
 
 /// The headers that pass on, in either direction.
 fn own_headers(from: &HeaderMap) -> HeaderMap {
-    let listed = from.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let listed = from.get_all(names::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<String> = listed.flat_map(|list| list.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect();
     let stays = |name: &HeaderName| {
         let name = name.as_str();

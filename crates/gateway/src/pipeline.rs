@@ -14,11 +14,10 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, Response};
 use hyper::body::Incoming;
 use trunkline::codec::dialect::{Cx, Head, Operation, Peek};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
@@ -32,19 +31,13 @@ use trunkline::{Target, call};
 
 use crate::edge::reply::{self, Facts, ReplyBody};
 use crate::edge::{Route, body, route};
+use crate::header::{self, TAGS, need};
 use crate::identify::{identify, without_key};
 use crate::mirror::{Kept, Room};
 use crate::session::{self, Came, Keeping, Talk, Tap};
 use crate::shed::Held;
 use crate::worker::Worker;
-use crate::{keeper, operate, passthrough, prompt, show};
-
-/// The header that asks for a task, whatever model the body names; and the reply's, that tells which it was.
-pub(crate) const TASK: &str = "x-trunkline-task";
-
-/// For whom a call is made, and what else there is to say of it: for the ledger.
-pub(crate) const USER: &str = "x-trunkline-user";
-const TAGS: &str = "x-trunkline-tags";
+use crate::{operate, passthrough, prompt, show};
 
 /// Answers one request, whatever it is.
 pub async fn answer(worker: Arc<Worker>, request: http::Request<hyper::body::Incoming>) -> Response<ReplyBody> {
@@ -132,7 +125,7 @@ async fn called(worker: &Arc<Worker>, head: &Parts, incoming: Incoming, route: R
 
 /// Begins to keep what is said, if that is wanted.
 pub(crate) fn keep(worker: &Worker, call: &mut OpenCall, id: &str, request: &[u8]) -> Option<Arc<Texts>> {
-    let texts = keeper::open(&worker.client.config(), id, request)?;
+    let texts = worker.record.begin_texts(id, request)?;
     if let Some(outcome) = call.outcome() {
         outcome.texts = Some(Arc::clone(&texts));
     }
@@ -172,29 +165,34 @@ async fn run(
     let mut facts = Facts::new(id, dialect);
     let query = without_key(head.uri.query());
     let seen = Head { path: head.uri.path(), query: query.as_deref(), headers: &head.headers };
-    let taken = take(worker, &seen, body, (dialect, operation), call, &mut facts);
+    let taken = header::check(&head.headers).and_then(|()| take(worker, &seen, body, (dialect, operation), call, &mut facts));
     let refuse = |error: Error| (error.into(), facts.clone());
     let (peek, body) = taken.map_err(refuse)?;
     let need = need(head, &peek);
-    let came = Came { dialect, operation, head: seen, body: &body };
+    let user = call.outcome().and_then(|outcome| outcome.user.clone());
+    let user = user.as_deref();
+    let came = Came { dialect, operation, head: seen, body: &body, user, model: &peek.model };
     let talk = if need.session.is_some() || dialect.downstream().may_go_on(&body) {
         session::find(worker, came, need.session).await.map_err(refuse)?.map(Arc::new)
     } else {
         None
     };
     let Peek { max_tokens, .. } = peek;
-    let whole = talk.as_deref().map(Talk::whole);
-    let said = match &whole {
-        Some(request) => Said::Request(request, operation),
-        None => Said::Raw { dialect, head: seen, body: &body, operation, max_tokens },
+    let planned = {
+        // No longer than it is looked at: it may be long.
+        let whole = talk.as_deref().map(Talk::whole);
+        let said = match &whole {
+            Some(request) => Said::Request(request, operation),
+            None => Said::Raw { dialect, head: seen, body: &body, operation, max_tokens },
+        };
+        worker.client.tries(&Need { said, ..need }.taking(body.len(), max_tokens))
     };
-    let planned = worker.client.tries(&Need { said, ..need }.taking(body.len(), max_tokens));
     let mut tries = planned.map_err(refuse)?;
     facts.task = tries.task().map(str::to_owned);
     if operation == Operation::Chat {
         call.prompt(guess_unread(&body));
     }
-    let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body, talk, copy: false };
+    let caller = Caller { dialect, operation, head: seen, peek: &peek, body: &body, user, talk, copy: false };
     if let Some(shadow) = worker.client.shadow(&mut tries, call, || worker.next_id()) {
         mirror(worker, shadow, &caller);
     }
@@ -223,7 +221,7 @@ fn take(
     let peek = dialect.downstream().peek(head, &body, operation)?;
     if let Some(outcome) = call.outcome() {
         outcome.model.clone_from(&peek.model);
-        outcome.user = outcome.user.take().or_else(|| peek.user.clone());
+        outcome.user = header::user_of(outcome.user.take(), &peek);
         outcome.streamed = peek.stream && operation == Operation::Chat;
         outcome.bytes_in = Some(body.len() as u64);
     }
@@ -244,42 +242,11 @@ pub(crate) fn introduce(
     operation: Option<Operation>,
 ) {
     let Some(outcome) = call.outcome() else { return };
-    let said = |name| head.headers.get(name).and_then(word).map(str::to_owned);
     outcome.operation = operation;
     outcome.dialect = Some(dialect.name);
     outcome.key = worker.door.key().as_ref().map(|key| Arc::clone(&key.id));
-    outcome.user = said(USER);
-    outcome.tags = said(TAGS).as_deref().and_then(read_tags);
-}
-
-/// What the call asks for, as far as it matters for where it goes.
-pub(crate) fn need<'a>(head: &'a Parts, peek: &'a Peek) -> Need<'a> {
-    let repeatable = peek.operation.may_be_repeated();
-    let said = Said::Unread(peek.operation);
-    let mut need = Need { model: &peek.model, streamed: peek.stream, repeatable, said, ..Need::default() };
-    // One look at each, where four look-ups would take longer.
-    for (name, value) in &head.headers {
-        match name.as_str() {
-            "idempotency-key" => need.repeatable = true,
-            TASK => need.task = need.task.or(word(value)),
-            "x-trunkline-session" => need.session = need.session.or(word(value)),
-            "x-trunkline-timeout" => need.patience = need.patience.or(patience(value)),
-            _ => {}
-        }
-    }
-    need
-}
-
-/// What a header says, if that is anything.
-pub(crate) fn word(value: &HeaderValue) -> Option<&str> {
-    let value = std::str::from_utf8(value.as_bytes()).unwrap_or("?");
-    Some(value.trim()).filter(|value| !value.is_empty())
-}
-
-/// How long the caller waits, in seconds; what is no number of them says nothing.
-fn patience(value: &HeaderValue) -> Option<Duration> {
-    let told = value.to_str().ok()?.trim().parse::<f64>().ok()?;
-    Duration::try_from_secs_f64(told).ok().filter(|patience| !patience.is_zero())
+    outcome.user = header::user(&head.headers);
+    outcome.tags = head.headers.get(TAGS).and_then(header::text).as_deref().and_then(read_tags);
 }
 
 /// Has a copy of the call answered to nobody.
@@ -288,7 +255,7 @@ fn mirror(worker: &Arc<Worker>, shadow: Shadow, caller: &Caller<'_>) {
     let (worker, kept, body) = (Arc::clone(worker), Kept::of(&caller.head), caller.body.clone());
     let (dialect, operation, peek, talk) = (caller.dialect, caller.operation, caller.peek.clone(), caller.talk.clone());
     room.spawn(async move {
-        let caller = Caller { dialect, operation, head: kept.head(), peek: &peek, body: &body, talk, copy: true };
+        let caller = Caller { dialect, operation, head: kept.head(), peek: &peek, body: &body, user: None, talk, copy: true };
         let id = shadow.id().to_owned();
         let ask = async |leg| try_target(&worker, &leg, &caller, &id).await;
         let answered = worker.unless_cut(pin!(shadow.answer(ask))).await;
@@ -310,6 +277,8 @@ struct Caller<'a> {
     head: Head<'a>,
     peek: &'a Peek,
     body: &'a Bytes,
+    /// For whom the call is made.
+    user: Option<&'a str>,
     /// What it goes on from.
     talk: Option<Arc<Talk>>,
     /// Whether it is a copy of a call, which nobody goes on from.
@@ -385,13 +354,15 @@ async fn try_target(worker: &Arc<Worker>, leg: &Leg, caller: &Caller<'_>, id: &s
     let told = std::mem::replace(&mut answer.losses, lost);
     answer.losses.extend(told);
     let prompt = (caller.operation == Operation::Chat).then(|| call::estimate(&request).input);
+    drop(request);
     Ok(Answered { prompt, ..finish(worker, (answer, leg.hold), caller, keeping, id).await? })
 }
 
 impl Caller<'_> {
     /// What the answer will be a turn of, if it will be one.
     fn keeping(&self, worker: &Arc<Worker>, request: &mut Request, id: &str) -> Option<Box<Keeping>> {
-        let came = Came { dialect: self.dialect, operation: self.operation, head: self.head, body: self.body };
+        let Caller { dialect, operation, head, body, user, .. } = *self;
+        let came = Came { dialect, operation, head, body, user, model: &self.peek.model };
         if self.copy { None } else { session::keeping(worker, &came, self.talk.as_deref(), request, id) }
     }
 }

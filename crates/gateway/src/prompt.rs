@@ -19,7 +19,7 @@ use trunkline::ir;
 use trunkline_store::{Opening, PromptRow, Store};
 use trunkline_work::prompt::{PREFIX, Prompts};
 
-use crate::pipeline::{USER, word};
+use crate::header::{SESSION, USER, word};
 use crate::worker::Worker;
 
 /// The reply's header that tells which version of which prompt it was.
@@ -28,8 +28,6 @@ pub(crate) const PROMPT: &str = "x-trunkline-prompt";
 const VALUES: &str = "x-trunkline-vars";
 /// The member of a body that says the same; it does not go on.
 const MEMBER: &str = "prompt_vars";
-/// Whose calls stay with one version.
-const SESSION: &str = "x-trunkline-session";
 
 /// How often the store is looked at.
 const LOOK: Duration = Duration::from_secs(2);

@@ -1,23 +1,22 @@
 //! What becomes of an outcome: it is counted, and a row of the ledger is made of it.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use trunkline::Client;
 use trunkline::codec::{Error, Kind, Origin, Result};
-use trunkline::config::{LogContent, LogLevel};
+use trunkline::config::LogLevel;
 use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder, Texts};
-use trunkline_store::{CallRow, ExchangeRow, Id, Ids, Kinds, Ledger, Opening, State, Status, Word};
+use trunkline_store::{BATCH, CallRow, ExchangeRow, Id, Ids, Kinds, Ledger, Opening, State, Status, Word};
 
 use crate::door::Door;
-use crate::keeper::{self, Keeper};
+use crate::header::short;
+use crate::keeper::{Keeper, Tally, Wanted};
 use crate::log::{Entry, Lines, Log};
 use crate::meter::{self, Meter};
 use crate::session::Sessions;
-
-/// The longest name that is stored: callers choose them.
-const NAME_MOST: usize = 256;
 
 /// Takes outcomes: counts them, and records them where there is a ledger.
 #[derive(Default)]
@@ -28,7 +27,7 @@ pub struct Record {
     sinks: Arc<Sinks>,
     keeper: OnceLock<Arc<Keeper>>,
     label: OnceLock<Label>,
-    content: OnceLock<LogContent>,
+    wanted: OnceLock<Wanted>,
     sessions: OnceLock<Sessions>,
 }
 
@@ -40,13 +39,19 @@ pub(crate) struct Sinks {
 }
 
 impl Sinks {
-    pub(crate) fn take(&self, row: CallRow) {
+    pub(crate) fn take(&self, mut row: CallRow) {
         match (self.log.get(), self.ledger.get()) {
             (Some(log), Some(ledger)) => {
-                log.take(Entry::Call(Box::new(row.clone())));
-                ledger.record(row);
+                // They are long, and mostly the log does not want them.
+                let texts = row.texts.take();
+                let line = CallRow { texts: texts.as_ref().filter(|_| log.has_texts()).cloned(), ..row.clone() };
+                log.take(Entry::Call(Box::new(line)));
+                ledger.record(CallRow { texts, ..row });
             }
-            (Some(log), None) => log.take(Entry::Call(Box::new(row))),
+            (Some(log), None) => {
+                row.texts = row.texts.filter(|_| log.has_texts());
+                log.take(Entry::Call(Box::new(row)));
+            }
             (None, Some(ledger)) => ledger.record(row),
             (None, None) => {}
         }
@@ -116,16 +121,27 @@ impl Record {
         let wrong = |what: String| Error::new(Kind::Internal, Origin::Gateway, what);
         let teller = client.clone();
         let log = Log::open(&config.log, Arc::new(move |line: &str| teller.tell(line)));
-        if let Some(log) = log.map_err(|error| wrong(format!("[log] file cannot be opened: {error}")))? {
+        let named = || config.log.file.as_deref().unwrap_or_else(|| Path::new("")).display();
+        if let Some(log) = log.map_err(|error| wrong(format!("[log] file {} cannot be opened: {error}", named())))? {
             let _ = self.sinks.log.set(log);
         }
-        let content = config.store.log_content;
-        let _ = self.content.set(content);
-        if content != LogContent::None {
-            let keeper = Keeper::start(client.clone(), door.clone(), Arc::clone(&self.sinks));
+        let wanted = Wanted::of(&config.store);
+        let _ = self.wanted.set(wanted);
+        if wanted.is_some() {
+            let keeper = Keeper::start(wanted, (client, door), &self.sinks);
             let _ = self.keeper.set(Arc::new(keeper.map_err(|error| wrong(format!("cannot start a thread: {error}")))?));
         }
         Ok(())
+    }
+
+    /// Begins to keep what is said in a call, if that is wanted of this one.
+    pub(crate) fn begin_texts(&self, id: &str, request: &[u8]) -> Option<Arc<Texts>> {
+        self.wanted.get()?.begin(id, request)
+    }
+
+    /// Of how many calls texts were kept, where any are.
+    pub(crate) fn tally(&self) -> Option<Tally> {
+        self.keeper.get().map(|keeper| keeper.tally())
     }
 
     /// Writes what is not written yet. Blocks for some seconds at most.
@@ -177,7 +193,7 @@ impl Recorder for Record {
         }
         // What the gateway's caller was told is the row's id.
         let id = outcome.request_id.parse().unwrap_or_else(|_| self.ids.next(outcome.begun));
-        let stays = |_: &Arc<Texts>| self.content.get().is_some_and(|content| keeper::stays(*content, &outcome));
+        let stays = |_: &Arc<Texts>| self.wanted.get().is_some_and(|wanted| wanted.stays(&outcome));
         let texts = outcome.texts.clone().filter(stays);
         match (self.keeper.get(), texts) {
             (Some(keeper), Some(texts)) => keeper.keep(row(outcome, id), &texts),
@@ -197,7 +213,10 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
     let pieces = outcome.pieces;
     let counted = |number: u64| (number > 0).then_some(number);
     let status = outcome.error.as_ref().map_or(200, trunkline::codec::Error::caller_status);
-    let operation = outcome.operation.map_or("passthrough", |operation| operation.key());
+    let operation = match (outcome.batch, outcome.operation) {
+        (Some(_), _) => BATCH,
+        (None, operation) => operation.map_or("passthrough", |operation| operation.key()),
+    };
     CallRow {
         begun_us: outcome.begun.duration_since(UNIX_EPOCH).map_or(0, micros),
         request_id: outcome.request_id,
@@ -268,22 +287,12 @@ fn word(what: &impl Serialize) -> Word {
     Word::Owned(word.as_ref().and_then(serde_json::Value::as_str).unwrap_or("internal").to_owned())
 }
 
-/// A name, of which the end is left out where it is too long.
-fn short(mut name: String) -> String {
-    if name.len() > NAME_MOST {
-        name.truncate(name.floor_char_boundary(NAME_MOST));
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_are_those_of_the_errors_and_names_have_an_end() {
+    fn words_are_those_of_the_errors() {
         assert_eq!((meter::word(Kind::RateLimited), word(&Origin::Provider)), ("rate_limited", "provider".into()));
-        assert_eq!(short("模".repeat(100)).chars().count(), 85);
-        assert_eq!(short("gpt".to_owned()), "gpt");
     }
 }

@@ -24,19 +24,23 @@ pub(crate) async fn watch(client: Client, door: Door, record: Arc<Record>, loopb
             _ = stop.wait_for(|stop| *stop) => return,
         };
         if signalled || client.is_stale() {
-            reload(&client, &door, &record, loopback).await;
+            // A file that was only too new to be sure of is no news.
+            let is_news = signalled || client.is_changed();
+            reload(&client, &door, &record, (loopback, is_news)).await;
         }
     }
 }
 
-async fn reload(client: &Client, door: &Door, record: &Record, loopback: bool) {
+async fn reload(client: &Client, door: &Door, record: &Record, (loopback, is_news): (bool, bool)) {
     let (reader, its_door) = (client.clone(), door.clone());
     // Files and commands: not on the thread that accepts connections.
     let done = tokio::task::spawn_blocking(move || its_door.reload(&reader, loopback)).await;
     match done {
         Ok(Ok(())) => {
             record.meter().know(&client.config());
-            client.tell("configuration and credentials are read again");
+            if is_news {
+                client.tell("configuration and credentials are read again");
+            }
         }
         Ok(Err(error)) => client.tell(&format!("the new configuration is refused, the old one stays: {error}")),
         Err(_) => client.tell("reading the configuration again was interrupted, the old one stays"),

@@ -34,7 +34,7 @@ pub use ledger::{Ledger, Options, State, Status, Tell};
 pub use logs::Wanted;
 pub use prompt::{PromptRow, VersionRow};
 pub use reprice::{Kinds, Repriced};
-pub use row::{CallRow, ExchangeRow, TextsRow, Word};
+pub use row::{BATCH, CallRow, ExchangeRow, TextsRow, Word};
 pub use session::{Listed, Placed, SessionRow, Sought, Summary, TurnRow};
 pub use sketch::Sketch;
 pub use stats::{By, Group, Moment, Stats, Totals, date};

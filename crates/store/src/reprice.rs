@@ -10,7 +10,7 @@ use trunkline_codec::ir::Usage;
 
 use crate::id::Id;
 use crate::logs::Wanted;
-use crate::row::{CallRow, ExchangeRow};
+use crate::row::{BATCH, CallRow, ExchangeRow};
 use crate::store::Store;
 
 /// The kinds of an exchange's tokens that have no column of their own.
@@ -66,6 +66,7 @@ pub struct Repriced {
 struct Item {
     target: String,
     work: Work,
+    is_batch: bool,
     stored: Option<(u64, String)>,
 }
 
@@ -73,17 +74,26 @@ struct Item {
 const PAGE: u32 = 1000;
 
 impl Store {
-    /// The cost of all calls since then, as stored and at these prices, by target and currency.
+    /// The cost of all calls since then, as stored and at these prices, by target and currency. `in_batch` are the hundredths
+    /// of the live price that a target's provider asks in a batch, where the model's row does not say.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn reprice(&mut self, models: &Models, since: SystemTime) -> Result<BTreeMap<(String, String), Repriced>> {
+    pub async fn reprice(
+        &mut self,
+        models: &Models,
+        in_batch: impl Fn(&str) -> u32,
+        since: SystemTime,
+    ) -> Result<BTreeMap<(String, String), Repriced>> {
         let mut sums: BTreeMap<(String, String), Repriced> = BTreeMap::new();
         let mut after = Some(Id::first_at(since));
         while let Some(id) = after {
             let calls = self.calls(&Wanted { limit: PAGE, after: Some(id), ..Wanted::default() }).await?;
             for item in calls.iter().flat_map(items) {
-                let now = models.cost(&item.target, &item.work);
+                let now = match item.is_batch {
+                    true => models.batch_cost(&item.target, &item.work, in_batch(&item.target)),
+                    false => models.cost(&item.target, &item.work),
+                };
                 let now = now.map(|cost| (cost.micros, cost.currency.as_str().to_owned()));
                 add(&mut sums, item.target, item.stored, now);
             }
@@ -110,6 +120,7 @@ fn add(sums: &mut BTreeMap<(String, String), Repriced>, target: String, stored: 
 /// The exchanges of a call that took something.
 fn items(call: &CallRow) -> Vec<Item> {
     let money = |micros: Option<u64>, currency: Option<&str>| Some((micros?, currency?.to_owned()));
+    let is_batch = call.operation == BATCH;
     let usage = usage(call.input, call.output, call.usage_estimated, &kinds(call));
     let pieces = Pieces {
         images: call.images.unwrap_or(0),
@@ -121,6 +132,7 @@ fn items(call: &CallRow) -> Vec<Item> {
     let whole = |target: &str, stored| Item {
         target: target.to_owned(),
         work: Work { pieces, minute: at(call.elapsed_us), ..Work::from(usage.unwrap_or_default()) },
+        is_batch,
         stored,
     };
     let took = usage.is_some() || !pieces.is_empty();
@@ -140,7 +152,7 @@ fn items(call: &CallRow) -> Vec<Item> {
                 let end = exchange.started_us.saturating_add(exchange.elapsed_us);
                 let work = Work { pieces, minute: at(end), ..Work::from(usage.unwrap_or_default()) };
                 let stored = money(exchange.cost_micros, exchange.currency.as_deref());
-                (usage.is_some() || !pieces.is_empty()).then(|| Item { target: exchange.target.clone(), work, stored })
+                (usage.is_some() || !pieces.is_empty()).then(|| Item { target: exchange.target.clone(), work, is_batch, stored })
             };
             many.iter().enumerate().filter_map(item).collect()
         }

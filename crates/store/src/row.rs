@@ -10,6 +10,9 @@ use crate::reprice::Kinds;
 /// One of our own words, or one that was read back.
 pub type Word = Cow<'static, str>;
 
+/// The operation of calls that were handed in as a provider's batch.
+pub const BATCH: &str = "batch";
+
 /// One call. Durations are microseconds, money is millionths of a currency's unit. Nothing of what was said is in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRow {

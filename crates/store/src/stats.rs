@@ -62,7 +62,7 @@ pub struct Totals {
     pub reasoning: u64,
     /// Calls whose tokens are a guess.
     pub estimated: u64,
-    /// Output tokens of the calls that went well, and the time that these took together, in microseconds.
+    /// Output tokens of the calls that went well and took time, and how long they took together, in microseconds.
     pub good: (u64, u64),
     /// By currency, in millionths.
     pub costs: BTreeMap<String, u64>,
@@ -132,7 +132,7 @@ impl Totals {
         match sums.error.as_str() {
             MIRROR => self.copies += sums.calls,
             "" => {
-                self.good = (self.good.0 + sums.output, self.good.1 + sums.elapsed_us);
+                self.good = (self.good.0 + sums.timed, self.good.1 + sums.elapsed_us);
                 self.latency.join(&sums.times);
             }
             "cancelled" => self.cancelled += sums.calls,
@@ -163,6 +163,7 @@ struct Sums {
     reasoning: u64,
     estimated: u64,
     cost_micros: u64,
+    timed: u64,
     elapsed_us: u64,
     times: Sketch,
 }
@@ -172,7 +173,7 @@ macro_rules! hours_by {
         concat!(
             "SELECT ",
             $name,
-            " AS name, error, currency, calls, input, output, cache_read, reasoning, estimated, cost_micros, elapsed_us, times \
+            " AS name, error, currency, calls, input, output, cache_read, reasoning, estimated, cost_micros, timed, elapsed_us, times \
              FROM hours WHERE hour >= $1"
         )
     };
@@ -187,10 +188,11 @@ macro_rules! rows_by {
             " AS name, CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END AS error, COALESCE(currency, '') AS currency, elapsed_us, 1 AS calls, \
              COALESCE(input, 0) AS input, COALESCE(output, 0) AS output, COALESCE(cache_read, 0) AS cache_read, \
              COALESCE(reasoning, 0) AS reasoning, CAST(usage_estimated AS INTEGER) AS estimated, \
-             COALESCE(cost_micros, 0) AS cost_micros FROM calls WHERE id >= $1 AND id < $2 UNION ALL SELECT ",
+             COALESCE(cost_micros, 0) AS cost_micros, CASE WHEN elapsed_us > 0 THEN COALESCE(output, 0) ELSE 0 END AS timed \
+             FROM calls WHERE id >= $1 AND id < $2 UNION ALL SELECT ",
             $name,
             " AS name, CASE WHEN mirror_of IS NULL THEN COALESCE(error, '') ELSE 'mirror' END AS error, paid_in AS currency, 0 AS elapsed_us, 0 AS calls, 0 AS input, 0 AS output, \
-             0 AS cache_read, 0 AS reasoning, 0 AS estimated, COALESCE(paid, 0) AS cost_micros FROM calls JOIN (SELECT call_id, \
+             0 AS cache_read, 0 AS reasoning, 0 AS estimated, COALESCE(paid, 0) AS cost_micros, 0 AS timed FROM calls JOIN (SELECT call_id, \
              currency AS paid_in, cost_micros AS paid FROM exchanges WHERE currency IS NOT NULL AND call_id >= $1 AND \
              call_id < $2) ON call_id = id WHERE currency IS NULL AND id >= $1 AND id < $2"
         )
@@ -216,7 +218,7 @@ impl By {
 
 /// The sums by a label.
 const LABELS: &str = "SELECT name, error, currency, calls, input, output, cache_read, reasoning, estimated, cost_micros, \
-    elapsed_us, times FROM label_sums WHERE hour >= $1 AND label = $2";
+    timed, elapsed_us, times FROM label_sums WHERE hour >= $1 AND label = $2";
 
 impl By {
     /// Which of the sums by label it is.
@@ -321,8 +323,8 @@ fn read_sums(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
 }
 
 fn read_row(row: &SqliteRow) -> std::result::Result<Sums, sqlx::Error> {
-    let is_call = row.try_get::<i64, _>("calls")? > 0;
-    let times = if is_call { Sketch::of(row.try_get("elapsed_us").map(count)?) } else { Sketch::default() };
+    let elapsed = row.try_get("elapsed_us").map(count)?;
+    let times = if elapsed > 0 { Sketch::of(elapsed) } else { Sketch::default() };
     read(row, times, true)
 }
 
@@ -340,6 +342,7 @@ fn read(row: &SqliteRow, times: Sketch, is_row: bool) -> std::result::Result<Sum
         reasoning: figure("reasoning")?,
         estimated: figure("estimated")?,
         cost_micros: figure("cost_micros")?,
+        timed: figure("timed")?,
         elapsed_us: figure("elapsed_us")?,
         times,
     })

@@ -20,6 +20,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "labels", include_str!("../migrations/0005_labels.sql")),
     (6, "sums", include_str!("../migrations/0006_sums.sql")),
     (7, "forgotten", include_str!("../migrations/0007_forgotten.sql")),
+    (8, "owners", include_str!("../migrations/0008_owners.sql")),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -75,7 +76,6 @@ impl Store {
         }
         let mut options = SqliteConnectOptions::new()
             .filename(path)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE)
@@ -86,6 +86,10 @@ impl Store {
             .pragma("journal_size_limit", "4194304")
             .command_buffer_size(8)
             .disable_statement_logging();
+        // It is a write, which would wait for whoever writes, and only the first one counts.
+        if std::fs::metadata(path).map_or(true, |data| data.len() == 0) {
+            options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
+        }
         if let Some(pages) = opening.max_pages {
             options = options.pragma("max_page_count", pages.to_string());
         }
@@ -253,6 +257,25 @@ mod tests {
         INSERT INTO hour_rows VALUES (490000, 2, 0, 2, 0, 0, 0, 0, 0, 0, 50);
         INSERT INTO labels VALUES (490000, 'user', 'anna', '', 'USD', 80, 3, 30, 6, 0, 0, 0, 900, 2100);
         INSERT INTO labels VALUES (490000, 'user', 'anna', '', 'USD', 96, 1, 10, 2, 0, 0, 0, 300, 1100);";
+
+    #[tokio::test]
+    async fn sessions_of_programs_are_told_from_callers() {
+        let path = std::env::temp_dir().join(format!("trunkline-store-owners-{}.db", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let before = MIGRATIONS.iter().position(|(version, ..)| *version == 8).unwrap();
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut old = prepare(&options, &MIGRATIONS[..before]).await.unwrap();
+        let sessions = "INSERT INTO sessions (id, title, created_us, updated_us, model, kept) VALUES \
+            ('terminal', '', 1, 1, 'm', 'all'), ('caller', '', 1, 1, NULL, NULL)";
+        old.execute(sessions).await.unwrap();
+        old.close().await.unwrap();
+        let mut store = Store::open(&Opening::existing(&path)).await.unwrap();
+        for (id, local) in [("terminal", true), ("caller", false)] {
+            assert_eq!(store.session(id).await.unwrap().unwrap().local, local, "{id}");
+        }
+        store.close().await;
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[tokio::test]
     async fn a_store_of_every_earlier_version_keeps_its_sums() {

@@ -8,10 +8,11 @@ use crate::sketch::Sketch;
 use crate::write::{at_once, int, places};
 
 /// What is summed up, in the order of [`Figures`].
-const FIGURES: [&str; 8] = ["calls", "input", "output", "cache_read", "reasoning", "estimated", "cost_micros", "elapsed_us"];
+const FIGURES: [&str; 9] =
+    ["calls", "input", "output", "cache_read", "reasoning", "estimated", "cost_micros", "timed", "elapsed_us"];
 
 /// What one call adds.
-pub(crate) type Figures = [u64; 8];
+pub(crate) type Figures = [u64; 9];
 
 /// What calls of one line come to.
 #[derive(Default)]
@@ -26,7 +27,7 @@ impl Sums {
     pub(crate) fn add(&mut self, call: &CallRow, figures: Figures) {
         self.figures.iter_mut().zip(figures).for_each(|(sum, more)| *sum = sum.saturating_add(more));
         let [counted, ..] = figures;
-        if counted > 0 && call.error.is_none() && call.mirror_of.is_none() {
+        if counted > 0 && call.error.is_none() && call.mirror_of.is_none() && call.elapsed_us > 0 {
             self.times.count(call.elapsed_us);
         }
     }

@@ -292,7 +292,8 @@ fn summed(call: &CallRow) -> Vec<(&str, Figures)> {
     let (input, output, elapsed) = (told(call.input), told(call.output), told(Some(call.elapsed_us)));
     let rest = |cost| {
         let estimated = u64::from(call.usage_estimated);
-        [1, input, output, told(call.cache_read), told(call.reasoning), estimated, told(cost), elapsed]
+        let timed = if elapsed > 0 { output } else { 0 };
+        [1, input, output, told(call.cache_read), told(call.reasoning), estimated, told(cost), timed, elapsed]
     };
     if let Some(currency) = call.currency.as_deref() {
         return vec![(currency, rest(call.cost_micros))];
@@ -300,7 +301,7 @@ fn summed(call: &CallRow) -> Vec<(&str, Figures)> {
     // Tries in several currencies, or one without a price: what is known of each counts.
     let mut all = vec![("", rest(None))];
     let costs = call.exchanges.iter().filter_map(|exchange| Some((exchange.currency.as_deref()?, exchange.cost_micros)));
-    all.extend(costs.map(|(currency, cost)| (currency, [0, 0, 0, 0, 0, 0, told(cost), 0])));
+    all.extend(costs.map(|(currency, cost)| (currency, [0, 0, 0, 0, 0, 0, told(cost), 0, 0])));
     all
 }
 

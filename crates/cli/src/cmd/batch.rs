@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use trunkline_work::batch::{self, Again, Budget, Halt, Opened, Order, Progress, Report};
 
 use crate::label::Label;
+use crate::signal;
 use crate::terminal::{Mark, complain, fit, print_json, print_table};
 use crate::{End, Global};
 
@@ -128,15 +129,12 @@ impl Batch {
     }
 }
 
-/// Ctrl-C: once, and what is out is waited for; twice, and it is not. `word` says what the first does.
+/// Ctrl-C or SIGTERM: once, and what is out is waited for; twice, and it is not. `word` says what the first does.
 fn halting(word: &'static str) -> watch::Receiver<Halt> {
     let (sender, receiver) = watch::channel(Halt::No);
     tokio::spawn(async move {
         for (halt, word) in [(Halt::Gently, Some(word)), (Halt::Now, None)] {
-            if tokio::signal::ctrl_c().await.is_err() {
-                // Without signals there is nothing to hear; the channel has to stay open all the same.
-                std::future::pending::<()>().await;
-            }
+            signal::next().await;
             word.into_iter().for_each(|word| complain(&format!("\n{word}")));
             let _ = sender.send(halt);
         }

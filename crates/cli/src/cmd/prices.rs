@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use serde::Serialize;
-use trunkline::codec::catalog::{Catalog, Skipped, import_prices, write_prices};
+use trunkline::codec::catalog::{Skipped, import_prices, write_prices};
 use trunkline::config::{Environment, PRICES_NAME};
 
 use crate::cmd::models::{Row, pick};
@@ -89,10 +89,7 @@ impl Import {
             Some(path) => path,
             None => config.prices_path(&environment).context("there is no configuration folder; name a file with --output")?,
         };
-        let mut catalog = Catalog::builtin()?;
-        for (id, patch) in &config.providers {
-            catalog.apply(id, patch.clone())?;
-        }
+        let catalog = config.catalog()?;
         let date = self.date.unwrap_or_else(today);
         let mut import =
             import_prices(&text, &catalog, &format!("{}", self.file.display()), &date).map_err(anyhow::Error::msg)?;

@@ -98,11 +98,17 @@ impl Stats {
 
     async fn reprice(&self, store: &mut Store, since: SystemTime, global: &Global) -> anyhow::Result<End> {
         let environment = Environment::read()?;
-        let mut models = Config::find(global.config.as_deref(), &environment)?.models(&environment)?;
+        let config = Config::find(global.config.as_deref(), &environment)?;
+        let mut models = config.models(&environment)?;
         if let Some(path) = &self.prices {
             add_prices(&mut models, path)?;
         }
-        let sums = store.reprice(&models, since).await?;
+        let catalog = config.catalog()?;
+        let in_batch = |target: &str| {
+            let provider = target.split_once('/').and_then(|(provider, _)| catalog.get(provider));
+            provider.and_then(|provider| provider.batch.as_ref()).map_or(100, |batch| batch.price_percent)
+        };
+        let sums = store.reprice(&models, in_batch, since).await?;
         if global.json {
             let line = |((target, currency), sum): (&(String, String), &Repriced)| {
                 json!({"target": target, "currency": currency, "exchanges": sum.exchanges, "stored_micros": sum.stored,

@@ -75,6 +75,13 @@ fn every_line_is_answered_once_in_its_order_at_half_the_price() {
         let calls: Vec<Value> = serde_json::from_slice(&calls.stdout).unwrap();
         let costs: u64 = calls.iter().filter_map(|call| call["cost_micros"].as_u64()).sum();
         assert_eq!((calls.len(), costs), (9, 3000), "{dialect}: the ledger has every line at its price");
+        assert!(calls.iter().all(|call| call["operation"] == "batch" && call["elapsed_us"] == 0), "{calls:#?}");
+        let stats = run(&folder, &["stats", "--json"], "");
+        let stats: Value = serde_json::from_slice(&stats.stdout).unwrap();
+        assert!(stats["all"]["calls"] == 9 && stats["all"].get("p50_us") == Some(&Value::Null), "nobody waited: {stats:#}");
+        let again = run(&folder, &["stats", "--reprice", "--json"], "");
+        let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+        assert_eq!((&again[0]["stored_micros"], &again[0]["changed"]), (&again[0]["now_micros"], &Value::from(0)), "{again:#}");
         // Once more: nothing is left to do, and nobody is asked.
         let (before, asked) = (std::fs::read(folder.0.join("out.jsonl")).unwrap(), provider.requests().len());
         let again = run(&folder, &RUN, "");
@@ -280,20 +287,43 @@ fn a_batch_that_is_refused_as_a_whole_says_why_once_and_spoils_no_line() {
 }
 
 #[test]
-fn ctrl_c_leaves_at_once_and_says_how_to_go_on() {
+fn ctrl_c_and_sigterm_leave_at_once_and_say_how_to_go_on() {
+    for signal in ["-INT", "-TERM"] {
+        let batches = Batches::new(Plan { polls: 1_000_000, ..Plan::default() });
+        let provider = start(&batches);
+        let folder = house("openai-chat", &provider.url(), "", &["p0", "p1"]);
+        let child = command(&folder, &RUN).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        until("it asks", || batches.polls() >= 1);
+        assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let told = text(&output.stderr);
+        assert!(told.contains("house goes on with 2 lines, and the same command fetches the results"), "{signal}: {told}");
+        assert_eq!(output.status.code(), Some(1), "{signal}");
+        batches.set(Plan::default());
+        assert!(run(&folder, &RUN, "").status.success());
+        assert_eq!(batches.sizes(), [2]);
+    }
+}
+
+#[test]
+fn a_batch_that_the_provider_does_not_know_spoils_no_line() {
     let batches = Batches::new(Plan { polls: 1_000_000, ..Plan::default() });
     let provider = start(&batches);
-    let folder = house("openai-chat", &provider.url(), "", &["p0", "p1"]);
-    let child = command(&folder, &RUN).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    until("it asks", || batches.polls() >= 1);
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
+    let folder = house("anthropic-messages", &provider.url(), "", &["p0", "p1"]);
+    assert!(run(&folder, &[&RUN[..], &["--no-wait"]].concat(), "").status.success());
+    // As if another account's key had been set meanwhile.
+    let other = start(&Batches::default());
+    let path = folder.0.join("trunkline.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace(&provider.url(), &other.url())).unwrap();
+    let output = run(&folder, &RUN, "");
     let told = text(&output.stderr);
-    assert!(told.contains("house goes on with 2 lines, and the same command fetches the results"), "{told}");
-    assert_eq!(output.status.code(), Some(1));
+    assert!(output.status.code() == Some(1) && told.contains("no such batch") && told.contains("ask with the key"), "{told}");
+    assert!(rows(&folder).is_empty());
+    std::fs::write(&path, config).unwrap();
     batches.set(Plan::default());
-    assert!(run(&folder, &RUN, "").status.success());
-    assert_eq!(batches.sizes(), [2]);
+    let output = run(&folder, &RUN, "");
+    assert_eq!((output.status.code(), rows(&folder).len(), batches.sizes()), (Some(0), 2, vec![2]), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Config, Environment};
-use crate::codec::catalog::{ModelPatch, Models, ParseError};
+use crate::codec::catalog::{Catalog, ModelPatch, Models, ParseError};
 use crate::codec::{Error, Kind, Origin, Result};
 
 /// The file's usual name.
@@ -78,6 +78,19 @@ impl Config {
             Some(path) => Some(path.with_file_name(PRICES_NAME)),
             None => folder(environment).map(|folder| folder.join(PRICES_NAME)),
         }
+    }
+
+    /// Whom there is: the catalogue, over it `[providers]`.
+    ///
+    /// # Errors
+    /// When an entry contradicts itself.
+    pub fn catalog(&self) -> Result<Catalog> {
+        let read = || {
+            let mut catalog = Catalog::builtin()?;
+            self.providers.iter().try_for_each(|(id, patch)| catalog.apply(id, patch.clone()))?;
+            Ok(catalog)
+        };
+        read().map_err(|error: ParseError| wrong(error.to_string()))
     }
 
     /// What is known of models: the catalogue, over it `prices.toml` if it is there, over that `[prices]`.

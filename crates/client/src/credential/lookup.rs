@@ -200,7 +200,12 @@ impl Stamp {
     /// Whether the file looks different now, or may have changed unseen. One system call.
     pub(crate) fn is_stale(&self) -> bool {
         // So new that a change right after the look would look the same.
-        self.is_newer_than(GRAIN) || self.seen != look(&self.path)
+        self.is_newer_than(GRAIN) || self.is_changed()
+    }
+
+    /// Whether the file looks different now.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.seen != look(&self.path)
     }
 }
 

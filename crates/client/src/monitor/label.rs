@@ -1,5 +1,7 @@
 //! For whom a call is made and what else its caller says of it.
 
+use std::sync::Arc;
+
 use super::OpenCall;
 
 /// A user and tags: for the ledger; they go to no provider.
@@ -9,6 +11,8 @@ pub struct Label {
     pub user: Option<String>,
     /// `name=value` or a word alone, each after a comma.
     pub tags: Option<String>,
+    /// Which of the gateway's keys its caller has, by its fingerprint.
+    pub key: Option<Arc<str>>,
 }
 
 impl Label {
@@ -30,6 +34,7 @@ impl Label {
         let Some(outcome) = call.outcome() else { return };
         outcome.user = outcome.user.take().or_else(|| self.user.clone());
         outcome.tags = outcome.tags.take().or_else(|| self.tags.clone());
+        outcome.key = outcome.key.take().or_else(|| self.key.clone());
     }
 }
 

@@ -74,6 +74,9 @@ pub struct Outcome {
     /// The `request_id` of the call that this is a copy of: made to try a target out, and answered to nobody. Such a copy
     /// is none of the calls that anybody made.
     pub mirror_of: Option<String>,
+    /// Handed in as a batch of the provider's, at so many hundredths of the live price where the model's row does not say.
+    /// Such a call takes no time that anybody waits.
+    pub batch: Option<u32>,
     /// What was said, where that is kept.
     pub texts: Option<Arc<Texts>>,
 }
@@ -132,8 +135,6 @@ pub struct OpenCall {
     models: Arc<Models>,
     /// About how many tokens the prompt has; `None`: it is not what counts.
     prompt: Option<u64>,
-    /// Handed in as a batch, at so many hundredths of the live price where the model's row does not say.
-    batch: Option<u32>,
 }
 
 impl OpenCall {
@@ -163,31 +164,10 @@ impl OpenCall {
             error: None,
             losses: Losses::default(),
             mirror_of: None,
+            batch: None,
             texts: None,
         };
-        OpenCall {
-            outcome: Some(outcome),
-            pass: None,
-            answering: 0,
-            started: Instant::now(),
-            recorder,
-            models,
-            prompt: None,
-            batch: None,
-        }
-    }
-
-    /// The call was handed in as a batch, at so many hundredths of the live price where the model's row does not say.
-    pub(crate) const fn in_batch(mut self, percent: u32) -> Self {
-        self.batch = Some(percent);
-        self
-    }
-
-    fn price(&self, target: &str, usage: Option<Usage>, pieces: Pieces) -> Option<Cost> {
-        match self.batch {
-            None => price(&self.models, target, usage, pieces),
-            Some(percent) => self.models.batch_cost(target, &Work::from(usage?), percent),
-        }
+        OpenCall { outcome: Some(outcome), pass: None, answering: 0, started: Instant::now(), recorder, models, prompt: None }
     }
 
     /// The call asks for this, and of this model.
@@ -303,12 +283,15 @@ impl OpenCall {
             pass.over(error.as_ref());
         }
         let Some(mut outcome) = self.outcome.take() else { return };
-        outcome.elapsed = self.started.elapsed();
+        outcome.elapsed = if outcome.batch.is_some() { Duration::ZERO } else { self.started.elapsed() };
         // Those end with the call that have not failed before: the one that answers, or, of a call that breaks off, all.
         for open in outcome.exchanges.iter_mut().filter(|exchange| exchange.error.is_none()) {
             open.elapsed = outcome.elapsed.saturating_sub(open.started);
             open.usage = used;
-            open.cost = self.price(&open.target, used, outcome.pieces);
+            open.cost = match outcome.batch {
+                None => price(&self.models, &open.target, used, outcome.pieces),
+                Some(percent) => used.and_then(|used| self.models.batch_cost(&open.target, &Work::from(used), percent)),
+            };
             open.error.clone_from(&error);
         }
         outcome.error = error;
@@ -363,7 +346,7 @@ impl OpenCall {
     pub(crate) fn copy(&self, request_id: String, task: Option<&str>) -> Option<Self> {
         let Outcome { request_id: of, model, operation, dialect, key, user, tags, .. } = self.outcome.as_ref()?;
         let mut copy = OpenCall::new(request_id, Arc::clone(&self.recorder), Arc::clone(&self.models));
-        (copy.prompt, copy.batch) = (self.prompt, self.batch);
+        copy.prompt = self.prompt;
         if let Some(outcome) = &mut copy.outcome {
             outcome.mirror_of = Some(of.clone());
             outcome.model.clone_from(model);

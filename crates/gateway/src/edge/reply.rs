@@ -21,8 +21,8 @@ use trunkline::relay::{Flow, Pipe, Seam};
 use trunkline_store::Status;
 
 use super::{Health, Route};
+use crate::header::TASK;
 use crate::meter::{self, Latency};
-use crate::pipeline::TASK;
 use crate::prompt::PROMPT;
 use crate::record::Condition;
 use crate::shed::{Held, Open};

@@ -13,6 +13,9 @@ pub(super) struct File {
     keep: usize,
     daily: bool,
     open: Option<Open>,
+    /// Whether the last try to put it away failed, and why, until that is taken.
+    stuck: bool,
+    fault: Option<io::Error>,
 }
 
 struct Open {
@@ -21,13 +24,15 @@ struct Open {
     length: u64,
     /// Days since 1970, of when it was begun.
     day: u64,
+    /// Whether it can be put away: neither a pipe nor a device, nor a name for a file that stands elsewhere.
+    rotates: bool,
 }
 
 impl File {
     pub(super) fn open(path: &Path, config: &LogConfig) -> io::Result<Self> {
         let limit = config.max_megabytes.max(1).saturating_mul(1_000_000);
         let daily = config.rotate == Rotate::Day;
-        let mut file = File { path: path.to_owned(), limit, keep: config.keep, daily, open: None };
+        let mut file = File { path: path.to_owned(), limit, keep: config.keep, daily, open: None, stuck: false, fault: None };
         file.reopen()?;
         Ok(file)
     }
@@ -38,14 +43,17 @@ impl File {
 
     /// Adds whole lines, all or none.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let moved = FileId::of(&self.path) != self.open.as_ref().map(|open| open.id);
-        if moved {
+        let stays = self.open.as_ref().is_some_and(|open| FileId::of(&self.path) == Some(open.id));
+        if !stays {
             self.reopen()?;
         }
         let now = today();
-        let is_full = |open: &Open| open.length > 0 && open.length + lines.len() as u64 > self.limit;
-        if self.open.as_ref().is_some_and(|open| is_full(open) || (self.daily && open.length > 0 && open.day != now)) {
-            self.put_away()?;
+        let is_due = |open: &Open| open.length + lines.len() as u64 > self.limit || (self.daily && open.day != now);
+        if self.open.as_ref().is_some_and(|open| open.rotates && open.length > 0 && is_due(open)) {
+            // A long file is better than none.
+            let fault = self.put_away().err();
+            let is_new = fault.is_some() && !std::mem::replace(&mut self.stuck, fault.is_some());
+            self.fault = fault.filter(|_| is_new);
         }
         let open = self.open.as_mut().ok_or(io::ErrorKind::NotFound)?;
         if let Err(error) = open.file.write_all(lines) {
@@ -57,6 +65,11 @@ impl File {
         Ok(())
     }
 
+    /// Why it could not be put away, if that was not asked before.
+    pub(super) fn take_fault(&mut self) -> Option<io::Error> {
+        self.fault.take()
+    }
+
     fn reopen(&mut self) -> io::Result<()> {
         self.open = None;
         if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -66,11 +79,12 @@ impl File {
         let data = file.metadata()?;
         let begun = data.modified().ok().filter(|_| data.len() > 0).map_or_else(today, day);
         let length = if data.is_file() { data.len() } else { 0 };
-        self.open = Some(Open { file, id: FileId::read(&data), length, day: begun });
+        let rotates = std::fs::symlink_metadata(&self.path).is_ok_and(|data| data.is_file());
+        self.open = Some(Open { file, id: FileId::read(&data), length, day: begun, rotates });
         Ok(())
     }
 
-    /// The file gets the time into its name, and a new one is begun; the oldest that were put away go.
+    /// The file gets the time into its name, and a new one is begun.
     fn put_away(&mut self) -> io::Result<()> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stamp = stamp(SystemTime::now());
@@ -81,8 +95,14 @@ impl File {
         let free = names.map(|name| self.path.with_file_name(name)).find(|path| !path.exists());
         std::fs::rename(&self.path, free.ok_or(io::ErrorKind::AlreadyExists)?)?;
         self.reopen()?;
+        self.delete_old(&name);
+        Ok(())
+    }
+
+    /// Those that were put away go, but for the last.
+    fn delete_old(&self, name: &str) {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let entries = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let begin = format!("{name}.");
         let is_ours = |path: &PathBuf| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -92,7 +112,6 @@ impl File {
         old.sort();
         let many = old.len().saturating_sub(self.keep);
         old.iter().take(many).for_each(|path| _ = std::fs::remove_file(path));
-        Ok(())
     }
 }
 

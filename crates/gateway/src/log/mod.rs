@@ -16,8 +16,9 @@ use trunkline_store::{CallRow, Tell};
 use file::File;
 use line::Shape;
 
-/// Lines that wait for the thread.
+/// Lines that wait for the thread, and the bytes that these may have, by estimate.
 const MOST: usize = 16 * 1024;
+const ROOM: usize = 64 * 1024 * 1024;
 /// Lines that come so close to one another are written together.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -27,10 +28,24 @@ pub(crate) enum Entry {
     Notice { time: SystemTime, level: LogLevel, text: String },
 }
 
+impl Entry {
+    /// About how much memory it takes, beyond what all take.
+    fn bytes(&self) -> usize {
+        match self {
+            Entry::Call(row) => {
+                let texts = row.texts.iter().flat_map(|texts| texts.request.iter().chain(&texts.answer));
+                texts.map(String::len).sum()
+            }
+            Entry::Notice { text, .. } => text.len(),
+        }
+    }
+}
+
 /// An open log.
 pub(crate) struct Log {
     desk: Arc<Desk>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    has_texts: bool,
 }
 
 /// What callers and the thread share.
@@ -45,6 +60,7 @@ struct Desk {
 #[derive(Default)]
 struct Inbox {
     entries: Vec<Entry>,
+    bytes: usize,
     closed: bool,
 }
 
@@ -67,16 +83,22 @@ impl Log {
         let mut writer =
             Writer { desk: Arc::clone(&desk), file, shape: Shape::of(config), due: 0.0, sample: config.sample, tell, missing: 0 };
         let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
-        Ok(Some(Log { desk, thread: Mutex::new(Some(thread)) }))
+        Ok(Some(Log { desk, thread: Mutex::new(Some(thread)), has_texts: !config.redact }))
+    }
+
+    /// Whether its lines have what was said in calls.
+    pub(crate) const fn has_texts(&self) -> bool {
+        self.has_texts
     }
 
     /// Takes a line. Does not block; one for which there is no room is counted as lost.
     pub(crate) fn take(&self, entry: Entry) {
         let mut inbox = self.desk.inbox();
-        if inbox.closed || inbox.entries.len() >= MOST {
+        if inbox.closed || inbox.entries.len() >= MOST || inbox.bytes >= ROOM {
             self.desk.lost.fetch_add(1, Relaxed);
             return;
         }
+        inbox.bytes += entry.bytes();
         inbox.entries.push(entry);
         // The thread is woken by the first and then looks by itself.
         if inbox.entries.len() == 1 {
@@ -120,6 +142,7 @@ impl Desk {
         // Only the end cuts this short.
         let waited = self.bell.wait_timeout_while(inbox, GATHER, |inbox| !inbox.closed);
         let (mut inbox, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        inbox.bytes = 0;
         Some(std::mem::take(&mut inbox.entries))
     }
 }
@@ -170,6 +193,10 @@ impl Writer {
         match self.file.write(bytes) {
             Ok(()) => {
                 self.desk.written.fetch_add(lines, Relaxed);
+                if let Some(error) = self.file.take_fault() {
+                    let path = self.file.path().display();
+                    (self.tell)(&format!("the log {path} cannot be put away and grows on: {error}"));
+                }
                 if self.missing > 0 {
                     let missing = std::mem::take(&mut self.missing);
                     (self.tell)(&format!("the log is written again; {missing} lines of it are lost"));

@@ -259,6 +259,15 @@ fn write_ledger(text: &mut Text, worker: &Worker) {
             text.figure(name, &[], value);
         }
     }
+    if let Some(tally) = worker.record.tally() {
+        for (name, help, value) in [
+            ("trunkline_texts_kept_total", "Calls whose texts were kept.", tally.kept),
+            ("trunkline_texts_left_out_total", "Calls whose texts came too fast to be kept.", tally.left_out),
+        ] {
+            text.family(name, Family::Counter, help);
+            text.figure(name, &[], value);
+        }
+    }
     let Some(status) = worker.record.status() else { return };
     let figures = [
         ("trunkline_ledger_written_total", Family::Counter, "Rows that are in the store, since the start.", status.written),

@@ -9,7 +9,8 @@ use trunkline::codec::{Dialect, Error, Kind, Origin, Result};
 use trunkline::ir::{Choice, Finish, Raw, Reason, Response, Usage};
 use trunkline_store::TurnRow;
 
-use super::{PREVIOUS, user};
+use super::PREVIOUS;
+use crate::header;
 use crate::worker::Worker;
 
 /// What is told of the answer of this id: the answer as it was, or that it is gone now if that is what is wanted.
@@ -19,16 +20,15 @@ use crate::worker::Worker;
 pub(crate) async fn tell(worker: &Worker, head: &Parts, (dialect, id): (&'static Dialect, &str)) -> Result<Vec<u8>> {
     let what = || format!("Response with id '{id}' not found: nothing of that id is kept here");
     let unknown = || Error { code: Some("response_not_found".to_owned()), ..Error::new(Kind::NotFound, Origin::Caller, what()) };
-    let (sessions, user) = (worker.record.sessions().ok_or_else(unknown)?, user(&head.headers));
+    header::check(&head.headers)?;
+    let (sessions, user) = (worker.record.sessions().ok_or_else(unknown)?, header::user(&head.headers));
     if head.method == Method::DELETE {
         let gone = sessions.delete_response(id, user).await?;
         // The words of the one dialect that has such.
         let told = || serde_json::json!({ "id": id, "object": "response", "deleted": true }).to_string().into_bytes();
         return if gone { Ok(told()) } else { Err(unknown()) };
     }
-    let mut turns = sessions.response(id).await?.turns;
-    let turn = turns.pop().filter(|turn| turn.user_id == user).ok_or_else(unknown)?;
-    let previous = turns.pop().and_then(|turn| turn.response_id);
+    let (turn, previous) = sessions.answer(id).await?.filter(|(turn, _)| turn.user_id == user).ok_or_else(unknown)?;
     Ok(write(dialect, turn, previous))
 }
 
@@ -44,22 +44,20 @@ fn write(dialect: &'static Dialect, turn: TurnRow, previous: Option<String>) -> 
         estimated: turn.usage_estimated,
         ..Usage::default()
     });
-    let model = turn.target.as_deref().and_then(|target| target.split_once('/')).map_or(turn.model.as_str(), |(_, model)| model);
+    let asked_of = turn.target.as_deref().and_then(|target| target.split_once('/')).map(|(_, model)| model);
+    let model = turn.told_model.as_deref().or(asked_of).unwrap_or(&turn.model);
     let id = turn.response_id.unwrap_or_default();
+    // What its parts' ids were made from, too.
+    let prefix = dialect.downstream().kept(b"{}").map_or("", |kept| kept.prefix);
+    let call = id.strip_prefix(prefix).unwrap_or(&id).to_owned();
     let created = turn.begun_us / 1_000_000;
     let choice = Choice { parts, extra, finish: Finish::from(reason), ..Choice::default() };
-    let response = Response {
-        id: id.clone(),
-        model: model.to_owned(),
-        created: Some(created),
-        choices: vec![choice],
-        usage,
-        ..Response::default()
-    };
+    let response =
+        Response { id, model: model.to_owned(), created: Some(created), choices: vec![choice], usage, ..Response::default() };
     let repeated = previous.map(|id| (PREVIOUS, Raw::of(&id))).into_iter().chain([("store", Raw::of(&true))]).collect();
     let cx = Cx {
-        request_id: id.clone(),
-        id,
+        request_id: call.clone(),
+        id: call,
         created,
         model: turn.model,
         framing: Framing::Sse,

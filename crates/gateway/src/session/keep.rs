@@ -7,12 +7,13 @@ use trunkline::config::Window;
 use trunkline::ir::fold::Fold;
 use trunkline::ir::{Event, Extra, Message, Request, Response};
 use trunkline::relay::Listen;
-use trunkline_store::TurnRow;
+use trunkline_store::{SessionRow, TurnRow};
 use trunkline_work::session::{Draft, due, history, summarise};
 
 use super::Place;
 use super::keeper::{Append, Found};
-use super::window_of;
+use super::summing::Begun;
+use super::{window_of, wish};
 use crate::worker::Worker;
 
 /// What becomes a turn when it is answered.
@@ -80,24 +81,35 @@ impl Keeping {
         let turn = draft.turn(&worker.client, target, response, ended, error);
         let bytes = bytes + turn.output.unwrap_or(0).saturating_mul(8);
         let Some(sessions) = worker.record.sessions() else { return };
-        let window = place.session.as_ref().map(|session| window_of(session, &worker.client.config().sessions.window));
-        let id = turn.session.clone();
+        let summary = place.session.clone().filter(|_| ended).and_then(|session| {
+            match window_of(&session, &worker.client.config().sessions.window) {
+                Window::Summary { turns, model } => Some((session, turns, model)),
+                _ => None,
+            }
+        });
         sessions.append(Append { turn, session: place.session, head: place.head, bytes });
-        if let Some(Window::Summary { turns, model }) = window.filter(|_| ended) {
-            tokio::spawn(sum_up(worker, id, turns, model));
+        if let Some((session, turns, model)) = summary
+            && let Some(begun) = sessions.summing.begin(&session.id)
+        {
+            tokio::spawn(sum_up(worker, session, (turns, model), begun));
         }
     }
 }
 
 /// Has the older turns of a session summed up, if there are enough of them by now. Nobody waits for it.
-async fn sum_up(worker: Arc<Worker>, id: String, most: u32, model: String) {
+async fn sum_up(worker: Arc<Worker>, session: SessionRow, (most, model): (u32, String), begun: Begun) {
     let Some(sessions) = worker.record.sessions() else { return };
-    let Ok(Found { turns, summary, .. }) = sessions.session(&id).await else { return };
+    let id = &session.id;
+    let Ok(Found { turns, summary, held, .. }) = sessions.session(id, wish(&worker, None)).await else { return };
     let Some(older) = due(&turns, summary.as_ref(), most) else { return };
-    match summarise(&worker.client, &model, summary.as_ref(), older).await {
+    match summarise(&worker.client, (&model, &session), summary.as_ref(), older).await {
         Ok(summary) => sessions.add_summary(summary),
-        Err(error) => sessions.tell(&format!("the session {id} is not summed up: {}", error.caller_message())),
+        Err(error) => {
+            begun.fail();
+            sessions.tell(&format!("the session {id} is not summed up: {}", error.caller_message()));
+        }
     }
+    drop(held);
 }
 
 /// Listens to a streamed answer. If it is dropped before the end, the caller has left.

@@ -2,32 +2,35 @@
 //! has that. What was said before comes from the store, goes before what is new, and whoever answers gets what it can read.
 
 mod again;
+mod backlog;
 mod keep;
 mod keeper;
+mod summing;
+mod thread;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use trunkline::codec::dialect::{Cx, Head, Kept, Operation};
 use trunkline::codec::json::{Edit, apply};
 use trunkline::codec::{Dialect, Error, Kind, Losses, Origin, Result};
 use trunkline::config::Window;
-use trunkline::ir::{Raw, Request};
+use trunkline::ir::{Raw, Request, Role};
 use trunkline_store::{Id, SessionRow, TurnRow};
 use trunkline_work::session::history::{self, History};
 
-use crate::pipeline::{USER, word};
+use crate::header::{NAME_MOST, SESSION};
+use crate::shed::Held;
 use crate::worker::Worker;
 
 pub(crate) use again::tell;
 pub(crate) use keep::{Keeping, Tap};
 pub(crate) use keeper::Sessions;
 
+use keeper::Wish;
+
 /// The member that names an answer, where a dialect has such.
 const PREVIOUS: &str = "previous_response_id";
-/// The longest name of a session, in bytes.
-const NAME_MOST: usize = 256;
 
 /// What a call goes on from.
 pub(crate) struct Talk {
@@ -37,6 +40,8 @@ pub(crate) struct Talk {
     summary: Option<String>,
     turns: Vec<TurnRow>,
     place: Place,
+    /// The memory that the turns take, as long as they are here.
+    _held: Option<Held>,
 }
 
 /// Where a turn will be.
@@ -57,6 +62,10 @@ pub(crate) struct Came<'a> {
     pub(crate) operation: Operation,
     pub(crate) head: Head<'a>,
     pub(crate) body: &'a Bytes,
+    /// For whom the call is made.
+    pub(crate) user: Option<&'a str>,
+    /// The model's name as asked for.
+    pub(crate) model: &'a str,
 }
 
 impl Came<'_> {
@@ -80,7 +89,6 @@ pub(crate) async fn find(worker: &Worker, came: Came<'_>, session: Option<&str>)
     let downstream = came.dialect.downstream();
     let kept = if downstream.may_go_on(came.body) { downstream.kept(came.body) } else { None };
     let previous = kept.as_ref().and_then(|kept| kept.previous.clone());
-    let user = user(came.head.headers);
     match (session, previous) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => {
@@ -88,23 +96,23 @@ pub(crate) async fn find(worker: &Worker, came: Came<'_>, session: Option<&str>)
         }
         (Some(id), None) => {
             let sessions = worker.record.sessions().ok_or_else(no_store)?;
-            go_on(sessions, came.read(None)?, (id, user), &config.sessions.window).await.map(Some)
+            go_on(worker, sessions, &came, id).await.map(Some)
         }
         (None, Some((previous, span))) => {
             let kept = kept.unwrap_or_default();
             let Some(sessions) = worker.record.sessions().filter(|_| is_ours(&previous, &kept)) else { return Ok(None) };
-            let turns = sessions.response(&previous).await?.turns;
-            let Some(last) = turns.last().filter(|turn| turn.user_id == user) else { return Ok(None) };
+            let keeper::Found { turns, held, .. } = sessions.response(&previous, wish(worker, None)).await?;
+            let Some(last) = turns.last().filter(|turn| turn.user_id.as_deref() == came.user) else { return Ok(None) };
             let (parent, known) = (Some(last.id), usize::from(kept.instructed));
             let place = Place { parent, known, previous: Some(previous), ..Place::default() };
-            Ok(Some(Talk { request: came.read(Some(span))?, system: None, summary: None, turns, place }))
+            Ok(Some(Talk { request: came.read(Some(span))?, system: None, summary: None, turns, place, _held: held }))
         }
     }
 }
 
-/// For whom a call is made, as its caller says.
-pub(crate) fn user(headers: &HeaderMap) -> Option<String> {
-    headers.get(USER).and_then(word).map(str::to_owned)
+/// So much of a conversation, and no more than there is memory for.
+fn wish(worker: &Worker, last: Option<u32>) -> Wish {
+    Wish { last, held: Held::new(&worker.shed, &worker.client.config().server) }
 }
 
 /// Whether an answer's id looks like one that we have made: others are their provider's.
@@ -117,7 +125,7 @@ fn is_ours(id: &str, kept: &Kept) -> bool {
 fn no_store() -> Error {
     let what = "sessions need a store, and this gateway has none: set [store] path, or [sessions] keep = false to use \
         x-trunkline-session for nothing but routing";
-    Error::new(Kind::BadRequest, Origin::Caller, what).at("x-trunkline-session")
+    Error::new(Kind::BadRequest, Origin::Caller, what).at(SESSION)
 }
 
 /// The refusal of an answer's id that nobody knows here, where answers are kept.
@@ -131,15 +139,25 @@ pub(crate) fn explain(worker: &Worker, error: Error) -> Error {
     Error { code: Some("previous_response_not_found".to_owned()), ..Error::bad_request(what).at(PREVIOUS) }
 }
 
-async fn go_on(sessions: &Sessions, request: Request, (id, user): (&str, Option<String>), window: &Window) -> Result<Talk> {
+async fn go_on(worker: &Worker, sessions: &Sessions, came: &Came<'_>, id: &str) -> Result<Talk> {
     if id.len() > NAME_MOST {
-        return Err(Error::bad_request(format!("a session's name has at most {NAME_MOST} bytes")).at("x-trunkline-session"));
+        return Err(Error::bad_request(format!("a session's name has at most {NAME_MOST} bytes")).at(SESSION));
     }
-    let keeper::Found { session, mut turns, summary } = sessions.session(id).await?;
-    let row = session.unwrap_or_else(|| SessionRow { user_id: user.clone(), ..SessionRow::new(id, now_us()) });
-    if row.user_id != user {
+    let request = came.read(None)?;
+    let config = worker.client.config();
+    let window = &config.sessions.window;
+    // Who tells a conversation again may begin anywhere in it.
+    let tells_again = request.messages.iter().any(|message| message.role == Role::Assistant);
+    let last = if let (Window::Turns(last), false) = (window, tells_again) { Some(*last) } else { None };
+    let keeper::Found { session, mut turns, summary, held } = sessions.session(id, wish(worker, last)).await?;
+    let row = session.unwrap_or_else(|| SessionRow {
+        user_id: came.user.map(str::to_owned),
+        key_id: key_of(worker),
+        ..SessionRow::new(id, now_us())
+    });
+    if row.local || row.user_id.as_deref() != came.user {
         let what = format!("there is no session `{id}` of this user");
-        return Err(Error::new(Kind::NotFound, Origin::Caller, what).at("x-trunkline-session"));
+        return Err(Error::new(Kind::NotFound, Origin::Caller, what).at(SESSION));
     }
     let head = row.head;
     let mut place = Place { head, parent: head, known: history::instructions(&request.messages), ..Place::default() };
@@ -164,7 +182,12 @@ async fn go_on(sessions: &Sessions, request: Request, (id, user): (&str, Option<
     }
     let system = row.system.clone();
     place.session = Some(row);
-    Ok(Talk { request, system, summary: text, turns, place })
+    Ok(Talk { request, system, summary: text, turns, place, _held: held })
+}
+
+/// Which of our keys the caller has.
+fn key_of(worker: &Worker) -> Option<String> {
+    worker.door.key().as_ref().map(|key| key.id.as_ref().to_owned())
 }
 
 /// What of a session's history the next call gets: as the session itself says, else as is configured.
@@ -216,7 +239,9 @@ pub(crate) fn keeping(
         parent: place.parent,
         session: place.session.as_ref().map(|session| session.id.clone()).unwrap_or_default(),
         response_id: stored.map(|kept| format!("{}{id}", kept.prefix)),
-        user_id: user(came.head.headers),
+        key_id: key_of(worker),
+        user_id: came.user.map(str::to_owned),
+        model: came.model.to_owned(),
         ..TurnRow::new(sessions.next_id())
     };
     Some(Box::new(Keeping::new(worker, row, place, (asked, request), came.body.len())))

@@ -166,6 +166,76 @@ fn a_full_disk_is_said_once_and_holds_nobody_up() {
     assert!(told.len() == 1 && told[0].contains("calls go on and their lines are lost"), "{told:?}");
 }
 
+/// Something stands where the log's file or folder was.
+#[test]
+fn a_log_whose_place_was_taken_comes_back_with_it() {
+    let house = House::new("back", "file = \"FOLDER/a/b.log\"");
+    house.ask("fast", "x");
+    house.wait("a/b.log", 1);
+    std::fs::rename(house.folder.join("a"), house.folder.join("old")).unwrap();
+    std::fs::write(house.folder.join("a"), "in the way").unwrap();
+    let lost = || crate::metric::Page::of(&house.gateway).sum("trunkline_log_lost_total", &[]);
+    house.ask("fast", "x");
+    assert!(until_within(std::time::Duration::from_secs(10), || lost() > 0.0));
+    std::fs::remove_file(house.folder.join("a")).unwrap();
+    assert!(until_within(std::time::Duration::from_secs(10), || {
+        house.ask("fast", "x");
+        !house.calls("a/b.log").is_empty()
+    }));
+    let told = house.told.lock().unwrap().clone();
+    assert!(told.len() == 2 && told[1].contains("written again"), "{told:?}");
+}
+
+/// A name that is too long to get the time behind it.
+#[test]
+fn a_log_that_cannot_be_put_away_grows_on() {
+    let name = format!("{}.log", "s".repeat(245));
+    let house = House::new("stuck", &format!("file = \"FOLDER/{name}\"\nmax_megabytes = 1"));
+    assert!(until_within(std::time::Duration::from_secs(10), || house.text(&name).contains("listens on")));
+    let line = "x".repeat(300_000);
+    for number in 0..6 {
+        house.record.notice(&format!("{number} {line}"));
+        let seen = || house.text(&name).contains(&format!("\"{number} x"));
+        assert!(until_within(std::time::Duration::from_secs(10), seen), "{number}");
+    }
+    assert!(house.text(&name).len() > 1_800_000);
+    assert_eq!(crate::metric::Page::of(&house.gateway).sum("trunkline_log_lost_total", &[]), 0.0);
+    let told = house.told.lock().unwrap().clone();
+    assert!(told.len() == 1 && told[0].contains("cannot be put away and grows on"), "{told:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_of_its_own_is_never_put_away() {
+    let folder = std::env::temp_dir().join(format!("trunkline-log-links-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("real"), "").unwrap();
+    std::os::unix::fs::symlink(folder.join("real"), folder.join("link")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap().success());
+    // Somebody reads, and throws it away.
+    let pipe = folder.join("pipe");
+    let reader =
+        std::thread::spawn(move || std::io::copy(&mut std::fs::File::open(pipe).unwrap(), &mut std::io::sink()).unwrap());
+    for name in ["link", "pipe"] {
+        let house = House::new(name, &format!("file = \"{}\"\nmax_megabytes = 1", folder.join(name).display()));
+        let written = || crate::metric::Page::of(&house.gateway).sum("trunkline_log_lines_total", &[]);
+        assert!(until_within(std::time::Duration::from_secs(10), || written() >= 1.0));
+        for number in 0..5_u32 {
+            house.record.notice(&"x".repeat(400_000));
+            assert!(until_within(std::time::Duration::from_secs(10), || written() >= 2.0 + f64::from(number)));
+        }
+        house.record.close();
+    }
+    let mut names: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["link", "pipe", "real"]);
+    assert!(std::fs::metadata(folder.join("real")).unwrap().len() > 1_900_000);
+    assert!(reader.join().unwrap() > 1_900_000);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn a_log_that_cannot_be_opened_is_told_at_the_start() {
     let config = "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nfile = \"/dev/null/no.log\"\n";
@@ -175,7 +245,7 @@ fn a_log_that_cannot_be_opened_is_told_at_the_start() {
         let (_stop, watch) = trunkline_gateway::Stop::new();
         trunkline_gateway::Server::bind(client.build().unwrap()).await.unwrap().run(watch).await.unwrap_err()
     });
-    assert!(error.message.contains("[log] file"), "{error}");
+    assert!(error.message.contains("[log] file /dev/null/no.log cannot be opened"), "{error}");
     for wrong in ["formt = \"json\"", "sample = 2.0", "level = \"loud\""] {
         let error = Config::parse(&format!("[log]\n{wrong}\n"), "test.toml").unwrap_err();
         assert!(error.message.contains("line 2"), "{error}");

@@ -85,6 +85,20 @@ fn a_changed_file_is_taken_over_and_a_wrong_one_is_not() {
     assert_eq!(changing.carried(), "Bearer credential-2");
 }
 
+/// A start right after an edit reads the file again, to be sure; that is no news.
+#[test]
+fn a_file_that_is_only_new_is_no_news() {
+    let changing = Changing::new("quiet", "");
+    assert_eq!(changing.carried(), "Bearer credential-1");
+    std::thread::sleep(Duration::from_millis(300));
+    let own = || changing.notices.lock().unwrap().iter().filter(|notice| notice.contains("are read again")).count();
+    let before = own();
+    write(&changing.file, &text(&changing.provider.url(), "", "credential-2"));
+    assert!(changing.comes_to("Bearer credential-2"), "{:?}", changing.notices);
+    assert!(until_within(Duration::from_secs(5), || own() > before));
+    assert_eq!(before, 0, "{:?}", changing.notices);
+}
+
 #[test]
 #[cfg(unix)]
 fn a_signal_has_everything_read_again() {

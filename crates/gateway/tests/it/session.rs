@@ -1,66 +1,88 @@
 //! Callers who go on with a conversation by its name, or by an answer's id: checked on what providers were sent.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use trunkline::Client;
 use trunkline::config::{Config, Environment};
 use trunkline_gateway::Record;
 use trunkline_store::{Opening, Store, TurnRow};
-use trunkline_testkit::provider::{Answer, LocalProvider, Seen};
+use trunkline_testkit::provider::{Answer, LocalProvider, Script, Seen};
 
 use crate::gateway::{Gateway, providers, until};
 use crate::speech::events;
 use crate::wire::{Ask, Reply};
 
-struct House {
-    gateway: Gateway,
-    record: Arc<Record>,
-    provider: LocalProvider,
-    folder: PathBuf,
+pub(crate) struct House {
+    pub(crate) gateway: Gateway,
+    pub(crate) record: Arc<Record>,
+    pub(crate) provider: LocalProvider,
+    pub(crate) folder: PathBuf,
+    /// What the operator was told.
+    pub(crate) told: Arc<Mutex<Vec<String>>>,
 }
 
 impl House {
-    fn new(name: &str, more: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("trunkline-session-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        let provider = LocalProvider::start(answer);
-        let (gateway, record) = House::open(&provider, &folder, more);
-        House { gateway, record, provider, folder }
+    pub(crate) fn new(name: &str, more: &str) -> Self {
+        House::of(name, more, answer)
     }
 
-    fn open(provider: &LocalProvider, folder: &std::path::Path, more: &str) -> (Gateway, Arc<Record>) {
-        let config = format!(
-            "[calls]\nattempts = 1\n[server]\nlisten = \"127.0.0.1:0\"\nthreads = 2\n{more}\n{}",
-            providers(&provider.url())
-        );
-        let environment = Environment::of([("HOUSE_KEY", "k")]);
-        let client = Client::builder().config(Config::parse(&config, "test").unwrap()).environment(environment).build().unwrap();
+    pub(crate) fn of(name: &str, more: &str, script: impl Script) -> Self {
+        let folder = std::env::temp_dir().join(format!("trunkline-session-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let provider = LocalProvider::start(script);
+        let told = Arc::default();
+        let (gateway, record) = House::open(&provider, &folder, more, &told);
+        House { gateway, record, provider, folder, told }
+    }
+
+    pub(crate) fn open(
+        provider: &LocalProvider,
+        folder: &std::path::Path,
+        more: &str,
+        told: &Arc<Mutex<Vec<String>>>,
+    ) -> (Gateway, Arc<Record>) {
+        let more = if more.contains("[server]") { more.to_owned() } else { format!("[server]\n{more}") };
+        let more = more.replace("[server]", "[server]\nlisten = \"127.0.0.1:0\"\nthreads = 2");
+        let config = format!("[calls]\nattempts = 1\n{more}\n{}", providers(&provider.url()));
+        let environment = Environment::of([("HOUSE_KEY", "k"), ("GATE_KEY", "gate-key-1")]);
         let record = Arc::new(Record::default());
-        record.keep_sessions_in(Opening::at(folder.join("trunkline.db")), Arc::new(|line: &str| panic!("{line}")));
+        let client = Client::builder().config(Config::parse(&config, "test").unwrap()).environment(environment);
+        let client = client.recorder(Arc::clone(&record) as _).build().unwrap();
+        let told = Arc::clone(told);
+        let tell = Arc::new(move |line: &str| told.lock().unwrap().push(line.to_owned()));
+        record.keep_sessions_in(Opening::at(folder.join("trunkline.db")), tell);
         (Gateway::recording(client, Arc::clone(&record)), record)
     }
 
-    fn ask(&self, ask: &Ask) -> Reply {
+    pub(crate) fn ask(&self, ask: &Ask) -> Reply {
         let reply = self.gateway.ask(ask);
         assert_eq!(reply.status(), 200, "{}", reply.text());
         reply
     }
 
-    fn sent(&self) -> String {
+    pub(crate) fn sent(&self) -> String {
         String::from_utf8(self.provider.requests().pop().unwrap().body.to_vec()).unwrap()
     }
 
-    fn turns(&self, session: &str) -> Vec<TurnRow> {
+    pub(crate) fn store<T>(&self, work: impl AsyncFnOnce(&mut Store) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut store = Store::open(&Opening::existing(self.folder.join("trunkline.db"))).await.unwrap();
-            match store.session(session).await.unwrap().and_then(|session| session.head) {
-                Some(head) => store.turns(head, 100).await.unwrap(),
-                None => Vec::new(),
-            }
+            work(&mut store).await
         })
+    }
+
+    pub(crate) fn turns(&self, session: &str) -> Vec<TurnRow> {
+        self.store(async |store| match store.session(session).await.unwrap().and_then(|session| session.head) {
+            Some(head) => store.turns(head, 100).await.unwrap(),
+            None => Vec::new(),
+        })
+    }
+
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
     }
 }
 
@@ -71,7 +93,7 @@ impl Drop for House {
 }
 
 /// Repeats the last words of the user, in the dialect of the path, signed where that has signatures. `cut` breaks off.
-fn answer(seen: &Seen) -> Answer {
+pub(crate) fn answer(seen: &Seen) -> Answer {
     let body = seen.json();
     let list = body["messages"].as_array().or(body["input"].as_array()).or(body["contents"].as_array());
     let said = list.map_or(&body["input"], |list| list.last().unwrap()).to_string();
@@ -124,22 +146,22 @@ fn answer(seen: &Seen) -> Answer {
     Answer::json(200, whole.to_string())
 }
 
-fn chat(model: &str, stream: bool, messages: &Value) -> Ask {
+pub(crate) fn chat(model: &str, stream: bool, messages: &Value) -> Ask {
     Ask::post(
         "/v1/chat/completions",
         json!({"model": format!("at-{model}/tiny-1"), "stream": stream, "messages": messages}).to_string(),
     )
 }
 
-fn user(text: &str) -> Value {
+pub(crate) fn user(text: &str) -> Value {
     json!([{"role": "user", "content": text}])
 }
 
-fn in_session(ask: Ask) -> Ask {
+pub(crate) fn in_session(ask: Ask) -> Ask {
     ask.header("x-trunkline-session", "s-1").header("x-trunkline-user", "ann")
 }
 
-fn in_order(text: &str, wanted: &[&str]) {
+pub(crate) fn in_order(text: &str, wanted: &[&str]) {
     let mut rest = text;
     for wanted in wanted {
         let at = rest.find(wanted).unwrap_or_else(|| panic!("{wanted} is not (there) in {text}"));
@@ -182,7 +204,7 @@ fn a_session_goes_on_in_every_dialect_over_every_provider() {
     assert!(
         turns.iter().all(|turn| !turn.is_partial() && turn.asked.len() == 1 && turn.input == Some(9) && turn.output == Some(3))
     );
-    let (gateway, _record) = House::open(&house.provider, &house.folder, "[sessions]\nwindow = \"2 turns\"");
+    let (gateway, _record) = House::open(&house.provider, &house.folder, "[sessions]\nwindow = \"2 turns\"", &house.told);
     assert_eq!(gateway.ask(&in_session(chat("openai-chat", false, &user("six")))).status(), 200);
     assert!(!house.sent().contains("four") && house.sent().contains("You said five."), "{}", house.sent());
     // It is its user's, and nobody else's.
@@ -232,7 +254,7 @@ fn what_had_come_of_an_answer_is_kept_when_it_breaks_off_or_the_caller_leaves() 
     in_order(&house.sent(), &["cut", "You said cut.", "one"]);
 }
 
-fn respond(model: &str, input: &str, more: Value) -> Ask {
+pub(crate) fn respond(model: &str, input: &str, more: Value) -> Ask {
     let mut body = json!({"model": format!("at-{model}/tiny-1"), "input": input});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     Ask::post("/v1/responses", body.to_string())
@@ -284,12 +306,16 @@ fn an_answers_id_leads_on_over_every_provider() {
     refused(&both, "previous_response_id");
 
     let again = house.ask(&Ask::get(&format!("/v1/responses/{}", second["id"].as_str().unwrap()))).json();
-    for member in ["id", "object", "status", "previous_response_id", "store"] {
+    for member in ["id", "object", "status", "previous_response_id", "store", "model", "output"] {
         assert_eq!(again[member], second[member], "{member}: {again}");
     }
-    assert_eq!(again["output"][1]["content"], second["output"][1]["content"]);
+    let streamed = house.ask(&Ask::get(&format!("/v1/responses/{}", last["id"].as_str().unwrap()))).json();
+    assert_eq!((&streamed["output"], &streamed["model"]), (&last["output"], &last["model"]));
     assert_eq!(again["usage"]["total_tokens"], 12);
     assert_eq!(house.gateway.ask(&Ask::get("/v1/responses/resp_theirs")).status(), 404);
+    house.record.close();
+    let asked = house.store(async |store| store.turn_of_response(id).await.unwrap().unwrap().model);
+    assert_eq!(asked, "at-openai-chat/tiny-1");
 
     let gone = |id: &Value| house.gateway.ask(&Ask::method("DELETE", &format!("/v1/responses/{}", id.as_str().unwrap())));
     let deleted = gone(&fourth["id"]);
@@ -315,19 +341,5 @@ fn without_a_store_it_is_said_and_keeping_can_be_switched_off() {
     }
     assert!(!house.sent().contains("one"));
     assert!(!house.folder.exists());
-}
-
-#[test]
-fn older_turns_are_summed_up_when_nobody_waits() {
-    let house = House::new("summary", "[sessions]\nwindow = \"summarise after 1 turn with at-openai-chat/small\"");
-    for text in ["one", "two"] {
-        house.ask(&in_session(chat("openai-chat", true, &user(text))));
-    }
-    let summaries = || house.provider.requests().iter().filter(|seen| seen.json()["model"] == "small").count();
-    assert!(until(|| summaries() == 1));
-    assert!(until(|| {
-        house.ask(&in_session(chat("anthropic-messages", false, &user("three"))));
-        house.sent().contains("They counted.")
-    }));
-    assert!(!house.sent().contains("You said one."), "{}", house.sent());
+    assert!(house.told().is_empty(), "{:?}", house.told());
 }

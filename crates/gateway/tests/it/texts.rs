@@ -1,7 +1,7 @@
 //! What is said in calls, where the configuration asks for it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use trunkline::Client;
@@ -18,6 +18,7 @@ struct House {
     gateway: Gateway,
     record: Arc<Record>,
     folder: PathBuf,
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl House {
@@ -28,10 +29,13 @@ impl House {
             "[server]\nlisten = \"127.0.0.1:0\"\nthreads = 1\nkey = \"env:GATE_KEY\"\n[models.fast]\ntargets = [\"sim/echo\"]\n[store]\n{store}\n"
         );
         let client = Client::builder().config(Config::parse(&config, "test.toml").unwrap());
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let teller = Arc::clone(&told);
+        let client = client.on_notice(move |line| teller.lock().unwrap().push(line.to_owned()));
         let client = client.environment(Environment::of([("GATE_KEY", KEY)])).build().unwrap();
         let record = Arc::new(Record::default());
         record.keep_in(Ledger::new(Options::at(folder.join("trunkline.db")), Arc::new(|_: &str| {})));
-        House { gateway: Gateway::recording(client, Arc::clone(&record)), record, folder }
+        House { gateway: Gateway::recording(client, Arc::clone(&record)), record, folder, told }
     }
 
     fn ask(&self, path: &str, body: serde_json::Value) -> u16 {
@@ -139,4 +143,72 @@ fn none_errors_and_samples() {
     assert!((5..31).contains(&some), "{some}");
     let wrong = Client::builder().config(Config::parse("[store]\nredact = [\"(\"]\n", "test.toml").unwrap()).build();
     assert!(wrong.err().unwrap().message.contains("[store] redact"));
+}
+
+/// What is kept is what was asked for at the start, however the file has changed since.
+#[test]
+fn a_reload_keeps_no_more_than_was_asked_for() {
+    let folder = std::env::temp_dir().join(format!("trunkline-texts-reload-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let file = folder.join("trunkline.toml");
+    let write = |store: &str, model: &str| {
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nthreads = 1\nkey = \"env:GATE_KEY\"\n[models.{model}]\ntargets = [\"sim/echo\"]\n[store]\n{store}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    for (before, after, good, bad) in [
+        ("log_content = \"sampled\"\ncontent_sample = 0.0", "log_content = \"errors\"", 0, 0),
+        ("log_content = \"errors\"", "log_content = \"all\"\ncontent_bytes = 9", 0, 3),
+        ("log_content = \"all\"", "log_content = \"none\"", 3, 3),
+    ] {
+        std::fs::create_dir_all(&folder).unwrap();
+        write(before, "fast");
+        let client = Client::builder().config_file(&file).environment(Environment::of([("GATE_KEY", KEY)])).build().unwrap();
+        let record = Arc::new(Record::default());
+        record.keep_in(Ledger::new(Options::at(folder.join("trunkline.db")), Arc::new(|_: &str| {})));
+        let house = House {
+            gateway: Gateway::recording(client, Arc::clone(&record)),
+            record,
+            folder: folder.clone(),
+            told: Arc::default(),
+        };
+        write(after, "later");
+        let taken = || house.chat("later", false, "is it there?") == 200;
+        assert!(crate::gateway::until_within(std::time::Duration::from_secs(10), taken));
+        (0..3).for_each(|_| _ = house.chat("later", false, "good words"));
+        (0..3).for_each(|_| _ = house.chat("nowhere", false, "bad words"));
+        let texts: Vec<String> = house.texts().into_iter().flatten().filter_map(|texts| texts.request).collect();
+        let count = |words: &str| texts.iter().filter(|text| text.contains(words)).count();
+        assert_eq!((count("good words"), count("bad words")), (good, bad), "{before} -> {after}: {texts:?}");
+        let _ = std::fs::remove_file(folder.join("trunkline.db"));
+    }
+}
+
+#[test]
+fn texts_that_come_too_fast_are_counted_and_told() {
+    let house = House::new("fast", "log_content = \"all\"\ncontent_bytes = 20000");
+    let message = json!({"role": "user", "content": "soup ".repeat(4_000)});
+    let body = json!({"model": "fast", "messages": [message]}).to_string();
+    let (ask, address) = (&Ask::post("/v1/chat/completions", body).header("x-api-key", KEY), house.gateway.address);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..20).for_each(|_| assert_eq!(ask.send(address).status(), 200)));
+        }
+    });
+    let figure = |name: &str| {
+        let reply = house.gateway.ask(&Ask::get("/metrics").header("x-api-key", KEY));
+        let line = reply.text().lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    let tally = || (figure("trunkline_texts_kept_total"), figure("trunkline_texts_left_out_total"));
+    let all = || tally().0 + tally().1 == 80;
+    assert!(crate::gateway::until_within(std::time::Duration::from_secs(60), all), "{:?}", tally());
+    let (kept, left_out) = tally();
+    let texts = house.texts();
+    assert_eq!((texts.len(), texts.iter().flatten().count()), (80, kept));
+    let told = house.told.lock().unwrap().clone();
+    let told: Vec<&String> = told.iter().filter(|line| line.contains("are not kept")).collect();
+    assert_eq!(told.is_empty(), left_out == 0, "{left_out}: {told:?}");
+    assert!(told.len() < 4, "{told:?}");
 }

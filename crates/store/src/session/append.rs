@@ -2,7 +2,7 @@
 
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{Connection, Executor, Row};
-use trunkline_codec::{Error, Result};
+use trunkline_codec::{Error, Result, Retry};
 
 use super::row::{SessionRow, Summary, TurnRow};
 use crate::forget::Forgotten;
@@ -22,14 +22,14 @@ pub enum Placed {
 }
 
 const SESSION: &str = "INSERT INTO sessions (id, title, created_us, updated_us, key_id, user_id, model, system, kept, head, \
-    branch_of) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING";
+    branch_of, local) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING";
 
 const SETTINGS: &str = "UPDATE sessions SET title = $2, model = $3, system = $4, kept = $5, updated_us = $6 WHERE id = $1";
 
 const TURN: &str = "INSERT INTO turns (id, parent, depth, session, response_id, key_id, user_id, begun_us, elapsed_us, model, \
-    target, asked, answered, finish, error, input, output, usage_estimated, cost_micros, currency) \
+    target, asked, answered, finish, error, input, output, usage_estimated, cost_micros, currency, told_model) \
     VALUES ($1, $2, 1 + COALESCE((SELECT depth FROM turns WHERE id = $2), 0), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-    $14, $15, $16, $17, $18, $19)";
+    $14, $15, $16, $17, $18, $19, $20)";
 
 const SUMMARY: &str = "INSERT INTO summaries (turn, made_us, target, text) VALUES ($1, $2, $3, $4) \
     ON CONFLICT (turn) DO UPDATE SET made_us = excluded.made_us, target = excluded.target, text = excluded.text";
@@ -59,15 +59,18 @@ impl Store {
     /// is made if it is not there. Both or nothing.
     ///
     /// # Errors
-    /// When the store cannot be written, the parent is gone or its user forgotten since it began, or the answer's id names
-    /// another turn already.
+    /// When the store cannot be written; without hope of another time (`Retry::Never`) when the parent is gone, its user was
+    /// forgotten since it began, or the answer's id names another turn already.
     pub async fn append_turn(&mut self, turn: &TurnRow, session: Option<&SessionRow>) -> Result<Placed> {
         let asked = serde_json::to_string(&turn.asked).map_err(|error| wrong(error.to_string()))?;
         let answered = serde_json::to_string(&turn.answered).map_err(|error| wrong(error.to_string()))?;
         match append(&mut self.connection, turn, session, (&asked, &answered)).await {
-            Ok(Some(placed)) => Ok(placed),
-            Ok(None) => Err(gone()),
-            Err(error) => Err(self.wrong(&error)),
+            Ok(Ok(placed)) => Ok(placed),
+            Ok(Err(why)) => Err(wrong(why)),
+            Err(error) => {
+                let retry = if is_refused(&error) { Retry::Never } else { Retry::Backoff };
+                Err(Error { retry, ..self.wrong(&error) })
+            }
         }
     }
 
@@ -91,8 +94,13 @@ impl Store {
     }
 }
 
-fn gone() -> Error {
-    wrong("the conversation that this turn belongs to was deleted in the meantime")
+/// Why a turn is never taken.
+const GONE: &str = "the turn that this one goes on from was deleted in the meantime";
+const FORGOTTEN: &str = "its user was forgotten in the meantime";
+
+/// Whether the tables do not take this row, now or later.
+fn is_refused(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation() || error.is_check_violation())
 }
 
 fn bytes(id: Option<Id>) -> Option<Vec<u8>> {
@@ -103,7 +111,7 @@ async fn insert(connection: &mut SqliteConnection, session: &SessionRow) -> Resu
     let query = sqlx::query::<Sqlite>(SESSION).bind(&session.id).bind(&session.title);
     let query = query.bind(int(session.created_us)).bind(int(session.updated_us)).bind(&session.key_id).bind(&session.user_id);
     let query = query.bind(&session.model).bind(&session.system).bind(&session.kept).bind(bytes(session.head));
-    Ok(connection.execute(query.bind(&session.branch_of)).await?.rows_affected() > 0)
+    Ok(connection.execute(query.bind(&session.branch_of).bind(session.local)).await?.rows_affected() > 0)
 }
 
 async fn point(
@@ -123,16 +131,16 @@ async fn append(
     turn: &TurnRow,
     session: Option<&SessionRow>,
     (asked, answered): (&str, &str),
-) -> Result<Option<Placed>, sqlx::Error> {
+) -> Result<Result<Placed, &'static str>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let begun_us = int(turn.begun_us);
     if Forgotten::since(&mut transaction, begun_us).await?.have_of(turn.user_id.as_deref(), begun_us) {
-        return Ok(None);
+        return Ok(Err(FORGOTTEN));
     }
     if let Some(parent) = bytes(turn.parent) {
         let there = sqlx::query::<Sqlite>("SELECT COUNT(*) FROM turns WHERE id = $1").bind(parent);
         if transaction.fetch_one(there).await?.try_get::<i64, _>(0)? == 0 {
-            return Ok(None);
+            return Ok(Err(GONE));
         }
     }
     let query = sqlx::query::<Sqlite>(TURN).bind(turn.id.bytes().to_vec()).bind(bytes(turn.parent)).bind(&turn.session);
@@ -140,7 +148,8 @@ async fn append(
     let query = query.bind(int(turn.begun_us)).bind(int(turn.elapsed_us)).bind(&turn.model).bind(&turn.target);
     let query = query.bind(asked).bind(answered).bind(turn.finish.as_deref()).bind(turn.error.as_deref());
     let query = query.bind(turn.input.map(int)).bind(turn.output.map(int)).bind(turn.usage_estimated);
-    transaction.execute(query.bind(turn.cost_micros.map(int)).bind(turn.currency.as_deref())).await?;
+    let query = query.bind(turn.cost_micros.map(int)).bind(turn.currency.as_deref());
+    transaction.execute(query.bind(&turn.told_model)).await?;
     let mut placed = Placed::Last;
     if let Some(session) = session {
         let new = SessionRow { head: turn.parent, ..session.clone() };
@@ -151,5 +160,5 @@ async fn append(
         }
     }
     transaction.commit().await?;
-    Ok(Some(placed))
+    Ok(Ok(placed))
 }

@@ -6,7 +6,7 @@ use sqlx::{Arguments, AssertSqlSafe, Row};
 use trunkline_codec::Result;
 use trunkline_codec::ir::{Content, Message};
 
-use super::row::{SessionRow, Summary, TurnRow, read_session, read_summary, read_turn};
+use super::row::{SessionRow, Summary, TurnRow, read_session, read_summary, read_turn, whole_id};
 use crate::find::Needle;
 use crate::id::Id;
 use crate::logs::count;
@@ -84,8 +84,7 @@ impl Store {
             clauses.push(format!("user_id = ${}", arguments.len()));
         }
         if sought.local {
-            // Programs write down which model is asked and what of the history it is sent; the gateway leaves both to its callers.
-            clauses.push("model IS NOT NULL AND kept IS NOT NULL AND key_id IS NULL AND user_id IS NULL".to_owned());
+            clauses.push("local = 1".to_owned());
         }
         if let Some(before) = sought.before_us {
             let _ = arguments.add(crate::write::int(before));
@@ -179,6 +178,40 @@ impl Store {
         let row = query.fetch_optional(&mut self.connection).await;
         let read = row.and_then(|row| row.as_ref().map(read_turn).transpose());
         read.map_err(|error| self.wrong(&error))
+    }
+
+    /// Where that turn is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn place_of_response(&mut self, response_id: &str) -> Result<Option<Id>> {
+        let query = sqlx::query::<Sqlite>("SELECT id FROM turns WHERE response_id = $1").bind(response_id);
+        let row = query.fetch_optional(&mut self.connection).await;
+        let read = row.and_then(|row| row.map(|row| whole_id(&row, "id")).transpose());
+        read.map_err(|error| self.wrong(&error))
+    }
+
+    /// The answer's id of a turn.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn response_of(&mut self, turn: Id) -> Result<Option<String>> {
+        let query = sqlx::query::<Sqlite>("SELECT response_id FROM turns WHERE id = $1").bind(turn.bytes().to_vec());
+        let row = query.fetch_optional(&mut self.connection).await;
+        let read: Fetched<Option<String>> = row.and_then(|row| row.map_or(Ok(None), |row| row.try_get(0)));
+        read.map_err(|error| self.wrong(&error))
+    }
+
+    /// How many letters [`Store::turns`] would read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn letters(&mut self, last: Id, most: u32) -> Result<u64> {
+        let sql = format!("{READ} SELECT MAX(letters) FROM path");
+        let query = sqlx::query::<Sqlite>(AssertSqlSafe(sql)).bind(last.bytes().to_vec()).bind(i64::from(most)).bind(LETTERS);
+        let row = query.fetch_one(&mut self.connection).await;
+        let read: Fetched<Option<i64>> = row.and_then(|row| row.try_get(0));
+        read.map(|letters| letters.map_or(0, count)).map_err(|error| self.wrong(&error))
     }
 
     /// The latest summary of turns up to this one: of `most` turns back at most.

@@ -34,6 +34,9 @@ pub struct SessionRow {
     pub head: Option<Id>,
     /// The session that it was branched off.
     pub branch_of: Option<String>,
+    /// Whether a program on this machine has made it: then no caller of the gateway goes on with it.
+    #[serde(default)]
+    pub local: bool,
 }
 
 /// A turn: what was asked, and what was answered to it.
@@ -59,6 +62,9 @@ pub struct TurnRow {
     pub model: String,
     /// Who answered, `provider/model`. State that only its maker understands is for this provider alone.
     pub target: Option<String>,
+    /// The model's name as the answer told it.
+    #[serde(default)]
+    pub told_model: Option<String>,
     /// What was new: the question, or the results of tools.
     pub asked: Vec<Message>,
     /// The answer, or as much of it as had come; `None` when nothing had.
@@ -113,6 +119,7 @@ impl TurnRow {
             elapsed_us: 0,
             model: String::new(),
             target: None,
+            told_model: None,
             asked: Vec::new(),
             answered: None,
             finish: None,
@@ -156,6 +163,7 @@ pub(super) fn read_session(row: &SqliteRow) -> Read<SessionRow> {
         kept: row.try_get("kept")?,
         head: read_id(row, "head")?,
         branch_of: row.try_get("branch_of")?,
+        local: row.try_get("local")?,
     })
 }
 
@@ -175,6 +183,7 @@ pub(super) fn read_turn(row: &SqliteRow) -> Read<TurnRow> {
         elapsed_us: count(row.try_get("elapsed_us")?),
         model: row.try_get("model")?,
         target: row.try_get("target")?,
+        told_model: row.try_get("told_model")?,
         asked: serde_json::from_str(&asked).map_err(wrong)?,
         answered: serde_json::from_str(&answered).map_err(wrong)?,
         finish: word("finish")?,

@@ -9,6 +9,7 @@ mod month;
 mod process;
 mod prompt;
 mod session;
+#[cfg(target_os = "linux")]
 mod shared;
 mod suite;
 mod trim;

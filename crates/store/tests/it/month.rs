@@ -146,7 +146,7 @@ async fn a_month_that_is_priced_twice_comes_to_the_same_to_the_millionth() {
     for by in [By::Model, By::Target, By::Day] {
         assert_eq!(store.stats(by, hour(0)).await.unwrap().all.costs, exact, "the sums are those of the rows");
     }
-    let again = store.reprice(&models, UNIX_EPOCH).await.unwrap();
+    let again = store.reprice(&models, |_| 50, UNIX_EPOCH).await.unwrap();
     let mut repriced: BTreeMap<String, u64> = BTreeMap::new();
     for ((target, currency), sum) in &again {
         assert_eq!((sum.stored, sum.changed, sum.unknown), (sum.now, 0, 0), "{target}: {sum:?}");
@@ -159,9 +159,9 @@ async fn a_month_that_is_priced_twice_comes_to_the_same_to_the_millionth() {
     let patch = serde_json::json!({"input": "1000000", "output": "1000000", "currency": "USD"});
     let (target, _) = again.keys().find(|(_, currency)| currency == "USD").unwrap().clone();
     dearer.add("test", [(target.clone(), serde_json::from_value(patch).unwrap())].into()).unwrap();
-    let dear = store.reprice(&dearer, UNIX_EPOCH).await.unwrap();
+    let dear = store.reprice(&dearer, |_| 50, UNIX_EPOCH).await.unwrap();
     let place = (target, "USD".to_owned());
     assert!(dear[&place].changed > 0 && dear[&place].now > dear[&place].stored, "{:?}", dear[&place]);
     assert_eq!(dear[&place].stored, again[&place].stored);
-    assert_eq!(store.reprice(&models, UNIX_EPOCH).await.unwrap(), again);
+    assert_eq!(store.reprice(&models, |_| 50, UNIX_EPOCH).await.unwrap(), again);
 }

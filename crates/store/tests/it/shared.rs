@@ -1,4 +1,4 @@
-//! One file in the hands of several: in one process, and in others.
+//! One file in the hands of several: in one process, and in others. Linux tells who holds which lock.
 
 use std::path::Path;
 
@@ -8,7 +8,6 @@ use crate::folder::{Folder, call, hour};
 use crate::process::count;
 
 /// Whether somebody holds the lock by which processes with an older SQLite see that they are not the only ones.
-#[cfg(target_os = "linux")]
 fn is_held(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let inode = std::fs::metadata(path).unwrap().ino();
@@ -18,7 +17,6 @@ fn is_held(path: &Path) -> bool {
 
 /// A process has two stores of one file open, as the gateway has its ledger and its sessions. Another process that comes and
 /// goes must not take it for closed: it would take the log away that the first one still writes to.
-#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn what_a_process_with_two_stores_writes_is_there_for_others() {
     let folder = Folder::new("shared");

@@ -88,8 +88,6 @@ pub(super) struct Part {
     pub(super) target: String,
     /// The model's name as it was asked for.
     pub(super) model: String,
-    /// Unix seconds.
-    pub(super) at: u64,
     /// The provider's id of its file, where it has one.
     pub(super) file: Option<String>,
     /// Whether it can be found at the provider, by its name or its file.
@@ -276,7 +274,6 @@ mod tests {
                 name: "p 1".to_owned(),
                 target: "house/a b".to_owned(),
                 model: "模型".to_owned(),
-                at: 7,
                 file: Some("file-1".to_owned()),
                 findable: true,
                 lines: vec![mark(3)],

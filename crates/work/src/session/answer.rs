@@ -94,10 +94,12 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A turn that begins now: `asked` is what is new, of all that `request` says. `row` has its place.
+    /// A turn that begins now: `asked` is what is new, of all that `request` says. `row` has its place,
+    /// and the model's name where that was asked for by another one than the request's.
     pub fn new(row: TurnRow, asked: Vec<Message>, request: &Request) -> Self {
         let prompt = trunkline::call::estimate(request).input;
-        Draft { asked, model: request.model.clone(), began: SystemTime::now(), clock: Instant::now(), prompt, row }
+        let model = if row.model.is_empty() { request.model.clone() } else { row.model.clone() };
+        Draft { asked, model, began: SystemTime::now(), clock: Instant::now(), prompt, row }
     }
 
     /// The turn that an answer makes of it: a whole one, or what had come when it ended with an error or otherwise.
@@ -114,6 +116,7 @@ impl Draft {
             elapsed_us: micros(self.clock.elapsed()),
             model: self.model,
             target: Some(target.to_owned()),
+            told_model: Some(response.model.clone()).filter(|model| !model.is_empty()),
             asked: self.asked,
             error: error.map(|error| word(&error.kind)),
             input: Some(usage.input),

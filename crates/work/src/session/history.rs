@@ -204,7 +204,7 @@ pub(super) fn last_questions(turns: &[TurnRow], most: u32) -> usize {
 }
 
 /// How many questions there are.
-pub(super) fn questions(turns: &[TurnRow]) -> usize {
+pub fn questions(turns: &[TurnRow]) -> usize {
     turns.iter().filter(|turn| !goes_on(&turn.asked)).count()
 }
 

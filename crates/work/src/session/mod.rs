@@ -73,6 +73,7 @@ impl Session {
             model: start.model,
             system: start.system,
             user_id: start.user,
+            local: true,
             ..SessionRow::new(id, now)
         };
         Session {

@@ -3,7 +3,7 @@
 use trunkline::config::Window;
 use trunkline::ir::{Message, Request, Role};
 use trunkline::{Client, Result};
-use trunkline_store::{Summary, TurnRow};
+use trunkline_store::{SessionRow, Summary, TurnRow};
 
 use super::history::{History, first_kept, last_questions, questions};
 use super::{Session, now_us};
@@ -42,7 +42,7 @@ impl Session {
             return Ok(());
         }
         let Some(older) = due(&self.turns, self.summary.as_ref(), *most) else { return Ok(()) };
-        let summary = summarise(&self.client, model, self.summary.as_ref(), older).await?;
+        let summary = summarise(&self.client, (model, &self.row), self.summary.as_ref(), older).await?;
         if let (true, Some(store)) = (self.kept, &mut self.store) {
             store.add_summary(&summary).await?;
         }
@@ -64,17 +64,26 @@ pub fn due<'t>(turns: &'t [TurnRow], summary: Option<&Summary>, most: u32) -> Op
     (!older.is_empty()).then_some(older)
 }
 
-/// Has a model say what these turns come to, with what those before them did.
+/// Has a model say what these turns of a session come to, with what those before them did. The call is its user's.
 ///
 /// # Errors
 /// The provider's, or that there are no turns.
-pub async fn summarise(client: &Client, model: &str, before: Option<&Summary>, older: &[TurnRow]) -> Result<Summary> {
+pub async fn summarise(
+    client: &Client,
+    (model, session): (&str, &SessionRow),
+    before: Option<&Summary>,
+    older: &[TurnRow],
+) -> Result<Summary> {
     let last = older.last().map(|turn| turn.id).ok_or_else(|| crate::fault::wrong("there is nothing to be summed up"))?;
     let history = History { system: None, summary: before.map(|summary| summary.text.as_str()), turns: older };
     let (mut messages, _) = history.messages(&[Message::text(Role::User, ASK)], None);
     strip_thinking(&mut messages);
     let request = Request { model: model.to_owned(), messages, ..Request::default() };
-    let reply = client.call(request).send().await?;
+    let mut call = client.call(request).key(session.key_id.as_deref());
+    if let Some(user) = &session.user_id {
+        call = call.user(user);
+    }
+    let reply = call.send().await?;
     Ok(Summary { turn: last, made_us: now_us(), target: Some(reply.target.clone()), text: reply.text() })
 }
 

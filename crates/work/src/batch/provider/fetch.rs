@@ -49,7 +49,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
                     Err(Trouble::Mine(error)) => return Err(error),
                     Err(Trouble::Theirs(error)) => match self.patience(&error) {
                         Some(told) => wait = wait.max(told),
-                        None => self.leave(format!("{error}; its batches go on: the same command fetches the results")),
+                        None => self.leave(gone_or_going(&error)),
                     },
                 }
             }
@@ -165,4 +165,14 @@ enum Trouble {
     Mine(Error),
     /// The provider's, or that of the way there.
     Theirs(Error),
+}
+
+fn gone_or_going(error: &Error) -> String {
+    match error.kind {
+        Kind::NotFound => {
+            let what = "ask with the key of the account that handed it in; if the batch is gone, begin anew with another output";
+            format!("{error}: {what}")
+        }
+        _ => format!("{error}; its batches go on: the same command fetches the results"),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use trunkline::batch::{BatchTarget, is_untaken};
 use trunkline::ir::Request;
@@ -25,8 +25,9 @@ const PARTS: usize = 200;
 const OUT: usize = 500_000;
 /// After so many lines others get their turn.
 const STRETCH: u64 = 1024;
-/// A part that was handed in just before a run was killed may take a moment to be listed.
-const SETTLING: u64 = 5;
+/// A part that was handed in just before a run was killed may take a moment to be listed; looked for so often.
+const SETTLING: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A part that is being gathered.
 struct Draft {
@@ -81,7 +82,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             let lines: HashSet<u64> = part.lines.iter().map(|mark| mark.number).collect();
             let id = match known.id {
                 Some(id) => id,
-                None => match self.look_for(&target, (&part.name, part.file.as_deref()), part.at).await {
+                None => match self.look_for(&target, &part.name, part.file.as_deref()).await {
                     Ok(Some(id)) => {
                         self.keep(Record::Taken { name: part.name, id: id.clone() }).await?;
                         id
@@ -106,21 +107,23 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         Ok(())
     }
 
-    /// Looks for a part that may have been handed in at this time.
-    async fn look_for(&mut self, target: &BatchTarget, (name, file): (&str, Option<&str>), at: u64) -> Result<Option<String>> {
-        let begun = now();
+    /// Looks for a part that may have been handed in just now: what is not listed yet gets a moment.
+    async fn look_for(&mut self, target: &BatchTarget, name: &str, file: Option<&str>) -> Result<Option<String>> {
+        let begun = Instant::now();
         loop {
-            let settled = now().saturating_sub(at) >= SETTLING || now().saturating_sub(begun) >= SETTLING;
-            match target.find(name, file).await {
-                Ok(None) if !settled && !self.is_halted() => self.rest(Duration::from_secs(1)).await,
+            let error = match target.find(name, file).await {
+                Ok(None) if begun.elapsed() < SETTLING => None,
                 Ok(found) => {
                     self.good();
                     return Ok(found);
                 }
-                Err(error) => match self.patience(&error) {
-                    Some(wait) if !self.is_halted() => self.rest(wait).await,
-                    _ => return Err(error),
-                },
+                Err(error) => Some(error),
+            };
+            let wait = error.as_ref().map_or(Some(LOOK), |error| self.patience(error));
+            match wait.filter(|_| !self.is_halted()) {
+                Some(wait) => self.rest(wait).await,
+                // Nobody knows yet, so nothing may be done about it.
+                None => return Err(error.unwrap_or_else(|| Error::new(Kind::Cancelled, Origin::Caller, "stopped while looking"))),
             }
         }
     }
@@ -298,12 +301,11 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             name: name(),
             target: draft.target.name().to_owned(),
             model: draft.model.clone(),
-            at: now(),
             file: file.clone(),
             findable: draft.target.can_find(),
             lines: marks.clone(),
         };
-        let (name, at) = (part.name.clone(), part.at);
+        let name = part.name.clone();
         self.keep(Record::HandedIn(part)).await?;
         let id = loop {
             let error = match draft.target.hand_in(&name, file.as_deref(), &draft.bytes).await {
@@ -316,7 +318,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
                     self.leave(format!("{error}; whether {} took {lines} lines is in doubt", self.provider));
                     return Ok(());
                 }
-                match self.look_for(&draft.target, (&name, file.as_deref()), at).await {
+                match self.look_for(&draft.target, &name, file.as_deref()).await {
                     Ok(Some(id)) => break Some(id),
                     Ok(None) => {}
                     Err(error) => {
@@ -359,10 +361,6 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
 
 /// A name that no other part has.
 fn name() -> String {
-    let chance = || RandomState::new().build_hasher().finish();
-    format!("trunkline-{:x}-{:016x}", now(), chance())
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    format!("trunkline-{seconds:x}-{:016x}", RandomState::new().build_hasher().finish())
 }
