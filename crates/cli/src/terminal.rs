@@ -21,6 +21,12 @@ pub(crate) fn complain(line: &str) {
     }
 }
 
+/// Writes a line, on a terminal in as many as it takes, broken between words.
+pub(crate) fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
+    let room = columns().map_or(usize::MAX, |columns| columns.max(LAST) - 1);
+    wrap_below(line, room).iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
 /// Lines of at most `room` columns that all begin where the first one does.
 fn wrap_below(line: &str, room: usize) -> Vec<String> {
     if line.width() <= room {

@@ -7,7 +7,7 @@ use trunkline_store::{CallRow, Store, Wanted};
 
 use crate::column::fold;
 use crate::ledger::{duration, money, number, open, since};
-use crate::terminal::{Cell, Mark, columns, complain, print_json, print_rows, print_table};
+use crate::terminal::{Cell, Mark, columns, complain, print_json, print_rows, print_table, write_line};
 use crate::{End, Global};
 
 /// Show the calls that were made, the newest last.
@@ -118,7 +118,7 @@ async fn follow(store: &mut Store, calls: Vec<CallRow>, mut seen: u64, wanted: W
                 serde_json::to_writer(&mut out, call)?;
                 writeln!(out)?;
             } else {
-                writeln!(out, "{}", line(call))?;
+                write_line(&mut out, &line(call))?;
             }
         }
         out.flush()?;

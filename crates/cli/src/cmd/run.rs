@@ -39,6 +39,9 @@ impl Run {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
         self.label.apply(global);
         let client = global.client()?;
+        if let Some(named) = self.model.as_ref().filter(|named| named.starts_with(PREFIX)) {
+            anyhow::bail!("-m names a model for steps that name none; a step says a prompt by prompt = \"{named}\"");
+        }
         let path = self.file.display().to_string();
         let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {path}"))?;
         let prompts = if text.contains(PREFIX) { super::prompts::shelf(global).await? } else { Prompts::default() };

@@ -11,7 +11,7 @@ use trunkline_store::{By, Group, Moment, Repriced, Store, Totals};
 
 use crate::chart::{bar, spark, squeeze};
 use crate::ledger::{duration, money, number, open, since};
-use crate::terminal::{Cell, Mark, columns, complain, print_json, print_rows};
+use crate::terminal::{Cell, Mark, columns, complain, print_json, print_rows, write_line};
 use crate::{End, Global};
 
 /// Sum up the calls that were made: how many, how many failed, how long they took, their tokens and what they cost.
@@ -171,8 +171,10 @@ fn summarize(all: &Totals, since: &str) -> anyhow::Result<()> {
     let guessed = if all.estimated > 0 { format!(", {} calls estimated", number(all.estimated)) } else { String::new() };
     let cost = costs(all);
     let cost = if cost.is_empty() { cost } else { format!(", {cost}") };
-    writeln!(out, "{} calls in {since}, {} failed{left}{copies}", number(all.calls), share(all.errors, all.calls))?;
-    writeln!(out, "{} tokens in, {} out{guessed}{cost}", number(all.input), number(all.output))?;
+    let calls = format!("{} calls in {since}, {} failed{left}{copies}", number(all.calls), share(all.errors, all.calls));
+    let tokens = format!("{} tokens in, {} out{guessed}{cost}", number(all.input), number(all.output));
+    write_line(&mut out, &calls)?;
+    write_line(&mut out, &tokens)?;
     writeln!(out)?;
     Ok(())
 }

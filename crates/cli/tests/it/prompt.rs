@@ -83,6 +83,7 @@ fn a_step_says_what_is_kept_under_a_name() {
     for (workflow, line, told) in [
         ("[steps.a]\nprompt = \"prompt:问候@4\"", 2, "it has versions 1"),
         ("[steps.a]\nprompt = \"prompt:问侯\"", 2, "there is no prompt"),
+        ("[steps.a]\nprompt = \"x\"\nmodel = \"prompt:问候\"", 3, "a step says a prompt by prompt = \"prompt:问候\""),
         ("[steps.a]\nprompt = \"prompt:问候\"", 2, "takes name; give it by with"),
         ("[steps.a]\nprompt = \"prompt:问候\"\nwith = { nme = \"x\" }", 3, "has no variable nme"),
         ("[steps.a]\nprompt = \"prompt:问候\"\nwith = { name = \"{{ who }}\" }", 3, "with of a asks for who"),

@@ -68,6 +68,8 @@ fn what_is_wrong_is_told_with_its_line_before_the_first_call() {
         ("[steps.a]\nprompt = \"{{ item }}\"", 2, "neither a variable nor a step"),
         ("[steps.a]\nsystem = \"x\"", 1, "has no prompt"),
         ("parallel = 0\n[steps.a]\nprompt = \"x\"", 1, "parallel must be 1 or more"),
+        ("[steps.a]\nprompt = \"x\"\ntemperature = \"hot\"", 3, "temperature must be a number from 0 to 2"),
+        ("[steps.a]\nprompt = \"x\"\nretry = 50", 3, "retry is 10 at most"),
         ("steps = 1", 1, "needs steps"),
     ] {
         write(&folder, content);

@@ -43,6 +43,16 @@ impl Page {
         count
     }
 
+    /// How freely tokens are drawn.
+    pub(crate) fn temperature(&mut self, table: &Table<'_>) -> Option<f64> {
+        let value = table.get("temperature")?;
+        let number = value.to_json().as_f64().filter(|number| (0.0..=2.0).contains(number));
+        if number.is_none() {
+            self.complain(value.line, "temperature must be a number from 0 to 2");
+        }
+        number
+    }
+
     pub(crate) fn variables(&mut self, top: &Table<'_>) -> Vec<Variable> {
         let Some(value) = top.get("vars") else { return Vec::new() };
         let Held::Table(_) = &value.held else {

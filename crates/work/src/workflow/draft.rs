@@ -153,8 +153,11 @@ impl Page {
         if let Some(error) = around.asked.and_then(|(client, usual)| client.plan(&who.name(client, usual)).err()) {
             self.complain(line, format!("the step {name}: {}", error.message));
         }
-        let temperature = table.get("temperature").and_then(|value| value.to_json().as_f64());
+        let temperature = self.temperature(&table);
         let max_tokens = self.count(&table, "max_tokens");
+        if let Some(value) = table.get("retry").filter(|value| value.to_json().as_u64().is_some_and(|count| count > 10)) {
+            self.complain(value.line, "retry is 10 at most");
+        }
         let retry = self.count(&table, "retry").map_or(0, |count| u32::try_from(count).unwrap_or(10).min(10));
         lines.extend(system.iter().map(|placed| (placed.what.clone(), placed.line)));
         lines.extend(when.iter().map(|(_, line)| ("when".to_owned(), *line)));
@@ -241,6 +244,13 @@ impl Page {
         match (model, task) {
             (Some(_), Some(task)) => {
                 self.complain(task.line, "model and task exclude each other");
+                usual.clone()
+            }
+            (Some(model), None) if model.text.starts_with(PREFIX) => {
+                self.complain(
+                    model.line,
+                    format!("model names a model, and a step says a prompt by prompt = \"{}\"", model.text),
+                );
                 usual.clone()
             }
             (Some(model), None) => Who::Model(model.text),
