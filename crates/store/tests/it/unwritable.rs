@@ -1,4 +1,5 @@
 //! A store on a disk without room: nothing can be made beside it, and what is in it is read all the same.
+#![cfg(unix)]
 
 use trunkline_store::{By, Ids, Opening, SessionRow, Sought, Store, Wanted};
 
@@ -19,7 +20,7 @@ async fn what_is_there_is_read_where_nothing_can_be_written() {
     store.close().await;
     for path in [&whole, &cut] {
         // What several share of a store cannot be made where this stands.
-        std::fs::create_dir(log(path, "-shm")).unwrap();
+        std::os::unix::fs::symlink("/nowhere/shm", log(path, "-shm")).unwrap();
         let mut store = Store::open(&Opening::existing(path)).await.unwrap();
         assert!(store.unwritable().is_some());
         assert_eq!(store.calls(&Wanted { limit: 9, ..Wanted::default() }).await.unwrap().len(), 2, "{}", path.display());
