@@ -114,13 +114,14 @@ fn calls_have_tags_and_users_and_are_priced_again() {
     let folder = house();
     good(&folder, &["ask", "--tag", "team=red", "--tag", "app=x", "--user", "alice", "one two three"]);
     good(&folder, &["ask", "--tag", "team=绿", "one two three"]);
-    good(&folder, &["ask", "one two three"]);
+    assert!(run(&folder, &["chat", "--private", "--tag", "app=y"], "one two three\n").status.success());
     std::fs::write(folder.0.join("lines.jsonl"), "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n").unwrap();
     good(&folder, &["batch", "lines.jsonl", "-o", "out.jsonl", "--tag", "team=red"]);
     let count = |arguments: &[&str]| json(&folder, arguments).as_array().unwrap().len();
     assert_eq!(count(&["logs", "--tag", "team=red"]), 3, "calls of a batch are recorded, too");
     assert_eq!(count(&["logs", "--tag", "team", "--tag", "app=x"]), 1);
     assert_eq!(count(&["logs", "--user", "alice"]), 1);
+    assert_eq!(count(&["logs", "--tag", "app=y"]), 1);
     let teams = json(&folder, &["stats", "--by", "tag:team"]);
     assert_eq!((teams["by"].as_str(), teams["all"]["calls"].as_u64()), (Some("tag:team"), Some(5)));
     assert_eq!(teams["groups"][0]["name"], "red");

@@ -20,6 +20,7 @@ use trunkline_work::session::{Session, Start};
 use super::input::{read_temperature, tell_simulator};
 use super::prompts::{Said, named};
 use crate::conversation::{Wanted, begin, check_model, keeps, set_model, turns};
+use crate::label::Label;
 use crate::ledger::place;
 use crate::screen::Screen;
 use crate::signal;
@@ -64,6 +65,8 @@ pub(crate) struct Chat {
     /// A variable of the prompt that `-m prompt:NAME` names, NAME=VALUE; @FILE as the value reads a file
     #[arg(long, value_name = "NAME=VALUE")]
     var: Vec<String>,
+    #[command(flatten)]
+    label: Label,
 }
 
 /// A question whose answer did not come to its end.
@@ -109,6 +112,7 @@ struct Talk<'g> {
 
 impl Chat {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<End> {
+        self.label.apply(global);
         let client = global.client()?;
         let talk = self.begin(global, client).await?;
         let reader = Reader::start(talk.memory()?);
