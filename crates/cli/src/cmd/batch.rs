@@ -108,6 +108,9 @@ impl Batch {
             return show(&estimate?, self.provider_batch, global);
         }
         let opened = wanted.open(&client)?;
+        if !self.provider_batch {
+            opened.check_live()?;
+        }
         let in_doubt = choose(&opened, self.in_doubt, global)?;
         let wanted = Again { failed: self.retry_failed, skipped: in_doubt == batch::InDoubt::Retry };
         let (opened, again) = opened.again(wanted)?;

@@ -297,3 +297,27 @@ fn what_failed_is_sent_again_where_that_is_asked_for() {
         );
     }
 }
+
+#[test]
+fn failures_that_are_quicker_than_answers_end_nothing() {
+    let folder = Folder::new();
+    let good = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"fine"},"finish_reason":"stop"}]}"#;
+    let picky = LocalProvider::start(move |seen: &Seen| match seen.json()["messages"][0]["content"].as_str().unwrap() {
+        "good" => Answer::json(200, good).delay(std::time::Duration::from_millis(700)),
+        _ => Answer::json(400, r#"{"error":{"message":"no","type":"invalid_request_error"}}"#),
+    });
+    write_config(&folder, &picky);
+    let line = |n: u64| format!("{{\"prompt\":\"{}\"}}\n", if n.is_multiple_of(3) { "good" } else { "bad" });
+    write(&folder, "in.jsonl", &(0..90).map(line).collect::<String>());
+    let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m"], "");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let rows = rows(&folder, "out.jsonl");
+    let answered = rows.iter().filter(|row| row["error"].is_null()).count();
+    assert_eq!((rows.len(), answered, picky.requests().len()), (90, 30, 90));
+    // Nothing is taken back before it is known that the lines may be sent.
+    write(&folder, "in.jsonl", &(0..90).map(|n| line(n + 1)).collect::<String>());
+    let before = std::fs::read(folder.0.join("out.jsonl")).unwrap();
+    let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m", "--retry-failed"], "");
+    assert!(output.status.code() == Some(1) && text(&output.stderr).contains("is not what it was"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read(folder.0.join("out.jsonl")).unwrap(), before);
+}

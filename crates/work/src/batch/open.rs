@@ -236,7 +236,9 @@ impl Batch {
             }
             Err(TryLockError::Error(error)) => return Err(file("lock", &path, error)),
         }
-        self.load(task, journal, path)
+        let opened = self.load(task, journal, path)?;
+        opened.check_input()?;
+        Ok(opened)
     }
 
     fn task(&self, client: &Client) -> Result<Task> {
@@ -285,6 +287,31 @@ impl Opened {
     /// The numbers of the lines in doubt: begun in an earlier run, with no result recorded.
     pub fn doubts(&self) -> Vec<u64> {
         self.past.doubts()
+    }
+
+    /// Whether its lines may be sent one by one.
+    ///
+    /// # Errors
+    /// When some are in batches of the provider's.
+    pub fn check_live(&self) -> Result<()> {
+        match self.past.count_handed_in() {
+            0 => Ok(()),
+            _ => Err(wrong("lines of this batch are in batches of the provider's; go on with --provider-batch")),
+        }
+    }
+
+    /// That the input is what it was.
+    fn check_input(&self) -> Result<()> {
+        let (known, total) = (self.past.known(), self.task.total);
+        if known > total {
+            let (path, what) = (self.batch.input.display(), "was begun before; go on with the same input");
+            return Err(wrong(format!("{path} has {total} lines, and line {known} of it {what}")));
+        }
+        let mut lines = Lines::open(&self.batch.input)?;
+        while let Some(line) = if known > 0 { lines.next()? } else { None } {
+            self.past.of(line.mark)?;
+        }
+        Ok(())
     }
 
     /// Takes results back, so that their lines are sent again by the next run. How many.

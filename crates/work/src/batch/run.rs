@@ -117,20 +117,10 @@ impl Opened {
         mut halt: watch::Receiver<Halt>,
         mut tell: impl FnMut(&Progress),
     ) -> Result<Report> {
+        self.check_live()?;
         let Opened { batch, task: Task { shape, total }, files, past } = self;
-        if past.count_handed_in() > 0 {
-            let what = "lines of this batch are in batches of the provider's; go on with --provider-batch";
-            return Err(crate::fault::wrong(what));
-        }
         let doubts = past.doubts();
         let lines = Lines::open(&batch.input)?;
-        if past.known() > total {
-            return Err(crate::fault::wrong(format!(
-                "{} has {total} lines, and line {} of it was begun before; go on with the same input",
-                batch.input.display(),
-                past.known()
-            )));
-        }
         let keeper = Keeper::start(files)?;
         let mut run = Run::new(client, &batch, (shape, past, in_doubt), lines, keeper);
         run.progress.total = total;
@@ -248,7 +238,12 @@ impl<'a> Run<'a> {
         while let Some(entry) = self.again.first_entry().filter(|entry| entry.key().0 <= now) {
             self.ready.push_front(entry.remove());
         }
-        if self.pace.rest(now).is_none() {
+        if self.is_suspicious() && self.out == 0 {
+            let last = self.held.last().map_or_else(String::new, |(_, error)| error.to_string());
+            let what = "nothing of this is recorded: mend it, and run the same command again";
+            return self.stop(format!("the first {} calls all failed, the last: {last}; {what}", self.held.len()));
+        }
+        if self.pace.rest(now).is_none() && !self.is_suspicious() {
             self.send();
         }
         if let Err(error) = self.read_ahead() {
@@ -432,12 +427,7 @@ impl<'a> Run<'a> {
             return self.record_failure(&job.item, error);
         }
         if !passing {
-            self.held.push((job, error.clone()));
-            if self.held.len() >= HOPELESS as usize {
-                let what = "nothing of this is recorded: mend it, and run the same command again";
-                self.stop(format!("the first {HOPELESS} calls all failed, the last: {error}; {what}"));
-            }
-            return;
+            return self.hold(job, error);
         }
         self.failures += 1;
         let alone = !self.more && self.ready.is_empty() && self.out == 0 && self.again.is_empty();
@@ -461,6 +451,19 @@ impl<'a> Run<'a> {
     fn send_again(&mut self, job: Job, wait: Duration, now: Instant) {
         let due = now + wait;
         self.again.insert((due, job.item.mark.number), job);
+    }
+
+    /// A line that failed for good before anybody was answered: it is as if it had not been begun.
+    fn hold(&mut self, job: Job, error: &Error) {
+        self.unwritten += 1;
+        let kept = self.keeper.keep(Record::Released(vec![job.item.mark.number]));
+        self.events.push(Box::pin(async move { News::Recorded(kept.await) }));
+        self.held.push((job, error.clone()));
+    }
+
+    /// Whether so many have failed that nothing more is sent before somebody was answered.
+    const fn is_suspicious(&self) -> bool {
+        self.held.len() >= HOPELESS as usize
     }
 
     fn record_held(&mut self) {
@@ -497,8 +500,8 @@ impl<'a> Run<'a> {
     /// again.
     fn release(&mut self) {
         let again = std::mem::take(&mut self.again).into_values();
-        let held = self.held.drain(..).map(|(job, _)| job);
-        let numbers: Vec<u64> = self.ready.drain(..).chain(again).chain(held).map(|job| job.item.mark.number).collect();
+        self.held.clear();
+        let numbers: Vec<u64> = self.ready.drain(..).chain(again).map(|job| job.item.mark.number).collect();
         if !numbers.is_empty() && self.failed.is_none() {
             self.unwritten += 1;
             let kept = self.keeper.keep(Record::Released(numbers));
