@@ -10,6 +10,7 @@ use super::super::Progress;
 use super::super::journal::{Ending, Figures, Record};
 use super::hand_in::key;
 use super::{LONGEST_PAUSE, Out, Row, Run};
+use crate::fault::wrong;
 
 /// The first pause between two questions; each is half as long again as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -136,8 +137,11 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     async fn hear(&mut self, part: &mut Out, answer: Answer) -> Result<()> {
         let number = answer.key.strip_prefix("line-").and_then(|number| number.parse().ok());
         // A line that comes twice counts once.
-        let Some(number) = number.filter(|number| part.lines.remove(number)) else { return Ok(()) };
-        let Some(row) = self.rows.remove(&number) else { return Ok(()) };
+        let Some(number) = number.filter(|number| part.lines.contains(number)) else { return Ok(()) };
+        let Some(row) = self.rows.remove(&number) else {
+            return Err(wrong(format!("line {number} has a result and is not in the input; go on with the same input")));
+        };
+        part.lines.remove(&number);
         let answer = part.target.read(&answer.outcome);
         part.target.record(&part.model, &answer);
         match &answer {

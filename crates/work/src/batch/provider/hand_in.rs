@@ -107,6 +107,36 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         Ok(())
     }
 
+    /// Makes the rows of all lines that a provider has, before anything else is done: whatever ends the handing in of others,
+    /// the results of these are recorded.
+    pub(super) async fn know_rows(&mut self) -> Result<()> {
+        if self.parts.is_empty() {
+            return Ok(());
+        }
+        let mut targets = Targets::new(self.client);
+        let mut lines = Lines::open(&self.batch.input)?;
+        while let Some(line) = lines.next()? {
+            let number = line.mark.number;
+            if number % STRETCH == 0 {
+                tokio::task::yield_now().await;
+            }
+            let at = self.past.of(line.mark)?;
+            if !matches!(at, At::HandedIn(_)) || self.past.is_doubtful(at) {
+                continue;
+            }
+            let item = line.prepare(&self.shape);
+            // Who asks with another model now may ask somebody who takes no batches: what is handed in stays where it is.
+            let asked = item.asked.as_ref().ok().and_then(|request| Some((targets.find(&request.model).ok()?, request)));
+            let bound = match asked {
+                Some((target, request)) => self.spend.batch_bound(target, request)?,
+                None => 0,
+            };
+            self.spend.reserve(bound);
+            self.rows.insert(number, Row::of(&item, bound));
+        }
+        Ok(())
+    }
+
     /// Looks for a part that may have been handed in just now: what is not listed yet gets a moment.
     async fn look_for(&mut self, target: &BatchTarget, name: &str, file: Option<&str>) -> Result<Option<String>> {
         let begun = Instant::now();
@@ -172,27 +202,17 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     /// What is to be done with a line, and what it may cost.
     async fn turn(&mut self, line: Line, targets: &mut Targets<'_>, is_more: bool) -> Result<(Turn, u64)> {
         let at = self.past.of(line.mark)?;
-        let number = line.mark.number;
-        if matches!(at, At::Done(_)) || matches!(at, At::HandedIn(_)) && self.rows.contains_key(&number) {
+        let is_doubtful = self.past.is_doubtful(at);
+        // What is handed in has its row since it was taken up.
+        if matches!(at, At::Done(_)) || matches!(at, At::HandedIn(_)) && !is_doubtful {
             return Ok((Turn::Over, 0));
         }
         let mut item = line.prepare(&self.shape);
         let asked = std::mem::replace(&mut item.asked, Err(wrong("")));
-        let is_doubtful = self.past.is_doubtful(at);
         let bound = match &asked {
-            // Who asks with another model now may ask somebody who takes no batches: what is handed in stays where it is.
-            Ok(request) => match targets.find(&request.model) {
-                Ok(target) => self.spend.batch_bound(target, request)?,
-                Err(error) if at == At::Fresh || is_doubtful => return Err(error),
-                Err(_) => 0,
-            },
+            Ok(request) => self.spend.batch_bound(targets.find(&request.model)?, request)?,
             Err(_) => 0,
         };
-        if matches!(at, At::HandedIn(_)) && !is_doubtful {
-            self.spend.reserve(bound);
-            self.rows.insert(number, Row::of(&item, bound));
-            return Ok((Turn::Over, 0));
-        }
         if is_doubtful {
             self.spend.doubt(bound);
             if self.wish.in_doubt == InDoubt::Skip {

@@ -157,6 +157,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     async fn drive(&mut self) -> Result<()> {
         self.check()?;
         self.take_up().await?;
+        self.know_rows().await?;
         loop {
             if self.leaving {
                 return Ok(());
