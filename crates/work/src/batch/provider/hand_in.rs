@@ -102,7 +102,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
                     }
                 },
             };
-            self.parts.push(Out { id, target, model: part.model, lines, done: 0 });
+            self.parts.push(Out::new(id, target, part.model, lines));
         }
         Ok(())
     }
@@ -144,12 +144,12 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             let error = match target.find(name, file).await {
                 Ok(None) if begun.elapsed() < SETTLING => None,
                 Ok(found) => {
-                    self.good();
+                    self.patience.good();
                     return Ok(found);
                 }
                 Err(error) => Some(error),
             };
-            let wait = error.as_ref().map_or(Some(LOOK), |error| self.patience(error));
+            let wait = error.as_ref().map_or(Some(LOOK), |error| self.patience.bear(error));
             match wait.filter(|_| !self.is_halted()) {
                 Some(wait) => self.rest(wait).await,
                 // Nobody knows yet, so nothing may be done about it.
@@ -355,10 +355,10 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             self.drop_rows(&draft.rows);
             return self.keep(Record::Released(marks.iter().map(|mark| mark.number).collect())).await;
         };
-        self.good();
+        self.patience.good();
         self.keep(Record::Taken { name, id: id.clone() }).await?;
         let lines: HashSet<u64> = marks.iter().map(|mark| mark.number).collect();
-        self.parts.push(Out { id, target: draft.target, model: draft.model, lines, done: 0 });
+        self.parts.push(Out::new(id, draft.target, draft.model, lines));
         self.rows.extend(draft.rows.into_iter().map(|row| (row.mark.number, row)));
         self.show();
         Ok(())
@@ -366,7 +366,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
 
     /// Waits after an error, if it may pass. False: the run ends by it.
     async fn bear(&mut self, error: &Error) -> bool {
-        match self.patience(error) {
+        match self.patience.bear(error) {
             Some(wait) => {
                 self.rest(wait).await;
                 !self.is_halted()

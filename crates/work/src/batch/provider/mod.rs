@@ -4,6 +4,7 @@
 
 mod fetch;
 mod hand_in;
+mod patience;
 mod target;
 
 use std::collections::{HashMap, HashSet};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use trunkline::batch::BatchTarget;
 use trunkline::codec::dialect::Dialect;
-use trunkline::{Client, Error, Kind, Result};
+use trunkline::{Client, Error, Result};
 
 use super::input::{Item, Shape};
 use super::journal::{Ending, Figures, Mark, Record};
@@ -23,10 +24,9 @@ use super::spend::Spend;
 use super::{AtProvider, Batch, Halt, InDoubt, Opened, Progress, Report};
 use crate::fault::wrong;
 
+use patience::Patience;
 pub(super) use target::Targets;
 
-/// For how long a provider may fail.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// The longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often it is told how far it is while nothing happens.
@@ -63,6 +63,11 @@ struct Out {
     lines: HashSet<u64>,
     /// Done there, as far as it tells.
     done: u64,
+    /// When it is asked after again.
+    due: Instant,
+    /// It was asked after, and this is how long the provider wants to have it wait at least.
+    wait: Option<Duration>,
+    patience: Patience,
 }
 
 struct Run<'a, T> {
@@ -77,6 +82,8 @@ struct Run<'a, T> {
     tell: T,
     rows: HashMap<u64, Row>,
     parts: Vec<Out>,
+    /// What could not be asked after or fetched, and why.
+    aside: Vec<(Out, Error)>,
     provider: String,
     unwritten: Vec<Record>,
     unwritten_bytes: usize,
@@ -84,8 +91,8 @@ struct Run<'a, T> {
     stopped: Option<String>,
     /// Nothing is asked any more either.
     leaving: bool,
-    last_good: Instant,
-    failures: u32,
+    /// With the provider while lines are handed in.
+    patience: Patience,
     started: Instant,
 }
 
@@ -109,7 +116,6 @@ impl Opened {
             return Err(wrong(format!("{path} has {total} lines, and line {known} of it {what}")));
         }
         let spend = Spend::new(batch.budget, past.figures.micros);
-        let now = Instant::now();
         let mut run = Run {
             client,
             batch: &batch,
@@ -122,15 +128,15 @@ impl Opened {
             tell,
             rows: HashMap::new(),
             parts: Vec::new(),
+            aside: Vec::new(),
             provider: String::new(),
             unwritten: Vec::new(),
             unwritten_bytes: 0,
             progress: Progress { total, ..Progress::default() },
             stopped: None,
             leaving: false,
-            last_good: now,
-            failures: 0,
-            started: now,
+            patience: Patience::default(),
+            started: Instant::now(),
         };
         let driven = tokio::select! {
             driven = run.drive() => driven,
@@ -208,24 +214,6 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         }
     }
 
-    fn good(&mut self) {
-        (self.failures, self.last_good) = (0, Instant::now());
-    }
-
-    /// How long to wait after an error before asking the same again; `None`: it does not help, or not any more.
-    fn patience(&mut self, error: &Error) -> Option<Duration> {
-        let passes = trunkline::batch::may_pass(error);
-        let lasting = matches!(error.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::QuotaExhausted | Kind::Tls);
-        if !passes || lasting || self.last_good.elapsed() > PATIENCE {
-            return None;
-        }
-        self.failures += 1;
-        Some(match error.retry {
-            trunkline::Retry::After(wait) => wait,
-            _ => Duration::from_millis(500).saturating_mul(1 << self.failures.min(7)).min(LONGEST_PAUSE),
-        })
-    }
-
     /// Puts it down, and returns when it is on the disk.
     async fn keep(&mut self, record: Record) -> Result<()> {
         self.past.hear(&record);
@@ -271,12 +259,13 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     fn note(&mut self) {
         let lines = self.rows.len() as u64;
         let done = self.parts.iter().map(|part| part.done.min(part.lines.len() as u64)).sum();
+        let batches = self.parts.len() + self.aside.len();
         let progress = &mut self.progress;
         (progress.answered, progress.failed, progress.skipped) = (self.past.answered, self.past.failed, self.past.skipped);
         (progress.input, progress.output) = (self.past.figures.input, self.past.figures.output);
         progress.cost = self.spend.cost();
         progress.elapsed = self.started.elapsed();
-        progress.provider = Some(AtProvider { provider: self.provider.clone(), batches: self.parts.len(), lines, done });
+        progress.provider = Some(AtProvider { provider: self.provider.clone(), batches, lines, done });
     }
 
     fn finish(mut self, driven: Result<()>, in_doubt: Vec<u64>) -> Result<Report> {
@@ -296,6 +285,12 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         driven?;
         let complete = stopped.is_none() && progress.done() == progress.total;
         Ok(Report { progress, in_doubt, complete, stopped })
+    }
+}
+
+impl Out {
+    fn new(id: String, target: BatchTarget, model: String, lines: HashSet<u64>) -> Self {
+        Out { id, target, model, lines, done: 0, due: Instant::now(), wait: None, patience: Patience::default() }
     }
 }
 
