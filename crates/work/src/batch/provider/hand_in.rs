@@ -182,8 +182,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             };
             let row = Row::of(&item, bound);
             self.spend.reserve(bound);
-            self.draft(&mut drafts, targets.find(&request.model)?, row, &request).await?;
-            if self.parts.len() + drafts.len() > PARTS || self.rows.len() > OUT {
+            if !self.draft(&mut drafts, targets.find(&request.model)?, row, &request).await? {
                 is_all = false;
                 break;
             }
@@ -240,14 +239,15 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         }
     }
 
-    /// Adds a line to the part that is gathered for its target; a part that is full goes.
+    /// Adds a line to the part that is gathered for its target; a part that is full goes. False: there is no room for one more
+    /// part, and the line is left for later.
     async fn draft(
         &mut self,
         drafts: &mut BTreeMap<String, Draft>,
         target: &BatchTarget,
         row: Row,
         request: &Request,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let most = target.bytes().min(PART_BYTES);
         let name = target.name().to_owned();
         let key = key(row.mark.number);
@@ -258,19 +258,23 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             if pushed.is_ok() && fits {
                 draft.rows.push(row);
                 drafts.insert(name, draft);
-                return self.make_room(drafts).await;
+                return self.make_room(drafts).await.map(|()| true);
             }
             draft.bytes.truncate(before);
             if let Err(error) = pushed {
                 drafts.insert(name, draft);
                 self.drop_rows(std::slice::from_ref(&row));
-                return self.fail(&row, &error).await;
+                return self.fail(&row, &error).await.map(|()| true);
             }
             self.hand_in(draft).await?;
             if self.stopped.is_some() || self.is_halted() {
                 self.drop_rows(std::slice::from_ref(&row));
-                return Ok(());
+                return Ok(true);
             }
+        }
+        if self.parts.len() + self.aside.len() + drafts.len() >= PARTS || self.rows.len() >= OUT {
+            self.drop_rows(std::slice::from_ref(&row));
+            return Ok(false);
         }
         let mut bytes = Vec::new();
         let pushed = target.push(&mut bytes, &key, request);
@@ -279,10 +283,10 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             .and_then(|()| if bytes.len() <= most { Ok(()) } else { Err(Error::new(Kind::TooLarge, Origin::Caller, long())) });
         if let Err(error) = pushed {
             self.drop_rows(std::slice::from_ref(&row));
-            return self.fail(&row, &error).await;
+            return self.fail(&row, &error).await.map(|()| true);
         }
         drafts.insert(name, Draft { target: target.clone(), model: request.model.clone(), bytes, rows: vec![row] });
-        self.make_room(drafts).await
+        self.make_room(drafts).await.map(|()| true)
     }
 
     /// Where lines go to many models, no more is gathered at a time than for one.
