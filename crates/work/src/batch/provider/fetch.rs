@@ -11,7 +11,7 @@ use super::super::Progress;
 use super::super::journal::{Ending, Figures, Record};
 use super::hand_in::key;
 use super::patience::bound;
-use super::{LONGEST_PAUSE, Out, Row, Run};
+use super::{Call, LONGEST_PAUSE, Out, Row, Run};
 use crate::fault::wrong;
 
 /// The first pause between two questions; each is half as long again as the one before.
@@ -172,23 +172,22 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         };
         part.lines.remove(&number);
         let answer = part.target.read(&answer.outcome);
-        part.target.record(&part.model, &answer);
-        match &answer {
-            Ok(reply) => self.answered(&row, reply).await,
+        let (ending, line) = match &answer {
+            Ok(reply) => (self.answered(&row, reply), row.sender().answered(reply)),
             Err(error) => {
                 self.spend.settle(row.bound, None, false);
-                self.fail(&row, error).await
+                ((Ending::Failed, Figures::default()), row.sender().failed(error))
             }
-        }
+        };
+        self.calls.push(Call { target: part.target.clone(), model: part.model.clone(), answer });
+        self.record(&row, ending, line).await
     }
 
-    async fn answered(&mut self, row: &Row, reply: &trunkline::Reply) -> Result<()> {
+    fn answered(&mut self, row: &Row, reply: &trunkline::Reply) -> (Ending, Figures) {
         self.spend.settle(row.bound, reply.cost(), true);
         let usage = reply.response.usage.unwrap_or_default();
         let micros = reply.cost().map_or(0, |cost| cost.micros);
-        let figures = Figures { micros, input: usage.input, output: usage.output };
-        let line = row.sender().answered(reply);
-        self.record(row, (Ending::Answered, figures), line).await
+        (Ending::Answered, Figures { micros, input: usage.input, output: usage.output })
     }
 }
 

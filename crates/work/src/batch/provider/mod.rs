@@ -8,12 +8,13 @@ mod patience;
 mod target;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use trunkline::batch::BatchTarget;
 use trunkline::codec::dialect::Dialect;
-use trunkline::{Client, Error, Result};
+use trunkline::{Client, Error, Reply, Result};
 
 use super::input::{Item, Shape};
 use super::journal::{Ending, Figures, Mark, Record};
@@ -56,9 +57,9 @@ struct Row {
 /// A batch that a provider has.
 struct Out {
     id: String,
-    target: BatchTarget,
+    target: Arc<BatchTarget>,
     /// As it was asked for.
-    model: String,
+    model: Arc<str>,
     /// Lines that are not recorded.
     lines: HashSet<u64>,
     /// Done there, as far as it tells.
@@ -68,6 +69,13 @@ struct Out {
     /// It was asked after, and this is how long the provider wants to have it wait at least.
     wait: Option<Duration>,
     patience: Patience,
+}
+
+/// A call that is over, for the client's recorder.
+struct Call {
+    target: Arc<BatchTarget>,
+    model: Arc<str>,
+    answer: Result<Reply>,
 }
 
 struct Run<'a, T> {
@@ -87,6 +95,8 @@ struct Run<'a, T> {
     provider: String,
     unwritten: Vec<Record>,
     unwritten_bytes: usize,
+    /// Those of the results that are not on the disk: recorded before, they would be recorded again by the run after a kill.
+    calls: Vec<Call>,
     progress: Progress,
     stopped: Option<String>,
     /// Nothing is asked any more either.
@@ -132,6 +142,7 @@ impl Opened {
             provider: String::new(),
             unwritten: Vec::new(),
             unwritten_bytes: 0,
+            calls: Vec::new(),
             progress: Progress { total, ..Progress::default() },
             stopped: None,
             leaving: false,
@@ -236,6 +247,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         for kept in self.hand_over() {
             kept.await?;
         }
+        self.calls.drain(..).for_each(Call::record);
         self.show();
         Ok(())
     }
@@ -280,17 +292,33 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             };
             self.stop(what);
         }
-        let Run { keeper, progress, stopped, .. } = self;
+        let Run { keeper, progress, stopped, calls, .. } = self;
         keeper.finish()?;
+        calls.into_iter().for_each(Call::record);
         driven?;
         let complete = stopped.is_none() && progress.done() == progress.total;
         Ok(Report { progress, in_doubt, complete, stopped })
     }
 }
 
+impl Call {
+    fn record(self) {
+        self.target.record(&self.model, &self.answer);
+    }
+}
+
 impl Out {
     fn new(id: String, target: BatchTarget, model: String, lines: HashSet<u64>) -> Self {
-        Out { id, target, model, lines, done: 0, due: Instant::now(), wait: None, patience: Patience::default() }
+        Out {
+            id,
+            target: Arc::new(target),
+            model: model.into(),
+            lines,
+            done: 0,
+            due: Instant::now(),
+            wait: None,
+            patience: Patience::default(),
+        }
     }
 }
 
