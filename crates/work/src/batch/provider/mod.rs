@@ -292,6 +292,11 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             };
             self.stop(what);
         }
+        // Lines that wait for others to be over, and nobody waits here any more.
+        let nobodys = self.progress.total.saturating_sub(self.progress.done()).saturating_sub(self.past.count_handed_in());
+        if nobodys > 0 {
+            self.stop(format!("{nobodys} lines are with nobody yet: run the same command again to hand them in"));
+        }
         let Run { keeper, progress, stopped, calls, .. } = self;
         keeper.finish()?;
         calls.into_iter().for_each(Call::record);
