@@ -35,6 +35,8 @@ struct Draft {
     model: String,
     bytes: Vec<u8>,
     rows: Vec<Row>,
+    /// About how many bytes the answers may come to.
+    answers: usize,
 }
 
 /// What is known of a line when it is its turn.
@@ -253,10 +255,13 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         let key = key(row.mark.number);
         if let Some(mut draft) = drafts.remove(&name) {
             let before = draft.bytes.len();
-            let pushed = if draft.rows.len() < target.lines() { target.push(&mut draft.bytes, &key, request) } else { Ok(()) };
-            let fits = draft.rows.len() < target.lines() && draft.bytes.len() <= most;
+            let answers = draft.answers.saturating_add(target.answer_size(request));
+            let is_short = draft.rows.len() < target.lines() && target.answer_bytes().is_none_or(|most| answers <= most);
+            let pushed = if is_short { target.push(&mut draft.bytes, &key, request) } else { Ok(()) };
+            let fits = is_short && draft.bytes.len() <= most;
             if pushed.is_ok() && fits {
                 draft.rows.push(row);
+                draft.answers = answers;
                 drafts.insert(name, draft);
                 return self.make_room(drafts).await.map(|()| true);
             }
@@ -285,7 +290,8 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             self.drop_rows(std::slice::from_ref(&row));
             return self.fail(&row, &error).await.map(|()| true);
         }
-        drafts.insert(name, Draft { target: target.clone(), model: request.model.clone(), bytes, rows: vec![row] });
+        let (model, answers) = (request.model.clone(), target.answer_size(request));
+        drafts.insert(name, Draft { target: target.clone(), model, bytes, rows: vec![row], answers });
         self.make_room(drafts).await.map(|()| true)
     }
 
