@@ -258,6 +258,20 @@ fn what_is_too_much_for_the_provider_at_once_is_handed_in_again_when_there_is_ro
 }
 
 #[test]
+fn lines_that_nobody_has_are_told_where_it_does_not_wait() {
+    let batches = Batches::new(Plan { room: Some(1), ..Plan::default() });
+    let provider = start(&batches);
+    let prompts: Vec<String> = (0..10).map(|n| format!("p{n}")).collect();
+    let folder = house("openai-chat", &provider.url(), "", &prompts.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = run(&folder, &[&RUN[..], &["--no-wait"]].concat(), "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("6 lines are with nobody yet"), "{told}");
+    assert_eq!(rows(&folder).len(), 4);
+    let output = run(&folder, &RUN, "");
+    assert_eq!((output.status.code(), rows(&folder).len()), (Some(0), 10), "{}", text(&output.stderr));
+}
+
+#[test]
 fn results_that_break_off_are_fetched_again_and_none_is_written_twice() {
     for dialect in ["openai-chat", "anthropic-messages"] {
         let batches = Batches::new(Plan { cut: Some(700), ..Plan::default() });

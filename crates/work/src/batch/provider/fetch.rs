@@ -16,7 +16,6 @@ use crate::fault::wrong;
 
 /// The first pause between two questions; each is half as long again as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
 /// Batches that a message names, and stretches of the lines of each.
 const NAMED: usize = 3;
 const SPANS: usize = 5;
@@ -76,6 +75,9 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             }
             let Some(due) = self.parts.iter().map(|part| part.due).min().filter(|_| self.wish.wait) else { break };
             self.rest(due.saturating_duration_since(now)).await;
+            if self.is_halted() {
+                return Ok(false);
+            }
             pause = (pause + pause / 2).min(LONGEST_PAUSE);
         }
         if let Some(why) = lost(&self.aside) {
