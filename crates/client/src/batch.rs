@@ -24,6 +24,11 @@ use crate::{Reply, call};
 
 /// The longest line of a file of answers.
 const LONGEST: usize = 64 * 1024 * 1024;
+/// Tokens that an answer is taken to have at most, where nobody set a bound.
+const USUAL_ANSWER: u64 = 8192;
+/// Bytes of a token, about, as it stands in JSON, and those around an answer.
+const BYTES_A_TOKEN: usize = 6;
+const FRAME: usize = 1024;
 /// Pages of a list in which a batch is looked for.
 const PAGES: usize = 20;
 
@@ -108,6 +113,18 @@ impl BatchTarget {
     /// Most bytes of a part.
     pub const fn bytes(&self) -> usize {
         self.data.bytes
+    }
+
+    /// Most bytes that all answers of a part may come to, where they come in one reply.
+    pub fn answer_bytes(&self) -> Option<usize> {
+        self.wire.is_inlined().then(|| self.longest_reply())
+    }
+
+    /// About how many bytes of that the answer to a request may take.
+    pub fn answer_size(&self, request: &Request) -> usize {
+        let usual = self.max_output().map_or(USUAL_ANSWER, |most| most.min(USUAL_ANSWER));
+        let tokens = u64::from(request.n.unwrap_or(1).max(1)).saturating_mul(request.max_tokens.unwrap_or(usual));
+        usize::try_from(tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_A_TOKEN).saturating_add(FRAME)
     }
 
     /// Whether a part of ours can be found at the provider by its name.
@@ -277,9 +294,18 @@ impl BatchTarget {
     async fn collect(&self, reply: Result<HttpReply, Failed>) -> Result<(HeaderMap, Bytes)> {
         let (head, body) = reply.map_err(|failed| failed.error)?.into_parts();
         // What a whole batch came to may stand in one answer.
-        let limit = self.client.config().network.reply_limit.max(LONGEST);
-        let body = body.collect(limit).await.map_err(|failure| explain(&failure, &self.target))?;
+        let limit = self.longest_reply();
+        let body = body.collect(limit).await.map_err(|failure| {
+            let error = explain(&failure, &self.target);
+            // It is as long the next time.
+            let message = || format!("{}; raise reply_limit under [network] in trunkline.toml", error.message);
+            if failure.too_long { Error { retry: Retry::Never, message: message(), ..error } } else { error }
+        })?;
         Ok((head.headers, body))
+    }
+
+    fn longest_reply(&self) -> usize {
+        self.client.config().network.reply_limit.max(LONGEST)
     }
 
     fn sign(&self, error: Error, body: &[u8]) -> Error {

@@ -1,11 +1,13 @@
 //! `trunkline batch --provider-batch` against providers that take batches, over real sockets.
 
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use trunkline_testkit::provider::batch::{Batches, Plan};
-use trunkline_testkit::provider::{LocalProvider, Seen};
+use trunkline_testkit::provider::{Answer, LocalProvider, Seen};
 
 use crate::terminal::{Folder, command, run, text};
 
@@ -256,6 +258,20 @@ fn what_is_too_much_for_the_provider_at_once_is_handed_in_again_when_there_is_ro
 }
 
 #[test]
+fn lines_that_nobody_has_are_told_where_it_does_not_wait() {
+    let batches = Batches::new(Plan { room: Some(1), ..Plan::default() });
+    let provider = start(&batches);
+    let prompts: Vec<String> = (0..10).map(|n| format!("p{n}")).collect();
+    let folder = house("openai-chat", &provider.url(), "", &prompts.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = run(&folder, &[&RUN[..], &["--no-wait"]].concat(), "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("6 lines are with nobody yet"), "{told}");
+    assert_eq!(rows(&folder).len(), 4);
+    let output = run(&folder, &RUN, "");
+    assert_eq!((output.status.code(), rows(&folder).len()), (Some(0), 10), "{}", text(&output.stderr));
+}
+
+#[test]
 fn results_that_break_off_are_fetched_again_and_none_is_written_twice() {
     for dialect in ["openai-chat", "anthropic-messages"] {
         let batches = Batches::new(Plan { cut: Some(700), ..Plan::default() });
@@ -324,6 +340,57 @@ fn a_batch_that_the_provider_does_not_know_spoils_no_line() {
     batches.set(Plan::default());
     let output = run(&folder, &RUN, "");
     assert_eq!((output.status.code(), rows(&folder).len(), batches.sizes()), (Some(0), 2, vec![2]), "{}", text(&output.stderr));
+}
+
+/// As [`start`], but asking after this batch is answered so, for as long as it is wanted.
+fn start_with(batches: &Batches, id: &'static str, answer: fn() -> Answer) -> (LocalProvider, Arc<AtomicBool>) {
+    let (batches, wanted) = (batches.clone(), Arc::new(AtomicBool::new(true)));
+    let is_wanted = wanted.clone();
+    let provider = LocalProvider::start(move |seen: &Seen| {
+        let is_it = seen.method == "GET" && seen.path == format!("/v1/batches/{id}");
+        if is_it && is_wanted.load(Ordering::SeqCst) { answer() } else { batches.answer(seen) }
+    });
+    (provider, wanted)
+}
+
+#[test]
+fn what_is_handed_in_is_recorded_even_where_the_budget_has_no_room_for_lines_before_it() {
+    let batches = Batches::new(Plan::default());
+    let going = || Answer::json(200, r#"{"id":"batch_2","object":"batch","status":"in_progress"}"#);
+    let (provider, is_going) = start_with(&batches, "batch_2", going);
+    let prompts = ["refuse 0", "refuse 1", "refuse 2", "refuse 3", "p4", "p5", "p6", "p7"];
+    let folder = house("openai-chat", &provider.url(), "", &prompts);
+    let output = run(&folder, &[&RUN[..], &["--no-wait"]].concat(), "");
+    assert!(text(&output.stderr).contains("4 lines are with house"), "{}", text(&output.stderr));
+    is_going.store(false, Ordering::SeqCst);
+    let output = run(&folder, &[&RUN[..], &["--retry-failed", "--budget", "0.00001"]].concat(), "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("4 of 8 answered") && told.contains("budget"), "{told}");
+    let output = run(&folder, &RUN, "");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let answers: Vec<String> = rows(&folder).iter().map(|row| content(row).to_owned()).collect();
+    assert_eq!(answers[4..], ["re p4", "re p5", "re p6", "re p7"]);
+    assert!(batches.prompts().iter().all(|(prompt, times)| prompt.contains("refuse") || *times == 1));
+}
+
+#[test]
+fn a_batch_that_is_gone_keeps_nobody_from_the_results_of_the_others() {
+    let batches = Batches::new(Plan { polls: 2, ..Plan::default() });
+    let gone = || Answer::json(404, r#"{"error":{"message":"no such batch"}}"#);
+    let (provider, is_gone) = start_with(&batches, "batch_1", gone);
+    let prompts: Vec<String> = (0..10).map(|n| format!("p{n}")).collect();
+    let folder = house("openai-chat", &provider.url(), "", &prompts.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = run(&folder, &[&RUN[..], &["--order", "done"]].concat(), "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("6 of 10 answered"), "{told}");
+    assert!(
+        told.contains("no such batch") && told.contains("batch_1 (lines 1-4)") && told.contains("ask with the key"),
+        "{told}"
+    );
+    assert_eq!(rows(&folder).len(), 6);
+    is_gone.store(false, Ordering::SeqCst);
+    let output = run(&folder, &[&RUN[..], &["--order", "done"]].concat(), "");
+    assert_eq!((output.status.code(), rows(&folder).len(), batches.sizes().len()), (Some(0), 10, 3), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -329,7 +329,7 @@ impl Body {
 }
 
 fn too_long(limit: usize) -> Failure {
-    Failure::new(Phase::Body, format!("the reply is longer than {limit} bytes"))
+    Failure { too_long: true, ..Failure::new(Phase::Body, format!("the reply is longer than {limit} bytes")) }
 }
 
 fn broken(error: impl std::error::Error + Send + Sync + 'static, reused: bool) -> Failure {

@@ -70,6 +70,8 @@ pub struct Failure {
     /// The connection had served another request before. If that is so and the phase is [`Phase::Head`], the likely
     /// reason is a server that closed an idle connection in the very moment it was used again.
     pub reused: bool,
+    /// What came was more than is taken: it would be the next time, too.
+    pub too_long: bool,
     /// One sentence without a full stop.
     pub message: String,
     /// What lay beneath.
@@ -79,7 +81,7 @@ pub struct Failure {
 impl Failure {
     /// A failure without a deeper source.
     pub fn new(phase: Phase, message: impl Into<String>) -> Self {
-        Self { phase, timeout: false, reused: false, message: message.into(), source: None }
+        Self { phase, timeout: false, reused: false, too_long: false, message: message.into(), source: None }
     }
 
     /// Marks it as a matter of patience.
@@ -103,7 +105,14 @@ impl Failure {
             next = cause.source();
         }
         timeout |= is_timeout(&source);
-        Self { phase, timeout, reused: false, message: format!("{message}: {words}"), source: Some(Arc::new(source)) }
+        Self {
+            phase,
+            timeout,
+            reused: false,
+            too_long: false,
+            message: format!("{message}: {words}"),
+            source: Some(Arc::new(source)),
+        }
     }
 }
 

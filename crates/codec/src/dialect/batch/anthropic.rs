@@ -64,7 +64,7 @@ impl Batch for Messages {
         let results = if ended { vec![Place::Path(format!("{PATH}/{id}/results"))] } else { Vec::new() };
         let done = [counts.succeeded, counts.errored, counts.canceled, counts.expired].iter().sum();
         let state = if ended { State::Ended(Box::new(missing())) } else { State::Going };
-        Ok(Status { id, name: None, state, done, results })
+        Ok(Status { id, state, done, results })
     }
 
     fn list_path(&self, _: Option<&str>, _: &Quirks) -> Option<String> {

@@ -146,8 +146,7 @@ impl Batch for Inlined {
             Some(file) => vec![Place::Path(format!("/download{}/{}:download?alt=media", version(quirks), check_id(&file)?))],
             None => vec![Place::Status],
         };
-        let name = metadata.and_then(|metadata| metadata.display_name.clone());
-        Ok(Status { id: check_id(&operation.name)?, name, state, done, results })
+        Ok(Status { id: check_id(&operation.name)?, state, done, results })
     }
 
     fn list_path(&self, after: Option<&str>, quirks: &Quirks) -> Option<String> {
@@ -170,6 +169,10 @@ impl Batch for Inlined {
         let plain =
             |token: &String| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=.".contains(&b));
         Ok(Listed { named, after: page.next_page_token.filter(plain) })
+    }
+
+    fn is_inlined(&self) -> bool {
+        true
     }
 
     fn read_status_answers(&self, body: &[u8]) -> Result<Vec<Answer>> {

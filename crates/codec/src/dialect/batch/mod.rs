@@ -63,6 +63,11 @@ pub trait Batch: Sync {
     /// A page of that list, and what leads to the next.
     fn read_list(&self, body: &[u8]) -> Result<Listed>;
 
+    /// Whether all answers stand in the status, in one reply.
+    fn is_inlined(&self) -> bool {
+        false
+    }
+
     /// The answers that stand in the status itself.
     fn read_status_answers(&self, body: &[u8]) -> Result<Vec<Answer>> {
         let _ = body;
@@ -98,8 +103,6 @@ pub enum Content<'a> {
 pub struct Status {
     /// The provider's id of it.
     pub id: String,
-    /// What we called it, where that is told.
-    pub name: Option<String>,
     /// How far it is.
     pub state: State,
     /// Lines that are done, well or not, as far as that is told.

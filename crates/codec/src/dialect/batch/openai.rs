@@ -111,7 +111,7 @@ impl Batch for Files {
         };
         let files = [&row.output_file_id, &row.error_file_id].into_iter().flatten().filter(|file| !file.is_empty());
         let results = files.map(|file| path_of(file)).collect::<Result<_>>()?;
-        Ok(Status { id: check_id(&row.id)?, name: row.name(), state, done: row.done(), results })
+        Ok(Status { id: check_id(&row.id)?, state, done: row.done(), results })
     }
 
     fn list_path(&self, after: Option<&str>, _: &Quirks) -> Option<String> {

@@ -35,6 +35,8 @@ struct Draft {
     model: String,
     bytes: Vec<u8>,
     rows: Vec<Row>,
+    /// About how many bytes the answers may come to.
+    answers: usize,
 }
 
 /// What is known of a line when it is its turn.
@@ -102,7 +104,37 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
                     }
                 },
             };
-            self.parts.push(Out { id, target, model: part.model, lines, done: 0 });
+            self.parts.push(Out::new(id, target, part.model, lines));
+        }
+        Ok(())
+    }
+
+    /// Makes the rows of all lines that a provider has, before anything else is done: whatever ends the handing in of others,
+    /// the results of these are recorded.
+    pub(super) async fn know_rows(&mut self) -> Result<()> {
+        if self.parts.is_empty() {
+            return Ok(());
+        }
+        let mut targets = Targets::new(self.client);
+        let mut lines = Lines::open(&self.batch.input)?;
+        while let Some(line) = lines.next()? {
+            let number = line.mark.number;
+            if number % STRETCH == 0 {
+                tokio::task::yield_now().await;
+            }
+            let at = self.past.of(line.mark)?;
+            if !matches!(at, At::HandedIn(_)) || self.past.is_doubtful(at) {
+                continue;
+            }
+            let item = line.prepare(&self.shape);
+            // Who asks with another model now may ask somebody who takes no batches: what is handed in stays where it is.
+            let asked = item.asked.as_ref().ok().and_then(|request| Some((targets.find(&request.model).ok()?, request)));
+            let bound = match asked {
+                Some((target, request)) => self.spend.batch_bound(target, request)?,
+                None => 0,
+            };
+            self.spend.reserve(bound);
+            self.rows.insert(number, Row::of(&item, bound));
         }
         Ok(())
     }
@@ -114,12 +146,12 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             let error = match target.find(name, file).await {
                 Ok(None) if begun.elapsed() < SETTLING => None,
                 Ok(found) => {
-                    self.good();
+                    self.patience.good();
                     return Ok(found);
                 }
                 Err(error) => Some(error),
             };
-            let wait = error.as_ref().map_or(Some(LOOK), |error| self.patience(error));
+            let wait = error.as_ref().map_or(Some(LOOK), |error| self.patience.bear(error));
             match wait.filter(|_| !self.is_halted()) {
                 Some(wait) => self.rest(wait).await,
                 // Nobody knows yet, so nothing may be done about it.
@@ -152,8 +184,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             };
             let row = Row::of(&item, bound);
             self.spend.reserve(bound);
-            self.draft(&mut drafts, targets.find(&request.model)?, row, &request).await?;
-            if self.parts.len() + drafts.len() > PARTS || self.rows.len() > OUT {
+            if !self.draft(&mut drafts, targets.find(&request.model)?, row, &request).await? {
                 is_all = false;
                 break;
             }
@@ -172,27 +203,17 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     /// What is to be done with a line, and what it may cost.
     async fn turn(&mut self, line: Line, targets: &mut Targets<'_>, is_more: bool) -> Result<(Turn, u64)> {
         let at = self.past.of(line.mark)?;
-        let number = line.mark.number;
-        if matches!(at, At::Done(_)) || matches!(at, At::HandedIn(_)) && self.rows.contains_key(&number) {
+        let is_doubtful = self.past.is_doubtful(at);
+        // What is handed in has its row since it was taken up.
+        if matches!(at, At::Done(_)) || matches!(at, At::HandedIn(_)) && !is_doubtful {
             return Ok((Turn::Over, 0));
         }
         let mut item = line.prepare(&self.shape);
         let asked = std::mem::replace(&mut item.asked, Err(wrong("")));
-        let is_doubtful = self.past.is_doubtful(at);
         let bound = match &asked {
-            // Who asks with another model now may ask somebody who takes no batches: what is handed in stays where it is.
-            Ok(request) => match targets.find(&request.model) {
-                Ok(target) => self.spend.batch_bound(target, request)?,
-                Err(error) if at == At::Fresh || is_doubtful => return Err(error),
-                Err(_) => 0,
-            },
+            Ok(request) => self.spend.batch_bound(targets.find(&request.model)?, request)?,
             Err(_) => 0,
         };
-        if matches!(at, At::HandedIn(_)) && !is_doubtful {
-            self.spend.reserve(bound);
-            self.rows.insert(number, Row::of(&item, bound));
-            return Ok((Turn::Over, 0));
-        }
         if is_doubtful {
             self.spend.doubt(bound);
             if self.wish.in_doubt == InDoubt::Skip {
@@ -220,37 +241,45 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         }
     }
 
-    /// Adds a line to the part that is gathered for its target; a part that is full goes.
+    /// Adds a line to the part that is gathered for its target; a part that is full goes. False: there is no room for one more
+    /// part, and the line is left for later.
     async fn draft(
         &mut self,
         drafts: &mut BTreeMap<String, Draft>,
         target: &BatchTarget,
         row: Row,
         request: &Request,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let most = target.bytes().min(PART_BYTES);
         let name = target.name().to_owned();
         let key = key(row.mark.number);
         if let Some(mut draft) = drafts.remove(&name) {
             let before = draft.bytes.len();
-            let pushed = if draft.rows.len() < target.lines() { target.push(&mut draft.bytes, &key, request) } else { Ok(()) };
-            let fits = draft.rows.len() < target.lines() && draft.bytes.len() <= most;
+            let answers = draft.answers.saturating_add(target.answer_size(request));
+            let is_short = draft.rows.len() < target.lines() && target.answer_bytes().is_none_or(|most| answers <= most);
+            let pushed = if is_short { target.push(&mut draft.bytes, &key, request) } else { Ok(()) };
+            let fits = is_short && draft.bytes.len() <= most;
             if pushed.is_ok() && fits {
                 draft.rows.push(row);
+                draft.answers = answers;
                 drafts.insert(name, draft);
-                return self.make_room(drafts).await;
+                return self.make_room(drafts).await.map(|()| true);
             }
             draft.bytes.truncate(before);
             if let Err(error) = pushed {
                 drafts.insert(name, draft);
                 self.drop_rows(std::slice::from_ref(&row));
-                return self.fail(&row, &error).await;
+                return self.fail(&row, &error).await.map(|()| true);
             }
             self.hand_in(draft).await?;
             if self.stopped.is_some() || self.is_halted() {
                 self.drop_rows(std::slice::from_ref(&row));
-                return Ok(());
+                return Ok(true);
             }
+        }
+        if self.parts.len() + self.aside.len() + drafts.len() >= PARTS || self.rows.len() >= OUT {
+            self.drop_rows(std::slice::from_ref(&row));
+            return Ok(false);
         }
         let mut bytes = Vec::new();
         let pushed = target.push(&mut bytes, &key, request);
@@ -259,10 +288,11 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             .and_then(|()| if bytes.len() <= most { Ok(()) } else { Err(Error::new(Kind::TooLarge, Origin::Caller, long())) });
         if let Err(error) = pushed {
             self.drop_rows(std::slice::from_ref(&row));
-            return self.fail(&row, &error).await;
+            return self.fail(&row, &error).await.map(|()| true);
         }
-        drafts.insert(name, Draft { target: target.clone(), model: request.model.clone(), bytes, rows: vec![row] });
-        self.make_room(drafts).await
+        let (model, answers) = (request.model.clone(), target.answer_size(request));
+        drafts.insert(name, Draft { target: target.clone(), model, bytes, rows: vec![row], answers });
+        self.make_room(drafts).await.map(|()| true)
     }
 
     /// Where lines go to many models, no more is gathered at a time than for one.
@@ -335,10 +365,10 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             self.drop_rows(&draft.rows);
             return self.keep(Record::Released(marks.iter().map(|mark| mark.number).collect())).await;
         };
-        self.good();
+        self.patience.good();
         self.keep(Record::Taken { name, id: id.clone() }).await?;
         let lines: HashSet<u64> = marks.iter().map(|mark| mark.number).collect();
-        self.parts.push(Out { id, target: draft.target, model: draft.model, lines, done: 0 });
+        self.parts.push(Out::new(id, draft.target, draft.model, lines));
         self.rows.extend(draft.rows.into_iter().map(|row| (row.mark.number, row)));
         self.show();
         Ok(())
@@ -346,7 +376,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
 
     /// Waits after an error, if it may pass. False: the run ends by it.
     async fn bear(&mut self, error: &Error) -> bool {
-        match self.patience(error) {
+        match self.patience.bear(error) {
             Some(wait) => {
                 self.rest(wait).await;
                 !self.is_halted()

@@ -4,15 +4,17 @@
 
 mod fetch;
 mod hand_in;
+mod patience;
 mod target;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use trunkline::batch::BatchTarget;
 use trunkline::codec::dialect::Dialect;
-use trunkline::{Client, Error, Kind, Result};
+use trunkline::{Client, Error, Reply, Result};
 
 use super::input::{Item, Shape};
 use super::journal::{Ending, Figures, Mark, Record};
@@ -23,10 +25,9 @@ use super::spend::Spend;
 use super::{AtProvider, Batch, Halt, InDoubt, Opened, Progress, Report};
 use crate::fault::wrong;
 
+use patience::Patience;
 pub(super) use target::Targets;
 
-/// For how long a provider may fail.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// The longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often it is told how far it is while nothing happens.
@@ -56,13 +57,25 @@ struct Row {
 /// A batch that a provider has.
 struct Out {
     id: String,
-    target: BatchTarget,
+    target: Arc<BatchTarget>,
     /// As it was asked for.
-    model: String,
+    model: Arc<str>,
     /// Lines that are not recorded.
     lines: HashSet<u64>,
     /// Done there, as far as it tells.
     done: u64,
+    /// When it is asked after again.
+    due: Instant,
+    /// It was asked after, and this is how long the provider wants to have it wait at least.
+    wait: Option<Duration>,
+    patience: Patience,
+}
+
+/// A call that is over, for the client's recorder.
+struct Call {
+    target: Arc<BatchTarget>,
+    model: Arc<str>,
+    answer: Result<Reply>,
 }
 
 struct Run<'a, T> {
@@ -77,15 +90,19 @@ struct Run<'a, T> {
     tell: T,
     rows: HashMap<u64, Row>,
     parts: Vec<Out>,
+    /// What could not be asked after or fetched, and why.
+    aside: Vec<(Out, Error)>,
     provider: String,
     unwritten: Vec<Record>,
     unwritten_bytes: usize,
+    /// Those of the results that are not on the disk: recorded before, they would be recorded again by the run after a kill.
+    calls: Vec<Call>,
     progress: Progress,
     stopped: Option<String>,
     /// Nothing is asked any more either.
     leaving: bool,
-    last_good: Instant,
-    failures: u32,
+    /// With the provider while lines are handed in.
+    patience: Patience,
     started: Instant,
 }
 
@@ -109,7 +126,6 @@ impl Opened {
             return Err(wrong(format!("{path} has {total} lines, and line {known} of it {what}")));
         }
         let spend = Spend::new(batch.budget, past.figures.micros);
-        let now = Instant::now();
         let mut run = Run {
             client,
             batch: &batch,
@@ -122,15 +138,16 @@ impl Opened {
             tell,
             rows: HashMap::new(),
             parts: Vec::new(),
+            aside: Vec::new(),
             provider: String::new(),
             unwritten: Vec::new(),
             unwritten_bytes: 0,
+            calls: Vec::new(),
             progress: Progress { total, ..Progress::default() },
             stopped: None,
             leaving: false,
-            last_good: now,
-            failures: 0,
-            started: now,
+            patience: Patience::default(),
+            started: Instant::now(),
         };
         let driven = tokio::select! {
             driven = run.drive() => driven,
@@ -157,6 +174,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     async fn drive(&mut self) -> Result<()> {
         self.check()?;
         self.take_up().await?;
+        self.know_rows().await?;
         loop {
             if self.leaving {
                 return Ok(());
@@ -207,24 +225,6 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         }
     }
 
-    fn good(&mut self) {
-        (self.failures, self.last_good) = (0, Instant::now());
-    }
-
-    /// How long to wait after an error before asking the same again; `None`: it does not help, or not any more.
-    fn patience(&mut self, error: &Error) -> Option<Duration> {
-        let passes = trunkline::batch::may_pass(error);
-        let lasting = matches!(error.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::QuotaExhausted | Kind::Tls);
-        if !passes || lasting || self.last_good.elapsed() > PATIENCE {
-            return None;
-        }
-        self.failures += 1;
-        Some(match error.retry {
-            trunkline::Retry::After(wait) => wait,
-            _ => Duration::from_millis(500).saturating_mul(1 << self.failures.min(7)).min(LONGEST_PAUSE),
-        })
-    }
-
     /// Puts it down, and returns when it is on the disk.
     async fn keep(&mut self, record: Record) -> Result<()> {
         self.past.hear(&record);
@@ -247,6 +247,7 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
         for kept in self.hand_over() {
             kept.await?;
         }
+        self.calls.drain(..).for_each(Call::record);
         self.show();
         Ok(())
     }
@@ -270,12 +271,13 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
     fn note(&mut self) {
         let lines = self.rows.len() as u64;
         let done = self.parts.iter().map(|part| part.done.min(part.lines.len() as u64)).sum();
+        let batches = self.parts.len() + self.aside.len();
         let progress = &mut self.progress;
         (progress.answered, progress.failed, progress.skipped) = (self.past.answered, self.past.failed, self.past.skipped);
         (progress.input, progress.output) = (self.past.figures.input, self.past.figures.output);
         progress.cost = self.spend.cost();
         progress.elapsed = self.started.elapsed();
-        progress.provider = Some(AtProvider { provider: self.provider.clone(), batches: self.parts.len(), lines, done });
+        progress.provider = Some(AtProvider { provider: self.provider.clone(), batches, lines, done });
     }
 
     fn finish(mut self, driven: Result<()>, in_doubt: Vec<u64>) -> Result<Report> {
@@ -290,11 +292,38 @@ impl<T: FnMut(&Progress)> Run<'_, T> {
             };
             self.stop(what);
         }
-        let Run { keeper, progress, stopped, .. } = self;
+        // Lines that wait for others to be over, and nobody waits here any more.
+        let nobodys = self.progress.total.saturating_sub(self.progress.done()).saturating_sub(self.past.count_handed_in());
+        if nobodys > 0 {
+            self.stop(format!("{nobodys} lines are with nobody yet: run the same command again to hand them in"));
+        }
+        let Run { keeper, progress, stopped, calls, .. } = self;
         keeper.finish()?;
+        calls.into_iter().for_each(Call::record);
         driven?;
         let complete = stopped.is_none() && progress.done() == progress.total;
         Ok(Report { progress, in_doubt, complete, stopped })
+    }
+}
+
+impl Call {
+    fn record(self) {
+        self.target.record(&self.model, &self.answer);
+    }
+}
+
+impl Out {
+    fn new(id: String, target: BatchTarget, model: String, lines: HashSet<u64>) -> Self {
+        Out {
+            id,
+            target: Arc::new(target),
+            model: model.into(),
+            lines,
+            done: 0,
+            due: Instant::now(),
+            wait: None,
+            patience: Patience::default(),
+        }
     }
 }
 
