@@ -58,8 +58,8 @@ pub struct Store {
     path: PathBuf,
     /// Which file it is, as the system counts them.
     file: Option<FileId>,
-    /// Why it is only read, if it is.
-    unwritable: Option<String>,
+    /// Why it is only read, if it is, and what writing waits for.
+    unwritable: Option<(String, &'static str)>,
 }
 
 impl Store {
@@ -101,12 +101,14 @@ impl Store {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                // What is kept can be read on a full disk, too.
+                // What is kept can be read on a full disk, too, and where one may not write.
                 Err(error) if !opening.create && unwritable::is_sign(&error) => {
                     let why = explain(path, &error).message;
-                    let read = unwritable::open(path, MIGRATIONS).await;
-                    let connection = read.map_err(|_| explain(path, &error))?;
-                    return Ok(Store { unwritable: Some(why), ..Store::of(connection, path) });
+                    let Ok(connection) = unwritable::open(path, MIGRATIONS).await else {
+                        let log = if unwritable::has_log(path) { "; copy it, and its -wal, to where you may write" } else { "" };
+                        return Err(wrong(format!("{why}{log}")));
+                    };
+                    return Ok(Store { unwritable: Some((why, unwritable::until(&error))), ..Store::of(connection, path) });
                 }
                 Err(error) => return Err(explain(path, &error)),
             }
@@ -118,9 +120,9 @@ impl Store {
         Store { connection, path: path.to_owned(), file: FileId::of(path), unwritable: None }
     }
 
-    /// Why it is only read, if it is: it could not be opened otherwise, as on a full disk.
+    /// Why it is only read, if it is: it could not be opened otherwise, as on a full disk or in another's folder.
     pub fn unwritable(&self) -> Option<&str> {
-        self.unwritable.as_deref()
+        self.unwritable.as_ref().map(|(why, _)| why.as_str())
     }
 
     /// Where it is.
@@ -139,8 +141,8 @@ impl Store {
     }
 
     pub(crate) fn wrong(&self, error: &sqlx::Error) -> Error {
-        if let Some(why) = &self.unwritable {
-            return wrong(format!("{why}; nothing can be written until there is room"));
+        if let Some((why, until)) = &self.unwritable {
+            return wrong(format!("{why}; {until}"));
         }
         explain_sql(&self.path, error)
     }

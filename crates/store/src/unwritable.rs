@@ -1,4 +1,4 @@
-//! A store that cannot be written, for its disk is full: it can be read all the same.
+//! A store that cannot be written, for its disk is full or it is another's: it can be read all the same.
 
 use std::path::Path;
 
@@ -31,17 +31,48 @@ pub(crate) fn is_sign(error: &MigrateError) -> bool {
     matches!(code(error.as_ref()) & 0xff, FULL | INPUT_OUTPUT | READ_ONLY | CANNOT_OPEN)
 }
 
-/// Opens a store that is in this version's shape, without a file being made beside it: what several share on a disk is kept
-/// in memory, and so nobody else has it open meanwhile.
+/// What has to come before it can be written again.
+pub(crate) fn until(error: &MigrateError) -> &'static str {
+    let code = match error {
+        MigrateError::Execute(sqlx::Error::Database(error)) => code(error.as_ref()),
+        _ => 0,
+    };
+    match code & 0xff {
+        READ_ONLY => "nothing can be written where you may only read",
+        CANNOT_OPEN => "nothing can be written until a file can be made beside it: that takes room, and the right to write there",
+        _ => "nothing can be written until there is room",
+    }
+}
+
+/// Opens a store that is in this version's shape, without a file being made beside it.
 pub(crate) async fn open(path: &Path, migrations: &[(i64, &str, &str)]) -> Result<SqliteConnection, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
+    // What several share on a disk is kept in memory, and so nobody else has it open meanwhile.
+    let alone = options(path).locking_mode(SqliteLockingMode::Exclusive);
+    match read(&alone, migrations).await {
+        // Nobody writes to a store without a log beside it, and all that was written is in it.
+        Err(_) if !has_log(path) => read(&options(path).immutable(true).read_only(true), migrations).await,
+        read => read,
+    }
+}
+
+/// Whether something was written that is not in the file itself yet.
+pub(crate) fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|data| data.len() > 0)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
         .filename(path)
-        .locking_mode(SqliteLockingMode::Exclusive)
         .pragma("query_only", "ON")
         .pragma("temp_store", "MEMORY")
         .pragma("cache_size", "-1024")
         .command_buffer_size(8)
-        .disable_statement_logging();
+        .disable_statement_logging()
+}
+
+async fn read(options: &SqliteConnectOptions, migrations: &[(i64, &str, &str)]) -> Result<SqliteConnection, sqlx::Error> {
     let mut connection = options.connect().await?;
     let newest = sqlx::query::<Sqlite>("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&mut connection).await?;
     let newest: Option<i64> = newest.try_get(0)?;

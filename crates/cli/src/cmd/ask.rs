@@ -82,7 +82,7 @@ impl Ask {
         if let Some(wanted) = wanted {
             return self.converse(&client, wanted, asked, global).await;
         }
-        signal::stoppable(self.once(&client, asked, global)).await
+        self.once(&client, asked, global).await
     }
 
     /// Asks, and keeps nothing of it.
@@ -96,8 +96,12 @@ impl Ask {
         }
         let schema = wanted_schema(&request);
         let call = client.call(request);
-        let told = if whole { print_whole(call.send().await?.into(), global)? } else { print_stream(call, global).await? };
-        follows(schema.as_ref(), &told)
+        // Only from here on: a signal that was listened to before could not end the reading of a pipe.
+        let told = async {
+            let told = if whole { print_whole(call.send().await?.into(), global)? } else { print_stream(call, global).await? };
+            follows(schema.as_ref(), &told)
+        };
+        signal::stoppable(told).await
     }
 
     /// Asks within a conversation. What is said of model and instructions holds from now on.

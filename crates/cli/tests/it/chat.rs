@@ -192,6 +192,32 @@ fn a_call_that_fails_can_be_made_again() {
 }
 
 #[test]
+fn what_a_prompt_says_goes_with_the_first_question_that_is_answered() {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let provider = LocalProvider::start(|_: &Seen| match COUNT.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => Answer::json(400, r#"{"error":{"message":"no such luck","type":"invalid_request_error"}}"#),
+        _ => says(&["good"]),
+    });
+    let folder = Folder::new();
+    write_config(&folder, &provider);
+    std::fs::write(folder.0.join("p.toml"), "model = \"house/m\"\nprompt = \"Be kind.\"").unwrap();
+    good(&folder, &["prompts", "add", "p", "p.toml"], "");
+    let input = "one\n/retry\ntwo\nthree\n/undo\n/undo\nfour\n/retry\nfive\n";
+    let ran = run(&folder, &["chat", "-m", "prompt:p", "--json"], input);
+    let kind = |question: &str| vec!["user: Be kind.".to_owned(), format!("user: {question}")];
+    let answer = || "assistant: good".to_owned();
+    let requests: Vec<Vec<String>> = provider.requests().iter().map(told).collect();
+    let after = |first: &str, next: &str| [kind(first), vec![answer(), format!("user: {next}")]].concat();
+    let wanted =
+        [kind("one"), kind("one"), kind("two"), after("two", "three"), kind("four"), kind("four"), after("four", "five")];
+    assert_eq!(requests, wanted, "{}", text(&ran.stderr));
+    // What is asked is told alone.
+    let turns: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let prompts: Vec<&Value> = turns.as_array().unwrap().iter().map(|turn| &turn["prompt"]).collect();
+    assert_eq!(prompts, ["one", "one", "two", "three", "four", "four", "five"]);
+}
+
+#[test]
 fn ask_goes_on_with_what_is_kept() {
     let (folder, provider) = (Folder::new(), LocalProvider::start(|_: &Seen| says(&["yes"])));
     write_config(&folder, &provider);

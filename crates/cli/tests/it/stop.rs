@@ -69,3 +69,24 @@ fn the_ledger_has_the_calls_of_every_command_whatever_stops_it() {
         assert_eq!(rows(&folder), calls, "{arguments:?} {how}");
     }
 }
+
+#[test]
+fn a_command_that_reads_a_pipe_ends_by_a_signal() {
+    let (folder, provider) = (Folder::new(), slow());
+    write_config(&folder, &provider);
+    std::fs::write(folder.0.join("p.toml"), "prompt = \"x\"").unwrap();
+    assert!(run(&folder, &["prompts", "add", "p", "p.toml"], "").status.success());
+    let commands: [&[&str]; 3] =
+        [&["ask", "-m", "house/m"], &["ask", "-m", "prompt:p"], &["ask", "--keep", "-m", "prompt:p", "more"]];
+    for (arguments, how) in commands.iter().flat_map(|arguments| [(arguments, "-TERM"), (arguments, "-INT")]) {
+        let mut child = begin(&folder, arguments);
+        let mut pipe = child.stdin.take().unwrap();
+        // More than a pipe holds: when all is written, it is being read.
+        std::io::Write::write_all(&mut pipe, &[b'a'; 1 << 20]).unwrap();
+        signal(&child, how);
+        let ended = child.wait_with_output().unwrap();
+        assert!(!ended.status.success(), "{arguments:?} {how}");
+        drop(pipe);
+    }
+    assert_eq!(provider.requests().len(), 0);
+}

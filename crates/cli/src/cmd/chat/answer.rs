@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use serde_json::json;
-use trunkline::ir::{Message, Request, Response};
+use trunkline::ir::{Message, Request, Response, Role};
 use trunkline::{Error, Losses};
 use trunkline_store::TurnRow;
 
@@ -54,6 +54,7 @@ impl Talk<'_> {
         screen.finish()?;
         let whole = matches!(came.ended, Ended::Whole);
         self.open = (!whole).then(|| Open { asked: messages.clone(), kept: came.kept });
+        self.hold(&messages, !came.kept);
         self.tell(&messages, &came);
         if self.session.id() != before {
             self.note(&format!("{before} was gone on with elsewhere: this goes on as session {}", self.session.id()));
@@ -70,6 +71,13 @@ impl Talk<'_> {
             crate::terminal::complain("");
         }
         Ok(())
+    }
+
+    /// What a prompt says before the first question is still to go when a question that had it is not in the conversation.
+    pub(super) fn hold(&mut self, asked: &[Message], still: bool) {
+        if asked.starts_with(&self.opening) {
+            self.pending = if still { self.opening.clone() } else { Vec::new() };
+        }
     }
 
     async fn stream(&mut self, request: Request, screen: &mut Screen) -> anyhow::Result<Came> {
@@ -158,7 +166,8 @@ fn turn_json(session: &str, asked: &[Message], came: &Came, turn: Option<&TurnRo
     };
     json!({
         "session": session,
-        "prompt": asked.iter().map(Message::plain_text).collect::<String>(),
+        // The question alone: a prompt may have said more before it.
+        "prompt": asked.iter().rfind(|message| message.role == Role::User).map(Message::plain_text).unwrap_or_default(),
         "text": answered,
         "target": came.target,
         "model": came.response.model,

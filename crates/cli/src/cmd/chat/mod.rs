@@ -274,7 +274,7 @@ impl Talk<'_> {
                 // What is looked at comes before what is asked about it.
                 let asked = std::mem::replace(&mut message.parts, std::mem::take(&mut self.attached));
                 message.parts.extend(asked);
-                let mut messages = std::mem::take(&mut self.pending);
+                let mut messages = self.pending.clone();
                 messages.push(message);
                 self.ask(messages).await?;
             }

@@ -89,6 +89,7 @@ impl Talk<'_> {
             return Ok(());
         }
         let turn = self.session.undo().await?.context("there is nothing to take back")?;
+        self.hold(&turn.asked, true);
         let asked: String = turn.asked.iter().map(trunkline::ir::Message::plain_text).collect();
         let left = turns(self.session.turns().len() as u64);
         self.note(&format!("taken back: {} ({left} left)", short(&asked)));
