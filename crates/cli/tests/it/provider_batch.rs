@@ -166,6 +166,9 @@ fn killed_at_any_moment_every_line_comes_once_and_none_is_handed_in_twice() {
         let answers: Vec<String> = rows(&folder).iter().map(|row| content(row).to_owned()).collect();
         assert_eq!(answers, prompts.iter().map(|prompt| format!("re {prompt}")).collect::<Vec<_>>(), "{dialect}");
         assert!(batches.prompts().values().all(|times| *times == 1), "{dialect}: {:?}", batches.prompts());
+        let stats = run(&folder, &["stats", "--json"], "");
+        let stats: Value = serde_json::from_slice(&stats.stdout).unwrap();
+        assert!(stats["all"]["calls"].as_u64().unwrap() <= 30, "a kill doubles no row of the ledger: {stats:#}");
     }
     println!("{killed} kills of {round} batches");
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use trunkline::Client;
 use trunkline::config::{Config, Environment};
 use trunkline_testkit::provider::batch::{Batches, Plan};
-use trunkline_testkit::provider::{LocalProvider, Seen};
+use trunkline_testkit::provider::{Answer, LocalProvider, Seen};
 use trunkline_work::batch::{Batch, Halt, InDoubt, Order, Report, Wish};
 
 const LINES: usize = 40;
@@ -172,4 +172,49 @@ async fn lines_of_two_providers_and_lines_that_are_too_long() {
     let report = run(&client, batch(&folder, Order::Input), wish, None).await;
     assert_eq!((report.progress.answered, report.progress.failed), (1, 1));
     assert_eq!(rows(&folder)[0]["error"]["code"], "RequestTooLargeError");
+}
+
+/// A folder with lines of these bodies.
+fn folder_of(name: &str, lines: impl Iterator<Item = Value>) -> Folder {
+    let folder = Folder::new(name);
+    std::fs::write(folder.0.join("in.jsonl"), lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn no_more_batches_than_the_limit_are_there_at_a_time_however_often_it_is_run() {
+    let batches = Batches::new(Plan { polls: 1_000_000, ..Plan::default() });
+    let shared = batches.clone();
+    let provider = LocalProvider::start(move |seen: &Seen| shared.answer(seen));
+    let client = client("gemini", &provider.url(), 1);
+    let folder = folder_of("limit", (0..203).map(|n| json!({ "model": "house/m", "prompt": format!("p{n}") })));
+    let wish = Wish { in_doubt: InDoubt::Skip, wait: false };
+    for _ in 0..2 {
+        let report = run(&client, batch(&folder, Order::Input), wish, None).await;
+        let told = report.stopped.unwrap_or_default();
+        assert!(told.contains("3 lines are with nobody yet"), "{told}");
+        assert_eq!(batches.sizes().len(), 200);
+    }
+    batches.set(Plan::default());
+    let report = run(&client, batch(&folder, Order::Input), Wish { wait: true, ..wish }, None).await;
+    assert!(report.complete && rows(&folder).len() == 203 && batches.sizes().len() == 203, "{report:?}");
+}
+
+#[tokio::test]
+async fn answers_that_come_in_one_reply_are_bounded_and_one_that_is_too_long_is_not_asked_for_again_and_again() {
+    let batches = Batches::new(Plan::default());
+    let shared = batches.clone();
+    let provider = LocalProvider::start(move |seen: &Seen| match seen.path.ends_with("/batch_1") {
+        true => Answer::json(200, " ".repeat(65 << 20)),
+        false => shared.answer(seen),
+    });
+    let client = client("gemini", &provider.url(), 10);
+    // Of 24 MB each, as far as can be told.
+    let line = |n: usize| json!({ "model": "house/m", "prompt": format!("p{n}"), "max_tokens": 4_000_000 });
+    let folder = folder_of("long", (0..5).map(line));
+    let wish = Wish { in_doubt: InDoubt::Skip, wait: true };
+    let report = run(&client, batch(&folder, Order::Done), wish, None).await;
+    assert_eq!((batches.sizes(), report.progress.answered), (vec![2, 2, 1], 3));
+    let told = report.stopped.unwrap_or_default();
+    assert!(told.contains("(lines 1-2)") && told.contains("raise reply_limit under [network]"), "{told}");
 }
