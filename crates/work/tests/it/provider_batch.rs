@@ -204,9 +204,8 @@ async fn no_more_batches_than_the_limit_are_there_at_a_time_however_often_it_is_
 async fn answers_that_come_in_one_reply_are_bounded_and_one_that_is_too_long_is_not_asked_for_again_and_again() {
     let batches = Batches::new(Plan::default());
     let shared = batches.clone();
-    let provider = LocalProvider::start(move |seen: &Seen| match seen.path.ends_with("/batch_1") {
-        true => Answer::json(200, " ".repeat(65 << 20)),
-        false => shared.answer(seen),
+    let provider = LocalProvider::start(move |seen: &Seen| {
+        if seen.path.ends_with("/batch_1") { Answer::json(200, " ".repeat(65 << 20)) } else { shared.answer(seen) }
     });
     let client = client("gemini", &provider.url(), 10);
     // Of 24 MB each, as far as can be told.
