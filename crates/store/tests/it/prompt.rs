@@ -59,8 +59,16 @@ fn a_label_points_at_a_version_that_is_there_whoever_deletes_meanwhile() {
     let open = async |path| Store::open(&Opening::at(path)).await.unwrap();
     let newest = std::sync::atomic::AtomicU32::new(0);
     let order = std::sync::atomic::Ordering::SeqCst;
+    struct End<'a>(&'a std::sync::atomic::AtomicU32);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(u32::MAX, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            // However it ends: else the others would go on for ever.
+            let _end = End(&newest);
             runtime().block_on(async {
                 let mut store = open(&path).await;
                 for number in 0..150 {
@@ -68,7 +76,6 @@ fn a_label_points_at_a_version_that_is_there_whoever_deletes_meanwhile() {
                     newest.store(version, order);
                     store.delete_prompt("p").await.unwrap();
                 }
-                newest.store(u32::MAX, order);
             });
         });
         runtime().block_on(async {
@@ -80,6 +87,8 @@ fn a_label_points_at_a_version_that_is_there_whoever_deletes_meanwhile() {
                 }
                 let _ = store.label_prompt("p", "live", Some(version)).await;
                 let _ = store.share_prompt("p", &BTreeMap::from([(version, 1)])).await;
+                // Room for the other, who would else be kept waiting longer than a statement waits.
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });
     });
