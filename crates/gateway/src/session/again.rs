@@ -9,7 +9,7 @@ use trunkline::codec::{Dialect, Error, Kind, Origin, Result};
 use trunkline::ir::{Choice, Finish, Raw, Reason, Response, Usage};
 use trunkline_store::TurnRow;
 
-use super::PREVIOUS;
+use super::{PREVIOUS, may_have};
 use crate::header;
 use crate::worker::Worker;
 
@@ -28,7 +28,8 @@ pub(crate) async fn tell(worker: &Worker, head: &Parts, (dialect, id): (&'static
         let told = || serde_json::json!({ "id": id, "object": "response", "deleted": true }).to_string().into_bytes();
         return if gone { Ok(told()) } else { Err(unknown()) };
     }
-    let (turn, previous) = sessions.answer(id).await?.filter(|(turn, _)| turn.user_id == user).ok_or_else(unknown)?;
+    let (turn, previous) =
+        sessions.answer(id).await?.filter(|(turn, _)| may_have(user.as_deref(), turn.user_id.as_deref())).ok_or_else(unknown)?;
     Ok(write(dialect, turn, previous))
 }
 

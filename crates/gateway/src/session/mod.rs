@@ -54,6 +54,8 @@ pub(crate) struct Place {
     previous: Option<String>,
     /// How many of the request's messages are not new.
     known: usize,
+    /// Whose the answer is that it goes on from.
+    user: Option<String>,
 }
 
 /// The request as it came.
@@ -102,12 +104,18 @@ pub(crate) async fn find(worker: &Worker, came: Came<'_>, session: Option<&str>)
             let kept = kept.unwrap_or_default();
             let Some(sessions) = worker.record.sessions().filter(|_| is_ours(&previous, &kept)) else { return Ok(None) };
             let keeper::Found { turns, held, .. } = sessions.response(&previous, wish(worker, None)).await?;
-            let Some(last) = turns.last().filter(|turn| turn.user_id.as_deref() == came.user) else { return Ok(None) };
+            let Some(last) = turns.last().filter(|turn| may_have(came.user, turn.user_id.as_deref())) else { return Ok(None) };
             let (parent, known) = (Some(last.id), usize::from(kept.instructed));
-            let place = Place { parent, known, previous: Some(previous), ..Place::default() };
+            let place = Place { parent, known, previous: Some(previous), user: last.user_id.clone(), ..Place::default() };
             Ok(Some(Talk { request: came.read(Some(span))?, system: None, summary: None, turns, place, _held: held }))
         }
     }
+}
+
+/// Whether who names this user may have an answer of `owner`'s. Whoever names nobody has its id, which cannot be guessed: clients
+/// do not say again whose an answer is when they ask for it.
+pub(super) fn may_have(user: Option<&str>, owner: Option<&str>) -> bool {
+    user.is_none() || user == owner
 }
 
 /// So much of a conversation, and no more than there is memory for.
@@ -240,7 +248,7 @@ pub(crate) fn keeping(
         session: place.session.as_ref().map(|session| session.id.clone()).unwrap_or_default(),
         response_id: stored.map(|kept| format!("{}{id}", kept.prefix)),
         key_id: key_of(worker),
-        user_id: came.user.map(str::to_owned),
+        user_id: came.user.map(str::to_owned).or_else(|| place.user.clone()),
         model: came.model.to_owned(),
         ..TurnRow::new(sessions.next_id())
     };

@@ -90,6 +90,12 @@ fn the_user_of_a_body_is_the_user_of_what_is_kept() {
     }
     house.ask(&next("alice"));
     in_order(&house.sent(), &["one", "You said one.", "one"]);
+    // Who names nobody has the id, and what follows is alice's all the same.
+    let unnamed = keyed(respond("openai-chat", "four", json!({"previous_response_id": first})));
+    let fourth = house.ask(&unnamed).json()["id"].clone();
+    in_order(&house.sent(), &["one", "You said one.", "four"]);
+    house.ask(&keyed(Ask::get(&format!("/v1/responses/{}", fourth.as_str().unwrap()))));
+    assert_eq!(house.gateway.ask(&by("bob", json!({"previous_response_id": fourth}))).status(), 400);
     // So is a session.
     let body = |name: &str| {
         let body = json!({"model": "at-openai-chat/tiny-1", "user": name, "messages": user("two")}).to_string();
@@ -112,6 +118,7 @@ fn the_user_of_a_body_is_the_user_of_what_is_kept() {
         (store.session("s-1").await.unwrap(), store.turn_of_response(first.as_str().unwrap()).await.unwrap())
     });
     assert_eq!(left, (None, None));
+    assert_eq!(house.store(async |store| store.turn_of_response(fourth.as_str().unwrap()).await.unwrap()), None);
     let bytes = std::fs::read(&path).unwrap();
     assert!(!bytes.windows(12).any(|window| window == b"You said one"), "traces of what was to be forgotten");
 }
