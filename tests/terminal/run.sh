@@ -202,6 +202,7 @@ key Up
 see '> /sessions'
 shown
 key C-c
+ready
 type_ /quit
 see 'left with 0'
 [ "$(stat -c %a "$home/.local/share/trunkline/chat_history")" = 600 ] || fail "others may read what was typed"
