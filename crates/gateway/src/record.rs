@@ -12,7 +12,7 @@ use trunkline::monitor::{Counters, Exchange, Label, Outcome, Recorder, Texts};
 use trunkline_store::{BATCH, CallRow, ExchangeRow, Id, Ids, Kinds, Ledger, Opening, State, Status, Word};
 
 use crate::door::Door;
-use crate::header::short;
+use crate::header::{NAME_MOST, short};
 use crate::keeper::{Keeper, Tally, Wanted};
 use crate::log::{Entry, Lines, Log};
 use crate::meter::{self, Meter};
@@ -220,14 +220,14 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
     CallRow {
         begun_us: outcome.begun.duration_since(UNIX_EPOCH).map_or(0, micros),
         request_id: outcome.request_id,
-        key_id: outcome.key.as_deref().map(str::to_owned),
+        key_id: outcome.key,
         user_id: outcome.user.map(short),
         tags: outcome.tags.map(short),
         operation: Word::Borrowed(operation),
         dialect: outcome.dialect.map(Word::Borrowed),
         model: short(outcome.model),
         task: outcome.task.map(short),
-        target: outcome.target.as_deref().map(|target| short(target.to_owned())),
+        target: outcome.target.map(shared),
         streamed: outcome.streamed,
         status,
         error: outcome.error.as_ref().map(|error| Word::Borrowed(meter::word(error.kind))),
@@ -262,7 +262,7 @@ fn row(outcome: Outcome, id: Id) -> CallRow {
 
 fn exchange(exchange: &Exchange, is_one_of_several: bool) -> ExchangeRow {
     ExchangeRow {
-        target: short(exchange.target.as_ref().to_owned()),
+        target: shared(Arc::clone(&exchange.target)),
         dialect: exchange.dialect.map(Word::Borrowed),
         started_us: micros(exchange.started),
         elapsed_us: micros(exchange.elapsed),
@@ -275,6 +275,11 @@ fn exchange(exchange: &Exchange, is_one_of_several: bool) -> ExchangeRow {
         currency: exchange.cost.map(|cost| Word::Borrowed(cost.currency.as_str())),
         kinds: exchange.usage.as_ref().filter(|_| is_one_of_several).map(Kinds::from),
     }
+}
+
+/// A name that many have, of which the end is left out where it is too long.
+fn shared(name: Arc<str>) -> Arc<str> {
+    if name.len() > NAME_MOST { short(name.as_ref().to_owned()).into() } else { name }
 }
 
 fn micros(duration: Duration) -> u64 {

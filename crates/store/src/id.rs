@@ -31,9 +31,12 @@ impl Id {
 
     /// As the gateway tells it to callers: 32 hexadecimal digits.
     pub fn digits(self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let halves = self.bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
-        halves.map(|half| char::from(DIGITS.get(usize::from(half)).copied().unwrap_or(b'0'))).collect()
+        let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
+        let mut digits = [[0; 2]; 16];
+        for (pair, byte) in digits.iter_mut().zip(self.bytes()) {
+            *pair = [digit(byte >> 4), digit(byte & 0xF)];
+        }
+        String::from_utf8_lossy(digits.as_flattened()).into_owned()
     }
 
     /// From what is stored.
@@ -69,11 +72,20 @@ impl FromStr for Id {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.chars().filter(|c| *c != '-').map(|c| c.to_digit(16));
-        let read = digits
-            .take(33)
-            .try_fold((0u32, 0u128), |(count, number), digit| Some((count + 1, (number << 4) | u128::from(digit?))));
-        read.filter(|(count, _)| *count == 32).map(|(_, number)| Id(number)).ok_or("an id has 32 hexadecimal digits")
+        // By hand, and in halves, because the id of every call is read once.
+        let wrong = "an id has 32 hexadecimal digits";
+        let (mut count, mut high, mut low) = (0, 0u64, 0u64);
+        for byte in text.bytes().filter(|byte| *byte != b'-') {
+            let value = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                b'A'..=b'F' => byte - b'A' + 10,
+                _ => return Err(wrong),
+            };
+            (high, low) = (high << 4 | low >> 60, low << 4 | u64::from(value));
+            count += 1;
+        }
+        if count == 32 { Ok(Id(u128::from(high) << 64 | u128::from(low))) } else { Err(wrong) }
     }
 }
 
@@ -132,7 +144,12 @@ mod tests {
         assert!("89ab".contains(text.as_bytes()[19] as char), "{text}");
         assert_eq!(Id::from_bytes(&first.bytes()), Some(first));
         assert_eq!((first.digits(), first.digits().parse()), (text.replace('-', ""), Ok(first)));
-        assert!("0189".parse::<Id>().is_err() && Id::from_bytes(&[1]).is_none());
+        assert_eq!(text.to_uppercase().parse(), Ok(first));
+        let long = format!("{}0", first.digits());
+        for wrong in ["", "0189", &long, &text.replace('7', "g"), &text.replace('-', "+")] {
+            assert!(wrong.parse::<Id>().is_err(), "{wrong}");
+        }
+        assert!(Id::from_bytes(&[1]).is_none());
         let many: std::collections::HashSet<_> = (0..200_000).map(|_| ids.next(one)).collect();
         assert_eq!(many.len(), 200_000);
     }

@@ -1,5 +1,6 @@
 //! Calls read back: the newest, those that failed, one by its id.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
@@ -137,6 +138,7 @@ fn read_call(row: &SqliteRow) -> std::result::Result<(CallRow, Option<ExchangeRo
     let figure = |name| row.try_get::<Option<i64>, _>(name).map(|number| number.map(count));
     let text = |name| row.try_get::<Option<String>, _>(name);
     let word = |name| row.try_get::<Option<String>, _>(name).map(|text| text.map(Word::Owned));
+    let name = |name| row.try_get::<Option<Arc<str>>, _>(name);
     let id = row.try_get::<Vec<u8>, _>("id")?;
     let id = Id::from_bytes(&id).ok_or_else(|| sqlx::Error::Decode("an id that is none".into()))?;
     let dialect = word("dialect")?;
@@ -144,14 +146,14 @@ fn read_call(row: &SqliteRow) -> std::result::Result<(CallRow, Option<ExchangeRo
         id,
         begun_us: number("begun_us")?,
         request_id: if dialect.is_some() { id.digits() } else { String::new() },
-        key_id: text("key_id")?,
+        key_id: name("key_id")?,
         user_id: text("user_id")?,
         tags: text("tags")?,
         operation: Word::Owned(row.try_get("operation")?),
         dialect,
         model: row.try_get("model")?,
         task: text("task")?,
-        target: text("target")?,
+        target: name("target")?,
         streamed: row.try_get("streamed")?,
         status: u16::try_from(row.try_get::<i64, _>("status")?).unwrap_or(0),
         error: word("error")?,

@@ -152,7 +152,12 @@ fn items(call: &CallRow) -> Vec<Item> {
                 let end = exchange.started_us.saturating_add(exchange.elapsed_us);
                 let work = Work { pieces, minute: at(end), ..Work::from(usage.unwrap_or_default()) };
                 let stored = money(exchange.cost_micros, exchange.currency.as_deref());
-                (usage.is_some() || !pieces.is_empty()).then(|| Item { target: exchange.target.clone(), work, is_batch, stored })
+                (usage.is_some() || !pieces.is_empty()).then(|| Item {
+                    target: exchange.target.to_string(),
+                    work,
+                    is_batch,
+                    stored,
+                })
             };
             many.iter().enumerate().filter_map(item).collect()
         }

@@ -1,6 +1,7 @@
 //! What is stored of a call.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ pub struct CallRow {
     /// What the gateway told its caller; empty for calls of the command and of programs.
     pub request_id: String,
     /// Which of our keys the caller had.
-    pub key_id: Option<String>,
+    pub key_id: Option<Arc<str>>,
     /// For whom it was made, as the caller says.
     pub user_id: Option<String>,
     /// What else the caller says of it.
@@ -37,7 +38,7 @@ pub struct CallRow {
     /// The task that it is.
     pub task: Option<String>,
     /// Who answered, or was asked last: `provider/model`.
-    pub target: Option<String>,
+    pub target: Option<Arc<str>>,
     /// Whether the answer came in pieces.
     pub streamed: bool,
     /// The HTTP status that the caller got, or would have got.
@@ -119,7 +120,7 @@ impl TextsRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExchangeRow {
     /// Who was asked.
-    pub target: String,
+    pub target: Arc<str>,
     /// In which dialect.
     pub dialect: Option<Word>,
     /// Since the call's begin.
@@ -154,13 +155,10 @@ impl CallRow {
         self.target.is_none() || self.error.as_deref() == Some("not_found")
     }
 
-    /// How many bytes it takes in memory; about.
+    /// How many bytes it takes in memory; about. Names are short, and what was said is not.
     pub(crate) fn weight(&self) -> u64 {
-        let names = [&self.key_id, &self.user_id, &self.tags, &self.task, &self.target, &self.price_date, &self.mirror_of];
-        let names = names.into_iter().flatten().chain([&self.request_id, &self.model]).map(String::len).sum::<usize>();
-        let exchange = |exchange: &ExchangeRow| size_of::<ExchangeRow>() + exchange.target.len();
-        let exchanges = self.exchanges.iter().map(exchange).sum::<usize>();
-        (size_of::<CallRow>() + names + exchanges) as u64 + self.texts.as_ref().map_or(0, |texts| texts.weight())
+        let exchanges = self.exchanges.len() * size_of::<ExchangeRow>();
+        (size_of::<CallRow>() + exchanges) as u64 + self.texts.as_ref().map_or(0, |texts| texts.weight())
     }
 
     /// Whether all that is known of its exchanges follows from the call: there was one, at once, and it went well.

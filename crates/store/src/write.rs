@@ -1,10 +1,11 @@
 //! Rows into the store: all of a batch, or none.
 
 use std::collections::HashMap;
+use std::iter;
 
 use serde::Serialize;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection, Executor, Row, Transaction};
+use sqlx::{Arguments, AssertSqlSafe, Connection, Executor, Row, Transaction};
 use trunkline_codec::Result;
 
 use crate::forget::Forgotten;
@@ -53,18 +54,19 @@ async fn add_all(connection: &mut SqliteConnection, calls: &[CallRow]) -> Result
         return Ok(false);
     }
     let mut batch = Batch::default();
-    let numbered = batch.number(&mut transaction, calls).await?;
-    let mut rest = numbered.as_slice();
+    let mut rest = calls;
+    // All that is to be done with some before the next: then they are still at hand.
     while !rest.is_empty() {
         let (some, others) = rest.split_at_checked(at_once(rest.len())).unwrap_or((rest, &[]));
-        if add_calls(&mut transaction, some).await? < some.len() as u64 {
+        let numbered = batch.number(&mut transaction, some).await?;
+        if add_calls(&mut transaction, &numbered).await? < some.len() as u64 {
             transaction.rollback().await?;
             return Ok(false);
         }
+        for call in &numbered {
+            batch.take(&mut transaction, call).await?;
+        }
         rest = others;
-    }
-    for call in &numbered {
-        batch.take(&mut transaction, call).await?;
     }
     batch.end(transaction).await?;
     Ok(true)
@@ -177,7 +179,9 @@ type Numbered<'r> = (&'r CallRow, i64);
 /// Writes calls that are not there already. How many.
 async fn add_calls(connection: &mut SqliteConnection, calls: &[Numbered<'_>]) -> Result<u64, sqlx::Error> {
     let sql = format!("{CALL}{} ON CONFLICT (id) DO NOTHING", places(calls.len(), CALL_COLUMNS));
-    let mut query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), SqliteArguments::default());
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(calls.len() * CALL_COLUMNS, 0);
+    let mut query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), arguments);
     for (call, kind) in calls {
         query = query
             .bind(call.id.bytes().to_vec())
@@ -265,7 +269,7 @@ fn add_exchange<'q>(call: &CallRow, number: i64, exchange: &'q ExchangeRow) -> s
     sqlx::query::<Sqlite>(EXCHANGE)
         .bind(call.id.bytes().to_vec())
         .bind(number)
-        .bind(exchange.target.as_str())
+        .bind(exchange.target.as_ref())
         .bind(exchange.dialect.as_deref())
         .bind(int(exchange.started_us))
         .bind(int(exchange.elapsed_us))
@@ -286,7 +290,7 @@ pub(crate) const MIRROR: &str = "mirror";
 const SUMMED_MOST: u64 = 1 << 42;
 
 /// What a call adds to the sums, by currency.
-fn summed(call: &CallRow) -> Vec<(&str, Figures)> {
+fn summed(call: &CallRow) -> impl Iterator<Item = (&str, Figures)> {
     // What a provider claims must not make sums run over.
     let told = |figure: Option<u64>| figure.unwrap_or(0).min(SUMMED_MOST);
     let (input, output, elapsed) = (told(call.input), told(call.output), told(Some(call.elapsed_us)));
@@ -295,14 +299,13 @@ fn summed(call: &CallRow) -> Vec<(&str, Figures)> {
         let timed = if elapsed > 0 { output } else { 0 };
         [1, input, output, told(call.cache_read), told(call.reasoning), estimated, told(cost), timed, elapsed]
     };
-    if let Some(currency) = call.currency.as_deref() {
-        return vec![(currency, rest(call.cost_micros))];
-    }
-    // Tries in several currencies, or one without a price: what is known of each counts.
-    let mut all = vec![("", rest(None))];
-    let costs = call.exchanges.iter().filter_map(|exchange| Some((exchange.currency.as_deref()?, exchange.cost_micros)));
-    all.extend(costs.map(|(currency, cost)| (currency, [0, 0, 0, 0, 0, 0, told(cost), 0, 0])));
-    all
+    let (first, tries) = match call.currency.as_deref() {
+        Some(currency) => ((currency, rest(call.cost_micros)), &[][..]),
+        // Tries in several currencies, or one without a price: what is known of each counts.
+        None => (("", rest(None)), call.exchanges.as_slice()),
+    };
+    let costs = tries.iter().filter_map(|exchange| Some((exchange.currency.as_deref()?, exchange.cost_micros)));
+    iter::once(first).chain(costs.map(move |(currency, cost)| (currency, [0, 0, 0, 0, 0, 0, told(cost), 0, 0])))
 }
 
 /// Databases count with a sign.

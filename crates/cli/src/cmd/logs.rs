@@ -176,7 +176,7 @@ fn mark(call: &CallRow) -> Mark {
 
 /// Who answered; else what was asked for.
 fn asked(call: &CallRow) -> String {
-    call.target.clone().unwrap_or_else(|| call.model.clone())
+    call.target.as_deref().unwrap_or(&call.model).to_owned()
 }
 
 fn cost(call: &CallRow) -> String {
@@ -212,7 +212,7 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
             rows.push((Mark::None, vec![name.to_owned(), value]));
         }
     };
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let figure = |figure: Option<u64>| figure.map_or_else(String::new, |figure| figure.to_string());
     let ways = [call.dialect.as_deref(), call.exchanges.last().and_then(|last| last.dialect.as_deref())];
     let ways: Vec<&str> = ways.into_iter().flatten().collect();
@@ -222,16 +222,16 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
     tell("time", format!("{} UTC", time(call.begun_us, true)));
     tell("operation", format!("{}{}", call.operation, if call.streamed { ", streamed" } else { "" }));
     tell("dialect", ways.join(" → "));
-    tell("copy of", text(&call.mirror_of));
+    tell("copy of", text(call.mirror_of.as_deref()));
     tell("model", call.model.clone());
-    tell("task", text(&call.task));
-    tell("target", text(&call.target));
+    tell("task", text(call.task.as_deref()));
+    tell("target", text(call.target.as_deref()));
     tell("status", call.status.to_string());
-    tell("error", call.error.as_deref().unwrap_or_default().to_owned());
-    tell("blame", call.blame.as_deref().unwrap_or_default().to_owned());
-    tell("key", text(&call.key_id));
-    tell("user", text(&call.user_id));
-    tell("tags", text(&call.tags));
+    tell("error", text(call.error.as_deref()));
+    tell("blame", text(call.blame.as_deref()));
+    tell("key", text(call.key_id.as_deref()));
+    tell("user", text(call.user_id.as_deref()));
+    tell("tags", text(call.tags.as_deref()));
     tell("tokens in", figure(call.input));
     tell("  from cache", figure(call.cache_read));
     tell("  to cache", figure(call.cache_write));
@@ -252,7 +252,7 @@ fn show(call: &CallRow) -> anyhow::Result<()> {
         let cost = exchange.cost_micros.zip(exchange.currency.as_deref());
         let cost = cost.map_or_else(String::new, |(micros, currency)| money(currency, micros));
         let begin = format!("after {}", duration(exchange.started_us));
-        (mark, vec![exchange.target.clone(), begin, format!("took {}", duration(exchange.elapsed_us)), cost, error])
+        (mark, vec![exchange.target.to_string(), begin, format!("took {}", duration(exchange.elapsed_us)), cost, error])
     };
     if !call.exchanges.is_empty() {
         writeln!(io::stdout())?;

@@ -181,22 +181,32 @@ fn passing_failures_are_tried_again_and_lasting_ones_recorded_or_end_the_run() {
     assert_eq!((output.status.code(), rows(&folder, "locked.jsonl").len()), (Some(0), 3), "{}", text(&output.stderr));
 }
 
+/// Sixty lines, in `in.jsonl`.
+fn write_sixty(folder: &Folder) {
+    let input: String = (0..60).map(|n| format!("{{\"prompt\":\"p{n}\"}}\n")).collect();
+    write(folder, "in.jsonl", &input);
+}
+
+/// The provider is well again: then all sixty are answered, each sent once, and none is in doubt.
+fn sixty_are_answered(folder: &Folder) {
+    let up = provider();
+    write_config(folder, &up);
+    let output = run(folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m"], "");
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(0) && !told.contains("in doubt"), "{told}");
+    assert_eq!((rows(folder, "out.jsonl").len(), up.requests().len()), (60, 60));
+}
+
 #[test]
 fn an_outage_spoils_no_line() {
     let (folder, down) = (Folder::new(), LocalProvider::start(Answer::json(500, "{}")));
     write_config(&folder, &down);
-    let input: String = (0..60).map(|n| format!("{{\"prompt\":\"p{n}\"}}\n")).collect();
-    write(&folder, "in.jsonl", &input);
+    write_sixty(&folder);
     let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m"], "");
     let told = text(&output.stderr);
     assert!(output.status.code() == Some(1) && told.contains("20 calls in a row failed"), "{told}");
     assert_eq!(rows(&folder, "out.jsonl").len(), 0);
-    let up = provider();
-    write_config(&folder, &up);
-    let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m"], "");
-    let told = text(&output.stderr);
-    assert!(output.status.code() == Some(0) && !told.contains("in doubt"), "{told}");
-    assert_eq!((rows(&folder, "out.jsonl").len(), up.requests().len()), (60, 60));
+    sixty_are_answered(&folder);
 }
 
 #[test]
@@ -248,8 +258,7 @@ fn a_mistake_in_the_command_spoils_no_line() {
     let (folder, strict) =
         (Folder::new(), LocalProvider::start(|_: &Seen| Answer::json(404, r#"{"error":{"message":"no such model"}}"#)));
     write_config(&folder, &strict);
-    let input: String = (0..60).map(|n| format!("{{\"prompt\":\"p{n}\"}}\n")).collect();
-    write(&folder, "in.jsonl", &input);
+    write_sixty(&folder);
     // A name that nobody serves, a provider without a key, a model that the provider does not know.
     for (model, reason) in [("nosuch/m", "nosuch"), ("openai/gpt-4o-mini", "OPENAI_API_KEY"), ("house/typo", "no such model")] {
         let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", model], "");
@@ -257,12 +266,7 @@ fn a_mistake_in_the_command_spoils_no_line() {
         assert!(output.status.code() == Some(1) && told.contains(reason), "{model}: {told}");
         assert_eq!(std::fs::read(folder.0.join("out.jsonl")).unwrap_or_default().len(), 0, "{model}: {told}");
     }
-    let up = provider();
-    write_config(&folder, &up);
-    let output = run(&folder, &["batch", "in.jsonl", "-o", "out.jsonl", "-m", "house/m"], "");
-    let told = text(&output.stderr);
-    assert!(output.status.code() == Some(0) && !told.contains("in doubt"), "{told}");
-    assert_eq!((rows(&folder, "out.jsonl").len(), up.requests().len()), (60, 60));
+    sixty_are_answered(&folder);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A batch finds its pace by itself. `LINES=20000 TRUNKLINE_BIN=…` (a release build) for the long form.
+//! A batch finds its pace by itself. `tests/batch/speed.sh` runs the long form.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -106,7 +106,7 @@ fn a_call_leaves_a_row_that_says_all_but_its_words() {
     }
     let exchange = &first.exchanges[0];
     assert_eq!(exchange.dialect.as_deref(), Some("openai-chat"));
-    assert_eq!((first.exchanges.len(), exchange.target.as_str(), exchange.output), (1, "sim/echo", first.output));
+    assert_eq!((first.exchanges.len(), exchange.target.as_ref(), exchange.output), (1, "sim/echo", first.output));
     assert_eq!(exchange.cost_micros, first.cost_micros);
     let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64 - first.begun_us;
     assert!(age < 60_000_000, "{age}");
@@ -223,7 +223,7 @@ fn an_answer_that_was_gone_on_with_leaves_a_row_of_each_who_gave_a_part() {
     let rows = house.rows();
     let [row] = rows.as_slice() else { panic!("{rows:#?}") };
     let tried: Vec<_> =
-        row.exchanges.iter().map(|one| (one.target.as_str(), one.error.as_deref(), one.output.is_some())).collect();
+        row.exchanges.iter().map(|one| (one.target.as_ref(), one.error.as_deref(), one.output.is_some())).collect();
     assert_eq!(tried, [("at-openai-chat/tiny-1", Some("truncated"), true), ("b-openai-chat/tiny-1", None, true)], "{row:#?}");
     assert!(row.usage_estimated && row.error.is_none(), "{row:#?}");
     assert_eq!(row.bytes_out, Some(reply.text().len() as u64));

@@ -41,6 +41,8 @@ pub(super) struct Writer {
     spill: Spill,
     /// What has come, and neither store nor spill file has taken.
     memory: Vec<CallRow>,
+    /// Room for the next: to grow anew for every batch costs more than to write it.
+    spare: Vec<CallRow>,
     /// What processes that are gone left waiting, and how much of the last one was new.
     orphans: Vec<Orphan>,
     adopted: u64,
@@ -73,6 +75,7 @@ impl Writer {
             was_open: false,
             spill,
             memory: Vec::new(),
+            spare: Vec::new(),
             orphans: Vec::new(),
             adopted: 0,
             batch: BATCH,
@@ -157,10 +160,14 @@ impl Writer {
 
     /// Brings what has come to the store, or where it waits.
     async fn keep(&mut self) {
-        let mut rows = std::mem::take(&mut self.memory);
+        let mut rows = std::mem::replace(&mut self.memory, std::mem::take(&mut self.spare));
         if self.board.state() == State::Ok {
             return match self.write(&mut rows).await {
-                Ok(()) => self.catch_up().await,
+                Ok(()) => {
+                    rows.shrink_to(BATCH);
+                    self.spare = rows;
+                    self.catch_up().await;
+                }
                 Err(error) => self.falter(&error, rows),
             };
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use trunkline_store::{CallRow, ExchangeRow, Ids};
@@ -40,7 +41,7 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
     let elapsed_us = 1_000 * (1 + number % 1000);
     let model = ["fast", "clever", "通义千问"][(number % 3) as usize];
     let failed = number % 10 == 9;
-    let target = format!("house/{model}");
+    let target: Arc<str> = format!("house/{model}").into();
     let error = failed.then_some(Cow::Borrowed("overloaded"));
     // Most begin at once: nothing is stored of these but the call.
     let waited = if number % 5 == 2 { elapsed_us / 2 } else { 0 };
@@ -61,7 +62,7 @@ pub(crate) fn call(ids: &Ids, time: SystemTime, number: u64) -> CallRow {
     CallRow {
         begun_us: micros,
         request_id: id.digits(),
-        key_id: Some("key".to_owned()),
+        key_id: Some("key".into()),
         user_id: Some(format!("user{}", number % 7)),
         tags: Some(format!("team={},b", ["red", "绿"][(number % 2) as usize])),
         dialect: Some(Cow::Borrowed("anthropic-messages")),

@@ -58,7 +58,7 @@ fn exchange(models: &Models, dice: &mut Dice, target: &str, begun_us: u64, start
     let work = Work { minute: minute(begun_us + started_us + elapsed_us), ..Work::from(usage) };
     let cost = models.cost(target, &work);
     let row = ExchangeRow {
-        target: target.to_owned(),
+        target: target.into(),
         dialect: None,
         started_us,
         elapsed_us,
@@ -92,7 +92,7 @@ fn call(models: &Models, dice: &mut Dice, ids: &Ids, (targets, number): (&[Strin
             exchange.error = Some("truncated".into());
         }
         row.elapsed_us = exchange.started_us + exchange.elapsed_us;
-        row.target = Some(target);
+        row.target = Some(target.into());
         row.exchanges.push(exchange);
         all = if number == 0 { usage } else { all.plus(usage) };
     }

@@ -241,8 +241,8 @@ async fn names_that_lead_nowhere_count_as_one(store: &mut Store) {
     let ids = Ids::new();
     let lost = |number: u64| {
         let (model, at) = (format!("house/no-such-{number}"), hour(80) + Duration::from_secs(number));
-        let mut lost = CallRow { model: model.clone(), target: Some(model.clone()), task: None, ..call(&ids, at, 9) };
-        (lost.error, lost.status, lost.exchanges[0].target) = (Some("not_found".into()), 404, model);
+        let mut lost = CallRow { model: model.clone(), target: Some(model.as_str().into()), task: None, ..call(&ids, at, 9) };
+        (lost.error, lost.status, lost.exchanges[0].target) = (Some("not_found".into()), 404, model.into());
         lost
     };
     let calls: Vec<CallRow> = (0..100).map(lost).collect();
