@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{Sqlite, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use trunkline_codec::{Error, Result};
 
@@ -156,8 +156,23 @@ async fn prepare(
     let migrations = migrations
         .iter()
         .map(|(version, name, sql)| Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false));
-    Migrator::with_migrations(migrations.collect()).run(&mut connection).await?;
+    let migrator = Migrator::with_migrations(migrations.collect());
+    if is_current(&mut connection, &migrator).await {
+        // Nobody who only opens it waits for whoever writes.
+        migrator.run(&mut connection).await?;
+    } else {
+        // All of them, or none, and nobody else meanwhile: each looks only once which are there.
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        migrator.run(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
     Ok(connection)
+}
+
+/// Whether it has had as many changes as there are.
+async fn is_current(connection: &mut SqliteConnection, migrator: &Migrator) -> bool {
+    let count = sqlx::query_scalar::<Sqlite, i64>("SELECT COUNT(*) FROM _sqlx_migrations").fetch_one(connection).await;
+    count.is_ok_and(|count| usize::try_from(count).is_ok_and(|count| count >= migrator.iter().count()))
 }
 
 fn may_pass(error: &sqlx::migrate::MigrateError) -> bool {
@@ -277,6 +292,30 @@ mod tests {
         }
         store.close().await;
         std::fs::remove_file(&path).unwrap();
+    }
+
+    /// As after an upgrade: a gateway alone opens it three times.
+    #[test]
+    fn a_store_of_every_earlier_version_may_be_opened_by_many_at_once() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = std::env::temp_dir().join(format!("trunkline-store-upgrade-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for version in 0..MIGRATIONS.len() {
+            let path = folder.join(format!("{version}.db"));
+            let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+            runtime().block_on(async { prepare(&options, &MIGRATIONS[..version]).await.unwrap().close().await.unwrap() });
+            let together = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        together.wait();
+                        let opened = runtime().block_on(Store::open(&Opening::existing(&path)));
+                        assert!(opened.is_ok(), "version {version}: {:?}", opened.err());
+                    });
+                }
+            });
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[tokio::test]

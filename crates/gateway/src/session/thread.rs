@@ -1,7 +1,7 @@
 //! The thread: it reads over one connection and writes over another, so that nobody who reads waits for a writer. What
 //! cannot be written waits in the order in which it came, and is tried again.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,16 +90,13 @@ impl Keeper {
     async fn obey(&mut self, order: Order) {
         match order {
             Order::Session { id, wish, reply } => {
-                let found = self.session(&id, *wish).await;
-                let _ = reply.send(self.read(found));
+                let _ = reply.send(self.read(async |keeper| keeper.session(&id, *wish).await).await);
             }
             Order::Response { id, wish, reply } => {
-                let found = self.response(&id, *wish).await;
-                let _ = reply.send(self.read(found));
+                let _ = reply.send(self.read(async |keeper| keeper.response(&id, *wish).await).await);
             }
             Order::Answer { id, reply } => {
-                let found = self.answer(&id).await;
-                let _ = reply.send(self.read(found));
+                let _ = reply.send(self.read(async |keeper| keeper.answer(&id).await).await);
             }
             Order::Append(append) => self.backlog.push(Job::Append(append)),
             Order::Summary(summary) => self.backlog.push(Job::Summary(Arc::new(summary))),
@@ -172,8 +169,15 @@ impl Keeper {
         }
     }
 
-    /// What was read, or what its caller may know of the fault.
-    fn read<T>(&mut self, found: std::result::Result<T, Unread>) -> Result<T> {
+    /// Reads, while what is being written goes on: who reads may wait for just that, as for the tables of a new store.
+    /// Gives what was read, or what its caller may know of the fault.
+    async fn read<T>(&mut self, read: impl AsyncFnOnce(&mut Self) -> std::result::Result<T, Unread>) -> Result<T> {
+        let mut writing = self.writing.take();
+        let (found, written) = beside(&mut writing, read(self)).await;
+        self.writing = writing;
+        if let Some((store, done)) = written {
+            self.written(store, done);
+        }
         match found {
             Ok(found) => {
                 self.unread = false;
@@ -306,6 +310,17 @@ async fn over(writing: &mut Option<Writing>) -> (Option<Store>, Result<bool>) {
     let done = running.await;
     *writing = None;
     done
+}
+
+/// What comes of the work, and of what is being written, if that ends before.
+async fn beside<T>(writing: &mut Option<Writing>, work: impl Future<Output = T>) -> (T, Option<(Option<Store>, Result<bool>)>) {
+    let mut work = pin!(work);
+    let written = tokio::select! {
+        biased;
+        done = &mut work => return (done, None),
+        written = over(writing) => written,
+    };
+    (work.await, Some(written))
 }
 
 async fn open(store: Option<Store>, opening: &Opening) -> Result<Store> {

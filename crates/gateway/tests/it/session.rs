@@ -324,6 +324,16 @@ fn an_answers_id_leads_on_over_every_provider() {
     refused(&respond("openai-chat", "six", json!({"previous_response_id": fourth["id"]})), "previous_response_id");
 }
 
+/// Who asks opens the store, too: while it gets its first turn, and before that its tables.
+#[test]
+fn who_asks_for_another_answer_does_not_wait_for_the_first_turn_of_a_new_store() {
+    for round in 0..5 {
+        let house = House::new(&format!("new-{round}"), "");
+        house.ask(&respond("openai-chat", "one", json!({})));
+        assert_eq!(house.gateway.ask(&Ask::get("/v1/responses/resp_theirs")).status(), 404);
+    }
+}
+
 #[test]
 fn without_a_store_it_is_said_and_keeping_can_be_switched_off() {
     let provider = LocalProvider::start(answer);
