@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """CPU per request with a ledger beside that without, from one run: rounds of both alternate, the medians are compared.
+One start of a gateway differs from the next by more than the ledger takes, so it takes many.
 
-    benches/gateway/ledger.py [ROUNDS] [REQUESTS] [LANE]     5, 40000, same; LANE may be translate
+    benches/gateway/ledger.py [ROUNDS] [REQUESTS] [LANE]     20, 15000, same; LANE may be translate
     TRUNKLINE_BIN=/path/to/trunkline                         default: target/release/trunkline
 
 Needs Linux (/proc), target/release/trunkline (`make build`) and target/release/bench-gateway
@@ -67,7 +68,7 @@ def measure(folder, provider, store, requests, lane):
 
 
 def main():
-    rounds, requests, lane = [*sys.argv[1:], *["5", "40000", "same"][len(sys.argv) - 1 :]]
+    rounds, requests, lane = [*sys.argv[1:], *["20", "15000", "same"][len(sys.argv) - 1 :]]
     provider = subprocess.Popen([BENCH, "provider", "--port", "0", "--seconds", "3600"], stdout=subprocess.PIPE, text=True)
     try:
         address = provider.stdout.readline().strip()
@@ -80,7 +81,9 @@ def main():
     finally:
         provider.kill()
     off, on = statistics.median(without), statistics.median(with_ledger)
+    pairs = sorted(one / other for one, other in zip(with_ledger, without))
     print(f"{lane}: {off:.1f} µs of CPU a request without a ledger, {on:.1f} µs with it: {on / off:.3f} times as much")
+    print(f"pair by pair: {statistics.median(pairs):.3f}, half of them {pairs[len(pairs) // 4]:.3f} to {pairs[-1 - len(pairs) // 4]:.3f}")
 
 
 main()
